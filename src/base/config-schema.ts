@@ -1,0 +1,167 @@
+/**
+ * The shape of `shards.config.json`: the only place that knows which keys there are, what they
+ * default to and in which unit. The JSON Schema for editors is printed from it.
+ */
+
+import { z } from 'zod'
+
+const shardKey = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,30}$/, 'wanted a shard name: a-z first, then up to 30 of a-z, 0-9 and "-"')
+const databaseUrl = z
+  .string()
+  .regex(
+    /^(postgres(ql)?:\/\/.+|embedded)$/,
+    'wanted postgres://user:password@host:port/database, or "embedded"',
+  )
+const milliseconds = (fallback: number, max = 600_000) => z.int().min(1).max(max).default(fallback)
+const count = (fallback: number, max: number) => z.int().min(1).max(max).default(fallback)
+
+const shard = z.strictObject({
+  url: databaseUrl.describe('Connection string of the app role: the gateway serves tenants with it.'),
+  ownerUrl: databaseUrl
+    .optional()
+    .describe('Connection string of the owner role: migrations and the operator commands.'),
+  weight: z.number().min(0).max(1000).default(1).describe('Share of new tenants; 0 takes none.'),
+  readConnections: count(3, 64).describe('Pipelined connections that short reads share.'),
+  readDepth: count(16, 256).describe('Reads in flight on one pipelined connection, at most.'),
+  writeConnections: count(8, 256).describe('Connections for mutations, one each.'),
+  connectMs: milliseconds(2_000, 60_000).describe('Milliseconds to wait for a new connection.'),
+})
+
+const issuer = z
+  .strictObject({
+    issuer: z.string().min(1).describe('The "iss" that a token must carry.'),
+    audience: z.string().min(1).describe('The "aud" that a token must carry.'),
+    algorithms: z
+      .array(
+        z.enum(['HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'ES384', 'EdDSA']),
+      )
+      .min(1),
+    secrets: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        'Shared secrets of 32 bytes or more, newest first; several for rotation. Write "${JWT_SECRET}", never the secret.',
+      ),
+    jwksUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('Where the public keys are served.'),
+    jwksFile: z.string().min(1).optional().describe('A local file of public keys, relative to this file.'),
+    tenantClaim: z
+      .string()
+      .min(1)
+      .default('tenant_id')
+      .describe('Path of the claim that names the tenant: "tenant_id", "org.id".'),
+    rolesClaim: z.string().min(1).default('roles').describe('Path of the claim that lists the roles.'),
+    defaultRole: z
+      .enum(['viewer', 'member', 'admin'])
+      .optional()
+      .describe('Role of a token that names none; without it such a token may do nothing.'),
+    type: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The "typ" header that a token must carry, for example "at+jwt".'),
+    maxAgeS: z.int().min(1).optional().describe('Seconds since "iat" after which a token is refused.'),
+    clockToleranceS: z
+      .int()
+      .min(0)
+      .max(300)
+      .default(5)
+      .describe('Seconds of clock difference that are forgiven.'),
+  })
+  .refine((value) => value.secrets.length > 0 || value.jwksUrl || value.jwksFile, {
+    message: 'wanted one of secrets, jwksUrl and jwksFile',
+  })
+
+const limits = z.strictObject({
+  bodyBytes: count(262_144, 67_108_864).describe('Bytes of a request body.'),
+  documentTokens: count(1_000, 100_000).describe('Lexical tokens of a document.'),
+  depth: count(12, 100).describe('Nesting of fields, fragments followed.'),
+  aliases: count(30, 1_000).describe('Aliases in one operation, fragments followed.'),
+  rootFields: count(20, 1_000).describe('Fields at the top of one operation, fragments followed.'),
+  pageSize: count(100, 10_000).describe('Largest "first" or "last".'),
+  pageSizeDefault: count(20, 10_000).describe('Rows of a list that asks for no number.'),
+  requestMs: milliseconds(10_000).describe(
+    'Milliseconds for one request, from its first byte to its answer.',
+  ),
+})
+
+export const configFile = z.strictObject({
+  $schema: z.string().optional(),
+  tenancy: z
+    .strictObject({
+      column: z
+        .string()
+        .min(1)
+        .max(63)
+        .default('tenant_id')
+        .describe('Column that holds the tenant id in each table.'),
+      schemas: z
+        .array(z.string().min(1).max(63))
+        .min(1)
+        .default(['public'])
+        .describe('Postgres schemas whose tables are served; migrations run in the first.'),
+    })
+    .prefault({}),
+  directory: z.strictObject({
+    url: databaseUrl.describe('Connection string of the directory database.'),
+    cacheTenants: count(10_000, 1_000_000).describe('Placements kept in memory.'),
+    cacheMs: milliseconds(30_000).describe(
+      'Milliseconds after which a placement is read again in the background.',
+    ),
+  }),
+  router: z
+    .strictObject({
+      strategy: z
+        .enum(['modulo', 'directory'])
+        .default('modulo')
+        .describe(
+          'How a new tenant finds its shard: by hash into buckets, or to the shard with the most room.',
+        ),
+      buckets: z
+        .int()
+        .min(1)
+        .max(65_536)
+        .default(256)
+        .describe('Virtual buckets of the modulo strategy; fixed once tenants exist.'),
+    })
+    .prefault({}),
+  shards: z
+    .record(shardKey, shard)
+    .refine((value) => Object.keys(value).length > 0, { message: 'wanted at least one shard' }),
+  tokens: z.array(issuer).min(1).describe('Who may issue tokens.'),
+  limits: limits.prefault({}),
+  http: z
+    .strictObject({
+      corsOrigins: z
+        .array(z.string().min(1))
+        .default([])
+        .describe('Origins that browsers may call from, exactly as they send them.'),
+      baseDomain: z
+        .string()
+        .regex(/^[a-z0-9.-]+$/)
+        .optional()
+        .describe('Domain under which each tenant has its subdomain, for example "api.example.com".'),
+      drainMs: milliseconds(2_000).describe(
+        'Milliseconds of serving on after the first SIGTERM, so that balancers notice.',
+      ),
+      stopMs: milliseconds(15_000).describe(
+        'Milliseconds after which a stopping gateway gives up on open requests.',
+      ),
+    })
+    .prefault({}),
+  extensions: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('TypeScript or JavaScript modules that add fields, relative to this file.'),
+})
+
+export type ConfigFile = z.output<typeof configFile>
+
+/** The JSON Schema that `$schema` in the configuration points to. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configFile, { io: 'input' })
+}

@@ -1,0 +1,154 @@
+/**
+ * Configuration: the environment and `shards.config.json`, read once into one frozen `Config`.
+ *
+ * Strings in the file may hold `${NAME}` or `${NAME:-default}`; secrets come that way and are never
+ * inline. The word `embedded` in place of a database URL or a token secret means "made and kept by
+ * `shardgate start` on this machine"; `serve` refuses it. Every fault names its key, what was wanted
+ * and what came. This is the only file that reads `process.env`.
+ */
+
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type ConfigFile, configFile } from './config-schema.ts'
+import { fail } from './errors.ts'
+
+/** Stands for a database URL or a secret that `shardgate start` provides. */
+export const EMBEDDED = 'embedded'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface Config extends Omit<ConfigFile, '$schema'> {
+  /** Absolute path of the file this came from. */
+  readonly file: string
+  readonly mode: 'development' | 'production'
+  readonly port: number
+  readonly host: string
+  readonly adminPort: number
+  readonly adminHost: string
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug'
+  /** Folder for what `start` keeps: embedded databases, development secrets. */
+  readonly dataDir: string
+}
+
+export type ShardConfig = ConfigFile['shards'][string]
+export type IssuerConfig = ConfigFile['tokens'][number]
+export type LimitsConfig = ConfigFile['limits']
+
+/**
+ * Read and check the configuration.
+ *
+ * @throws CONFIG_INVALID  with every fault in the message, a line each
+ */
+export function loadConfig(file: string, env: Environment = process.env): Config {
+  const path = resolve(file)
+  const text = readText(path)
+  const faults: string[] = []
+  const filled = fillVariables(parseJson(path, text), env, '', faults)
+  const parsed = configFile.safeParse(filled)
+  if (!parsed.success) faults.push(...parsed.error.issues.map((issue) => sentence(issue, filled)))
+  const settings = environmentSettings(env, faults)
+  if (!parsed.success || faults.length > 0) {
+    fail('CONFIG_INVALID', [`${path} cannot be used:`, ...faults].join('\n  '))
+  }
+  const { $schema: _, ...rest } = parsed.data
+  return deepFreeze({ ...rest, ...settings, file: path })
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    return fail(
+      'CONFIG_INVALID',
+      `No configuration can be read at ${path}. Name the file with --config.`,
+      {},
+      { cause },
+    )
+  }
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    return fail('CONFIG_INVALID', `${path} is not JSON: ${(cause as Error).message}`, {}, { cause })
+  }
+}
+
+const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
+
+function fillVariables(value: unknown, env: Environment, at: string, faults: string[]): unknown {
+  if (typeof value === 'string') {
+    return value.replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
+      const found = env[name] || fallback
+      if (found === undefined) faults.push(`${at}: wanted the environment variable ${name}; it is not set`)
+      return found ?? ''
+    })
+  }
+  if (Array.isArray(value)) return value.map((item, i) => fillVariables(item, env, `${at}[${i}]`, faults))
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([key, item]) => [
+    key,
+    fillVariables(item, env, at ? `${at}.${key}` : key, faults),
+  ])
+  return Object.fromEntries(entries)
+}
+
+interface Issue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+function sentence(issue: Issue, filled: unknown): string {
+  const key = issue.path.map((part, i) =>
+    typeof part === 'number' ? `[${part}]` : `${i ? '.' : ''}${String(part)}`,
+  )
+  const came = issue.path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown>)?.[part], filled)
+  return `${key.join('') || '(the file)'}: ${issue.message}; ${cameAs(came, issue.path)}`
+}
+
+// A value under these keys may be a secret, so the message tells its kind and length instead.
+const SECRET = /url|secret|password/i
+
+function cameAs(came: unknown, path: readonly PropertyKey[]): string {
+  if (came === undefined) return 'nothing came'
+  if (typeof came !== 'string') return `${JSON.stringify(came)?.slice(0, 60)} came`
+  const secret = path.some((part) => SECRET.test(String(part)))
+  return secret ? `a text of ${came.length} characters came` : `${JSON.stringify(came.slice(0, 60))} came`
+}
+
+function environmentSettings(env: Environment, faults: string[]) {
+  const mode = env.NODE_ENV === 'production' ? ('production' as const) : ('development' as const)
+  return {
+    mode,
+    port: portOf('PORT', env.PORT, 4000, faults),
+    host: env.HOST || '127.0.0.1',
+    adminPort: portOf('ADMIN_PORT', env.ADMIN_PORT, 4001, faults),
+    adminHost: env.ADMIN_HOST || '127.0.0.1',
+    logLevel: logLevelOf(env.LOG_LEVEL, faults),
+    dataDir: resolve(env.SHARDGATE_DATA || '.shardgate'),
+  }
+}
+
+function portOf(name: string, text: string | undefined, fallback: number, faults: string[]): number {
+  if (!text) return fallback
+  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text)
+  faults.push(`${name}: wanted a port from 0 to 65535; ${JSON.stringify(text)} came`)
+  return fallback
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug'] as const
+
+function logLevelOf(text: string | undefined, faults: string[]): (typeof LOG_LEVELS)[number] {
+  const level = LOG_LEVELS.find((known) => known === (text || 'info'))
+  if (!level) faults.push(`LOG_LEVEL: wanted one of ${LOG_LEVELS.join(', ')}; ${JSON.stringify(text)} came`)
+  return level ?? 'info'
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const item of Object.values(value)) deepFreeze(item)
+  }
+  return value
+}

@@ -1,0 +1,94 @@
+/**
+ * Every error Shardgate raises on purpose, in one table.
+ *
+ * A code that clients of other GraphQL servers already test for keeps its name; the rest is ours.
+ * Codes are never reused. `docs/errors.md` is printed from this table and a test keeps the two
+ * equal. Anything that is not a GatewayError is a bug: it leaves the process masked, with the
+ * request id as the only thread back to the log.
+ */
+
+interface ErrorKind {
+  /** HTTP status when the whole request is refused before execution. */
+  readonly status: number
+  /** Whether the same request may succeed later without being changed. */
+  readonly retryable: boolean
+  /** What the reader should do next. */
+  readonly hint: string
+  /** Exit status of the command line: 1 failed, 2 wrong usage, 3 refused. */
+  readonly exit: 1 | 2 | 3
+}
+
+const kind = (status: number, retryable: boolean, hint: string, exit: 1 | 2 | 3 = 1): ErrorKind =>
+  Object.freeze({ status, retryable, hint, exit })
+
+export const ERRORS = Object.freeze({
+  UNAUTHENTICATED: kind(401, false, 'Send a valid token: "Authorization: Bearer <token>".'),
+  FORBIDDEN: kind(403, false, 'Use a token whose roles allow this.'),
+  BAD_REQUEST: kind(400, false, 'Send {"query": "…"} as application/json.'),
+  BAD_USER_INPUT: kind(400, false, 'Correct the argument that the message names.'),
+  GRAPHQL_PARSE_FAILED: kind(400, false, 'Correct the document at the place named.'),
+  GRAPHQL_VALIDATION_FAILED: kind(400, false, 'Compare the document with schema.graphql.'),
+  PERSISTED_QUERY_NOT_FOUND: kind(404, true, 'Send the text together with its hash once.'),
+  PAYLOAD_TOO_LARGE: kind(413, false, 'Send a smaller body.'),
+  QUERY_TOO_COMPLEX: kind(400, false, 'Ask for less in one operation, or in several.'),
+  RATE_LIMITED: kind(429, true, 'Wait for the time in Retry-After.'),
+  ROLLED_BACK: kind(409, false, 'Mend the mutation that failed; all of one operation are kept or none.'),
+  TENANT_UNKNOWN: kind(404, false, 'Check the tenant claim of the token.', 3),
+  TENANT_MISMATCH: kind(403, false, 'Drop the header, or send the tenant that the token names.'),
+  TENANT_SUSPENDED: kind(403, false, 'Ask the operator why the tenant is suspended.'),
+  TENANT_MOVING: kind(503, true, 'Send the same request again in a moment.'),
+  TENANT_EXISTS: kind(409, false, 'Choose another id or subdomain.', 3),
+  SHARD_UNKNOWN: kind(404, false, 'Name a shard that shards.config.json holds.', 3),
+  SHARD_UNAVAILABLE: kind(503, true, 'Try again; the other shards are not affected.'),
+  SHARD_UNSAFE: kind(503, false, 'Run "shardgate doctor" and apply the SQL that it prints.', 3),
+  DIRECTORY_UNAVAILABLE: kind(503, true, 'Try again; tenants that are known go on working.'),
+  AUTH_UNAVAILABLE: kind(503, true, 'Try again; the keys of the token issuer cannot be read now.'),
+  OVERLOADED: kind(503, true, 'Try again in a moment.'),
+  DRAINING: kind(503, true, 'Try again; this gateway is shutting down.'),
+  TIMEOUT: kind(504, true, 'Ask for less, or try again.'),
+  OUTCOME_UNKNOWN: kind(504, false, 'Read before you write again: the change may have been kept.'),
+  CONFIG_INVALID: kind(
+    500,
+    false,
+    'Correct the key that the message names; "shardgate config check" tells.',
+    2,
+  ),
+  USAGE: kind(400, false, 'See "shardgate --help".', 2),
+  SETUP_FAILED: kind(500, false, 'Read the lines above, then run the command again.'),
+  INTERNAL_SERVER_ERROR: kind(500, false, 'Report the request id to the operator.'),
+} satisfies Record<string, ErrorKind>)
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** Names what was wanted and what came. Never row data, never a secret. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean>>
+
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError'
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.details = details
+  }
+
+  get kind(): ErrorKind {
+    return ERRORS[this.code]
+  }
+}
+
+/** Throw the error `code`; `message` is one sentence for a person. */
+export function fail(
+  code: ErrorCode,
+  message: string,
+  details: ErrorDetails = {},
+  options?: ErrorOptions,
+): never {
+  throw new GatewayError(code, message, details, options)
+}
+
+export function isGatewayError(error: unknown, code?: ErrorCode): error is GatewayError {
+  return error instanceof GatewayError && (code === undefined || error.code === code)
+}

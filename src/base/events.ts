@@ -1,0 +1,54 @@
+/**
+ * Everything that happens, as one union. Code emits; the log and the metrics subscribe and switch
+ * over it exhaustively, so no other file writes a log line or counts anything.
+ *
+ * An event never carries row data, a token, a password or SQL values.
+ */
+
+import type { ErrorCode } from './errors.ts'
+
+export type Event =
+  | { kind: 'gateway.listening'; port: number; adminPort: number }
+  | { kind: 'gateway.draining'; reason: string }
+  | { kind: 'gateway.stopped' }
+  | { kind: 'config.reloaded'; file: string; changed: readonly string[] }
+  | { kind: 'config.refused'; file: string; reason: string }
+  | {
+      kind: 'request.done'
+      requestId: string
+      method: string
+      status: number
+      durationMs: number
+      tenant?: string
+      operation?: string
+      code?: ErrorCode
+    }
+  | { kind: 'request.failed'; requestId: string; error: unknown; tenant?: string }
+  | { kind: 'statement.done'; shard: string; mode: 'read' | 'write'; durationMs: number }
+  | { kind: 'connection.destroyed'; shard: string; reason: string }
+  | { kind: 'connection.mixup'; shard: string; asked: string; answered: string }
+  | { kind: 'shard.up'; shard: string }
+  | { kind: 'shard.down'; shard: string; reason: string }
+  | { kind: 'shard.refused'; shard: string; reason: string }
+  | { kind: 'table.refused'; shard: string; table: string; reason: string }
+  | { kind: 'placement.refreshed'; tenant: string; reason: string }
+  | { kind: 'directory.down'; reason: string }
+  | { kind: 'directory.up' }
+  | { kind: 'keys.refreshed'; issuer: string; keys: number }
+  | { kind: 'keys.failed'; issuer: string; reason: string }
+
+export type Emit = (event: Event) => void
+
+/** Hands each event to all `listeners`; one that throws stops neither the others nor the caller. */
+export function eventBus(...listeners: Emit[]): Emit {
+  return (event) => {
+    for (const listener of listeners) {
+      try {
+        listener(event)
+      } catch {
+        // A full disk under the log or a bad metric label must not fail a request, and reporting it
+        // through the same bus would loop.
+      }
+    }
+  }
+}

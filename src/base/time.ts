@@ -1,0 +1,48 @@
+/**
+ * Time, passed in: tests own the clock, and no timer hides in a module.
+ *
+ * A deadline is one moment for a whole request; every wait below it asks for what is left rather
+ * than bringing a timeout of its own.
+ */
+
+export interface Clock {
+  /** Wall time in milliseconds since 1970: for tokens and for people, never for measuring. */
+  now(): number
+  /** Milliseconds that only ever grow: for deadlines, ages and durations. */
+  elapsed(): number
+}
+
+export const systemClock: Clock = Object.freeze({
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+})
+
+export interface Deadline {
+  /** Milliseconds left; 0 when it has passed, never negative. */
+  remainingMs(): number
+}
+
+export function deadlineIn(ms: number, clock: Clock = systemClock): Deadline {
+  const end = clock.elapsed() + ms
+  return { remainingMs: () => Math.max(0, end - clock.elapsed()) }
+}
+
+/** Wait `ms` milliseconds; an aborted `signal` ends the wait early without an error. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
+    const done = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', done, { once: true })
+  })
+}
+
+/** Milliseconds to wait before try `attempt` (0, 1, …): doubling, capped, half of it random. */
+export function backoffMs(attempt: number, baseMs: number, capMs: number, random = Math.random): number {
+  const full = Math.min(capMs, baseMs * 2 ** attempt)
+  return full / 2 + random() * (full / 2)
+}
