@@ -1,0 +1,198 @@
+/**
+ * One connection to Postgres, pipelined: batches are sent as they come and answered in order.
+ *
+ * It never hands out pg's client. On any doubt (a deadline passed without an answer, a lost socket, a
+ * protocol error) the connection is destroyed and whatever was in flight fails: a connection of which
+ * we do not know what it will say next must not be asked again. That also replaces cancel requests,
+ * which hit a connection rather than a query: Postgres notices the closed socket within a second
+ * (client_connection_check_interval) and stops the work.
+ */
+
+import { LRUCache } from 'lru-cache'
+import pg from 'pg'
+import type { Deadline } from '../base/time.ts'
+import { Batch, type Result } from './batch.ts'
+import type { Statement } from './sql.ts'
+
+export interface ConnectionOptions {
+  readonly url: string
+  /** Milliseconds for the TCP connection and the log-in together. */
+  readonly connectMs: number
+  readonly applicationName: string
+}
+
+/** The connection is gone, and with it the answer. `sent` tells whether the server may have acted. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost'
+  readonly reason: 'deadline' | 'lost'
+
+  constructor(reason: 'deadline' | 'lost', message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** SQLSTATE of an error that Postgres sent, undefined for any other error. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined
+}
+
+// Values travel as Postgres text: pg's own parsers lose microseconds (Date) and digits (numbers).
+const TEXT_TYPES = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
+
+// One text form for every value on every connection, plans that do not depend on the tenant that came
+// first, and a server that gives up on its own soon after a client has gone.
+const SETTINGS = [
+  'plan_cache_mode=force_generic_plan',
+  'client_min_messages=error',
+  'DateStyle=ISO',
+  'IntervalStyle=iso_8601',
+  'TimeZone=UTC',
+  'bytea_output=hex',
+  'extra_float_digits=1',
+  'idle_in_transaction_session_timeout=15s',
+  'client_connection_check_interval=1s',
+]
+
+/** Statements that one connection keeps prepared; the least recently used are closed. */
+const PREPARED_MAX = 500
+
+/** Milliseconds that the server gets after its own statement timeout before we give up on it. */
+const GRACE_MS = 250
+
+export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
+  return {
+    connectionString: options.url,
+    connectionTimeoutMillis: options.connectMs,
+    application_name: options.applicationName,
+    keepAlive: true,
+    types: TEXT_TYPES,
+    options: SETTINGS.map((setting) => `-c ${setting}`).join(' '),
+  }
+}
+
+export class Connection {
+  readonly #client: pg.Client
+  readonly #prepared: LRUCache<string, true>
+  readonly #evicted: string[] = []
+  /** For each batch in flight, oldest first: the names whose Parse is not confirmed yet. */
+  readonly #parsing: string[][] = []
+  #inFlight = 0
+  #lost: Error | undefined
+  readonly #onLost: (() => void)[] = []
+
+  private constructor(client: pg.Client) {
+    this.#client = client
+    this.#prepared = new LRUCache({
+      max: PREPARED_MAX,
+      dispose: (_, name, reason) => void (reason === 'evict' && this.#evicted.push(name)),
+    })
+  }
+
+  /** @throws the driver's error when the server cannot be reached or refuses the log-in */
+  static async open(options: ConnectionOptions): Promise<Connection> {
+    const client = new pg.Client({ ...clientConfig(options), pipeline: true } as pg.ClientConfig)
+    const connection = new Connection(client)
+    // Without a listener a killed backend is an uncaught 'error' event, and the process dies.
+    client.on('error', (error) => connection.#fail(error))
+    client.on('end', () => connection.#fail(new Error('Postgres closed the connection')))
+    client.connection.on('parseComplete', () => connection.#parsed())
+    await client.connect()
+    return connection
+  }
+
+  /** Batches that were sent and not answered yet. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  get usable(): boolean {
+    return this.#lost === undefined
+  }
+
+  /** Whether the server says that no transaction is open here. */
+  get idle(): boolean {
+    return this.#inFlight === 0 && this.#client.getTransactionStatus() === 'I'
+  }
+
+  onLost(listener: () => void): void {
+    this.#onLost.push(listener)
+  }
+
+  /**
+   * Send `statements` in one implicit transaction and wait for all their answers.
+   *
+   * @throws ConnectionLost    no answer by the deadline, or the connection went away
+   * @throws pg.DatabaseError  Postgres refused one of them; none has had an effect
+   */
+  async batch(statements: readonly Statement[], deadline: Deadline): Promise<Result[]> {
+    if (this.#lost) throw new ConnectionLost('lost', 'The connection is closed.', { cause: this.#lost })
+    const toParse = this.#unprepared(statements)
+    const toClose = this.#evicted.splice(0)
+    const parsing = toParse.map(({ name }) => name ?? '')
+    this.#parsing.push(parsing)
+    this.#inFlight++
+    try {
+      return await this.#send({ statements, toParse, toClose }, deadline)
+    } catch (error) {
+      throw this.#lost ? lostError(error, this.#lost) : error
+    } finally {
+      this.#inFlight--
+      this.#settleParsing(parsing)
+    }
+  }
+
+  /** Close at once; what is in flight fails. */
+  destroy(reason: string): void {
+    this.#fail(new Error(reason))
+  }
+
+  #parsed(): void {
+    this.#parsing.find((names) => names.length > 0)?.shift()
+  }
+
+  // What was not confirmed when the batch ended was not prepared, and has to be sent again next time.
+  // What was confirmed stays, also when a later statement failed: a second Parse of a name is an error.
+  #settleParsing(parsing: string[]): void {
+    this.#parsing.splice(this.#parsing.indexOf(parsing), 1)
+    for (const name of parsing) this.#prepared.delete(name)
+  }
+
+  #unprepared(statements: readonly Statement[]): Statement[] {
+    const fresh: Statement[] = []
+    for (const statement of statements) {
+      if (!statement.name || this.#prepared.get(statement.name)) continue
+      this.#prepared.set(statement.name, true)
+      fresh.push(statement)
+    }
+    return fresh
+  }
+
+  #send(plan: ConstructorParameters<typeof Batch>[0], deadline: Deadline): Promise<Result[]> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#giveUp(), deadline.remainingMs() + GRACE_MS)
+      const batch = new Batch(plan, (error, results) => {
+        clearTimeout(timer)
+        if (error) reject(error)
+        else resolve(results)
+      })
+      this.#client.query(batch as unknown as pg.Submittable)
+    })
+  }
+
+  #giveUp(): void {
+    this.#fail(new ConnectionLost('deadline', 'Postgres did not answer in time.'))
+  }
+
+  #fail(error: Error): void {
+    if (this.#lost) return
+    this.#lost = error
+    this.#client.connection.stream.destroy()
+    for (const listener of this.#onLost) listener()
+  }
+}
+
+function lostError(error: unknown, lost: Error): Error {
+  if (lost instanceof ConnectionLost) return lost
+  return new ConnectionLost('lost', lost.message, { cause: error })
+}

@@ -1,0 +1,214 @@
+/**
+ * The connections to one database: a few pipelined ones that short batches share, and others that one
+ * caller holds for a transaction.
+ *
+ * Sharing is cheap because every batch is a transaction of its own; what takes several steps, may run
+ * long or may be given up has a connection to itself. A connection goes back to the pool only when the
+ * server says that no transaction is open on it; otherwise it is destroyed, because the next borrower
+ * would work inside a stranger's transaction.
+ */
+
+import { fail } from '../base/errors.ts'
+import type { Deadline } from '../base/time.ts'
+import type { Result } from './batch.ts'
+import { Connection, ConnectionLost, type ConnectionOptions } from './connection.ts'
+import type { Statement } from './sql.ts'
+
+export interface PoolOptions extends ConnectionOptions {
+  /** Pipelined connections that batches share, at most. */
+  readonly shared: number
+  /** Batches in flight on one shared connection, at most. */
+  readonly depth: number
+  /** Connections held by one caller each, at most. */
+  readonly exclusive: number
+  /** Callers that may wait for a connection; the next one is refused. */
+  readonly waiting: number
+  /** Runs on each new connection before anybody uses it; a rejection closes it. */
+  readonly onConnect: (connection: Connection) => Promise<void>
+  /** Told of each connection that ended otherwise than by `end()`. */
+  readonly onDestroyed: (reason: string) => void
+}
+
+export interface PoolStats {
+  readonly shared: number
+  readonly exclusiveInUse: number
+  readonly exclusiveIdle: number
+  readonly waiting: number
+}
+
+export class Pool {
+  #options: PoolOptions
+  readonly #shared: Connection[] = []
+  #opening: Promise<Connection> | undefined
+  readonly #idle: Connection[] = []
+  #inUse = 0
+  readonly #queue: (() => void)[] = []
+  #ended = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  get stats(): PoolStats {
+    return {
+      shared: this.#shared.length,
+      exclusiveInUse: this.#inUse,
+      exclusiveIdle: this.#idle.length,
+      waiting: this.#queue.length,
+    }
+  }
+
+  /** Change the numbers at run time; connections above them close when they fall idle. */
+  resize(sizes: Pick<PoolOptions, 'shared' | 'depth' | 'exclusive' | 'connectMs'>): void {
+    this.#options = { ...this.#options, ...sizes }
+    while (this.#idle.length > sizes.exclusive) this.#idle.pop()?.destroy('the pool shrinks')
+    this.#wake()
+  }
+
+  /**
+   * Run `statements` as one batch on a shared connection.
+   *
+   * @throws OVERLOADED  no connection had room by the deadline, or too many wait already
+   * @throws             what `Connection.open` and `Connection.batch` throw
+   */
+  async batch(statements: readonly Statement[], deadline: Deadline): Promise<Result[]> {
+    const connection = await this.#roomOnShared(deadline)
+    const results = connection.batch(statements, deadline)
+    return results.finally(() => this.#wake())
+  }
+
+  /**
+   * Hold a connection while `work` runs. It is kept afterwards only if `work` succeeded and the server
+   * reports no open transaction.
+   *
+   * @throws OVERLOADED  no connection was free by the deadline, or too many wait already
+   */
+  async exclusive<T>(deadline: Deadline, work: (connection: Connection) => Promise<T>): Promise<T> {
+    while (this.#inUse >= this.#options.exclusive) await this.#wait(deadline)
+    this.#inUse++
+    try {
+      const connection = this.#takeIdle() ?? (await this.#open())
+      return await this.#lend(connection, work)
+    } finally {
+      this.#inUse--
+      this.#wake()
+    }
+  }
+
+  /** Close all connections. Callers that still hold one fail. */
+  end(): void {
+    this.#ended = true
+    for (const connection of [...this.#shared, ...this.#idle]) connection.destroy('the pool ends')
+    this.#wake()
+  }
+
+  async #lend<T>(connection: Connection, work: (connection: Connection) => Promise<T>): Promise<T> {
+    let clean = false
+    try {
+      const result = await work(connection)
+      clean = true
+      return result
+    } finally {
+      if (clean && connection.idle && connection.usable && !this.#ended) this.#idle.push(connection)
+      else if (connection.usable) {
+        connection.destroy('a transaction did not end cleanly')
+        this.#options.onDestroyed('a transaction did not end cleanly')
+      }
+    }
+  }
+
+  #takeIdle(): Connection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop()
+      if (!connection || connection.usable) return connection
+    }
+  }
+
+  async #roomOnShared(deadline: Deadline): Promise<Connection> {
+    for (;;) {
+      const least = leastLoaded(this.#shared)
+      if (least && least.inFlight < this.#options.depth) {
+        if (least.inFlight > 1) this.#growShared()
+        return least
+      }
+      if (this.#canGrow()) await this.#openShared()
+      else await this.#wait(deadline)
+    }
+  }
+
+  #canGrow(): boolean {
+    return this.#shared.length === 0 || this.#shared.length < this.#options.shared
+  }
+
+  // In the background: the caller already has a connection, and a failure here will be met again by
+  // somebody who has none.
+  #growShared(): void {
+    if (this.#canGrow() && !this.#opening) this.#openShared().catch(() => {})
+  }
+
+  #openShared(): Promise<Connection> {
+    this.#opening ??= this.#open()
+      .then((connection) => {
+        this.#shared.push(connection)
+        connection.onLost(() => remove(this.#shared, connection))
+        this.#wake()
+        return connection
+      })
+      .finally(() => {
+        this.#opening = undefined
+      })
+    return this.#opening
+  }
+
+  async #open(): Promise<Connection> {
+    if (this.#ended) throw new ConnectionLost('lost', 'The pool has ended.')
+    const connection = await Connection.open(this.#options)
+    try {
+      await this.#options.onConnect(connection)
+    } catch (error) {
+      connection.destroy('refused after connecting')
+      throw error
+    }
+    connection.onLost(() => {
+      remove(this.#idle, connection)
+      if (!this.#ended) this.#options.onDestroyed('the connection was lost')
+    })
+    return connection
+  }
+
+  #wait(deadline: Deadline): Promise<void> {
+    if (this.#queue.length >= this.#options.waiting || deadline.remainingMs() === 0)
+      return overloaded(this.#queue)
+    return new Promise((resolve, reject) => {
+      const turn = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        remove(this.#queue, turn)
+        overloaded(this.#queue).catch(reject)
+      }, deadline.remainingMs())
+      this.#queue.push(turn)
+    })
+  }
+
+  // Everybody who waits looks again: there are two kinds of room, and who finds none waits on.
+  #wake(): void {
+    for (const turn of this.#queue.splice(0)) turn()
+  }
+}
+
+async function overloaded(queue: readonly unknown[]): Promise<never> {
+  return fail('OVERLOADED', 'All connections to the shard are busy.', { waiting: queue.length })
+}
+
+function leastLoaded(connections: readonly Connection[]): Connection | undefined {
+  let least: Connection | undefined
+  for (const connection of connections) if (!least || connection.inFlight < least.inFlight) least = connection
+  return least
+}
+
+function remove<T>(items: T[], item: T): void {
+  const index = items.indexOf(item)
+  if (index >= 0) items.splice(index, 1)
+}
