@@ -21,12 +21,15 @@ export interface ConnectionOptions {
   readonly applicationName: string
 }
 
-/** The connection is gone, and with it the answer. `sent` tells whether the server may have acted. */
+/**
+ * The connection is gone, and with it the answer. Unless the reason is 'unsent', nobody knows whether
+ * the server has acted.
+ */
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost'
-  readonly reason: 'deadline' | 'lost'
+  readonly reason: 'deadline' | 'lost' | 'unsent'
 
-  constructor(reason: 'deadline' | 'lost', message: string, options?: ErrorOptions) {
+  constructor(reason: 'deadline' | 'lost' | 'unsent', message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
   }
@@ -126,7 +129,7 @@ export class Connection {
    * @throws pg.DatabaseError  Postgres refused one of them; none has had an effect
    */
   async batch(statements: readonly Statement[], deadline: Deadline): Promise<Result[]> {
-    if (this.#lost) throw new ConnectionLost('lost', 'The connection is closed.', { cause: this.#lost })
+    if (this.#lost) throw new ConnectionLost('unsent', 'The connection is closed.', { cause: this.#lost })
     const toParse = this.#unprepared(statements)
     const toClose = this.#evicted.splice(0)
     const parsing = toParse.map(({ name }) => name ?? '')
@@ -135,11 +138,15 @@ export class Connection {
     try {
       return await this.#send({ statements, toParse, toClose }, deadline)
     } catch (error) {
-      throw this.#lost ? lostError(error, this.#lost) : error
+      throw this.usable || error instanceof ConnectionLost ? error : this.#lostWith(error)
     } finally {
       this.#inFlight--
       this.#settleParsing(parsing)
     }
+  }
+
+  #lostWith(cause: unknown): ConnectionLost {
+    return new ConnectionLost('lost', this.#lost?.message ?? 'The connection was lost.', { cause })
   }
 
   /** Close at once; what is in flight fails. */
@@ -170,7 +177,10 @@ export class Connection {
 
   #send(plan: ConstructorParameters<typeof Batch>[0], deadline: Deadline): Promise<Result[]> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#giveUp(), deadline.remainingMs() + GRACE_MS)
+      const timer = setTimeout(() => {
+        reject(new ConnectionLost('deadline', 'Postgres did not answer in time.'))
+        this.#fail(new Error('Postgres did not answer in time'))
+      }, deadline.remainingMs() + GRACE_MS)
       const batch = new Batch(plan, (error, results) => {
         clearTimeout(timer)
         if (error) reject(error)
@@ -180,19 +190,10 @@ export class Connection {
     })
   }
 
-  #giveUp(): void {
-    this.#fail(new ConnectionLost('deadline', 'Postgres did not answer in time.'))
-  }
-
   #fail(error: Error): void {
     if (this.#lost) return
     this.#lost = error
     this.#client.connection.stream.destroy()
     for (const listener of this.#onLost) listener()
   }
-}
-
-function lostError(error: unknown, lost: Error): Error {
-  if (lost instanceof ConnectionLost) return lost
-  return new ConnectionLost('lost', lost.message, { cause: error })
 }

@@ -66,15 +66,25 @@ export class Pool {
   }
 
   /**
-   * Run `statements` as one batch on a shared connection.
+   * Run `statements` as one batch on a shared connection. When `check` throws at the answers, the
+   * connection is destroyed: it can no longer be trusted to answer the right question.
    *
    * @throws OVERLOADED  no connection had room by the deadline, or too many wait already
    * @throws             what `Connection.open` and `Connection.batch` throw
    */
-  async batch(statements: readonly Statement[], deadline: Deadline): Promise<Result[]> {
+  async batch(
+    statements: readonly Statement[],
+    deadline: Deadline,
+    check: (results: Result[]) => void = () => {},
+  ): Promise<Result[]> {
     const connection = await this.#roomOnShared(deadline)
-    const results = connection.batch(statements, deadline)
-    return results.finally(() => this.#wake())
+    try {
+      const results = await connection.batch(statements, deadline)
+      distrustIfThrows(connection, () => check(results))
+      return results
+    } finally {
+      this.#wake()
+    }
   }
 
   /**
@@ -161,7 +171,7 @@ export class Pool {
   }
 
   async #open(): Promise<Connection> {
-    if (this.#ended) throw new ConnectionLost('lost', 'The pool has ended.')
+    if (this.#ended) throw new ConnectionLost('unsent', 'The pool has ended.')
     const connection = await Connection.open(this.#options)
     try {
       await this.#options.onConnect(connection)
@@ -195,6 +205,15 @@ export class Pool {
   // Everybody who waits looks again: there are two kinds of room, and who finds none waits on.
   #wake(): void {
     for (const turn of this.#queue.splice(0)) turn()
+  }
+}
+
+function distrustIfThrows(connection: Connection, check: () => void): void {
+  try {
+    check()
+  } catch (error) {
+    connection.destroy('it answered another question')
+    throw error
   }
 }
 

@@ -1,0 +1,211 @@
+/**
+ * The one door: the only way from a request, a job or an export to a tenant's rows.
+ *
+ *     tenant ──▶ placement (router) ──▶ shard ──▶ [ begin_tenant | statements ] Sync ──▶ rows
+ *
+ * The tenant is an argument, never a default and never read from ambient state. Every batch begins with
+ * the shard's fence, and the tenant that the fence says it has set is compared with the one that was
+ * asked for: that also proves that this answer belongs to this question. When it does not, the
+ * connection is destroyed, the request fails and an alarm goes out.
+ *
+ * A refusal by the fence means that our copy of the placement is late: it is read again, once.
+ */
+
+import { fail } from '../base/errors.ts'
+import type { Emit } from '../base/events.ts'
+import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
+import type { TenantId } from '../base/ids.ts'
+import type { Deadline } from '../base/time.ts'
+import type { Result, Row } from '../db/batch.ts'
+import { type Connection, ConnectionLost, sqlState } from '../db/connection.ts'
+import { prepared, type Statement } from '../db/sql.ts'
+import type { Placement } from '../directory/types.ts'
+import { explain, FENCE, isStalePlan, isWorthAnotherRead } from './failures.ts'
+import type { Router } from './router.ts'
+import type { Shard } from './shard.ts'
+
+export type Mode = 'read' | 'write'
+
+/** A transaction of one tenant that is open now. */
+export interface TenantSession {
+  readonly tenant: TenantId
+  /** @throws what Postgres refuses; the transaction can then only be rolled back */
+  run(statement: Statement): Promise<Row[]>
+}
+
+/** What a transaction's work decides: keep its changes or not, and what to hand to the caller. */
+export interface Outcome<T> {
+  readonly keep: boolean
+  readonly value: T
+}
+
+export interface Door {
+  /**
+   * Run `statements` as one batch, in one implicit transaction and one round trip.
+   *
+   * @returns rows of Postgres text for each statement, columns in the order that it selects
+   * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_MOVING, SHARD_UNAVAILABLE, OVERLOADED, TIMEOUT,
+   *         CONFLICT, OUTCOME_UNKNOWN (writes only), or Postgres's own error for a bad value
+   */
+  batch(tenant: TenantId, mode: Mode, deadline: Deadline, statements: readonly Statement[]): Promise<Row[][]>
+
+  /**
+   * Run `work` in a transaction on a connection of its own. It is committed when `work` says `keep`.
+   * Throws as `batch`; what `work` throws rolls back and is passed on.
+   */
+  withTenant<T>(
+    tenant: TenantId,
+    mode: Mode,
+    deadline: Deadline,
+    work: (session: TenantSession) => Promise<Outcome<T>>,
+  ): Promise<T>
+}
+
+export interface DoorParts {
+  readonly router: Router
+  readonly shards: ReadonlyMap<string, Shard>
+  readonly emit: Emit
+  readonly failpoints?: Failpoints
+}
+
+export function openDoor({ router, shards, emit, failpoints = noFailpoints }: DoorParts): Door {
+  const shardOf = (placement: Placement): Shard =>
+    shards.get(placement.shard) ??
+    fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not configured on this gateway.')
+
+  /** Try on the placement that we know; a fence that refuses it sends us to the directory, once. */
+  async function routed<T>(
+    tenant: TenantId,
+    attempt: (shard: Shard, placement: Placement) => Promise<T>,
+  ): Promise<T> {
+    const known = await router.find(tenant)
+    try {
+      return await attempt(shardOf(known), known)
+    } catch (error) {
+      const state = sqlState(error)
+      if (state !== FENCE.moved && state !== FENCE.unknown) throw explain(error)
+    }
+    const fresh = await router.refresh(tenant)
+    return attempt(shardOf(fresh), fresh).catch((error: unknown) => {
+      throw explain(error)
+    })
+  }
+
+  /** The tenant that the fence has set must be the one asked for: see the head of this file. */
+  function requireTenant(first: Result | undefined, asked: TenantId, shard: Shard): void {
+    const answered = first?.rows[0]?.[0] ?? ''
+    if (answered === asked) return
+    emit({ kind: 'connection.mixup', shard: shard.key, asked, answered })
+    fail('INTERNAL_SERVER_ERROR', 'The database answered for another request; nothing of it was used.')
+  }
+
+  async function sendBatch(
+    shard: Shard,
+    placement: Placement,
+    mode: Mode,
+    deadline: Deadline,
+    statements: readonly Statement[],
+  ): Promise<Row[][]> {
+    const all = [beginTenant(placement, mode, deadline), ...statements]
+    const check = ([begun]: Result[]): void => requireTenant(begun, placement.tenant, shard)
+    const results = await shard.use((pool) => pool.batch(all, deadline, check))
+    return results.slice(1).map(({ rows }) => rows)
+  }
+
+  async function batch(
+    tenant: TenantId,
+    mode: Mode,
+    deadline: Deadline,
+    statements: readonly Statement[],
+  ): Promise<Row[][]> {
+    return routed(tenant, (shard, placement) =>
+      timed(shard, mode, async () => {
+        const send = (): Promise<Row[][]> => sendBatch(shard, placement, mode, deadline, statements)
+        try {
+          return await send()
+        } catch (error) {
+          if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return await send()
+          if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
+          throw error
+        }
+      }),
+    )
+  }
+
+  async function withTenant<T>(
+    tenant: TenantId,
+    mode: Mode,
+    deadline: Deadline,
+    work: (session: TenantSession) => Promise<Outcome<T>>,
+  ): Promise<T> {
+    return routed(tenant, (shard, placement) =>
+      shard.use((pool) =>
+        pool.exclusive(deadline, async (connection) => {
+          await failpoints.hit('session.before-begin')
+          const [, begun] = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
+          requireTenant(begun, tenant, shard)
+          await failpoints.hit('session.after-begin')
+          const run = (statement: Statement): Promise<Row[]> =>
+            timed(shard, mode, () => runOne(connection, statement, deadline))
+          const { keep, value } = await work({ tenant, run })
+          await failpoints.hit('session.before-commit')
+          await (keep ? commit(connection, deadline) : connection.batch([ROLLBACK], deadline))
+          await failpoints.hit('session.after-commit')
+          return value
+        }),
+      ),
+    )
+  }
+
+  async function timed<T>(shard: Shard, mode: Mode, work: () => Promise<T>): Promise<T> {
+    const started = performance.now()
+    try {
+      return await work()
+    } finally {
+      emit({ kind: 'statement.done', shard: shard.key, mode, durationMs: performance.now() - started })
+    }
+  }
+
+  return { batch, withTenant }
+}
+
+const BEGIN = prepared('begin')
+const COMMIT = prepared('commit')
+const ROLLBACK = prepared('rollback')
+
+function beginTenant({ tenant, epoch }: Placement, mode: Mode, deadline: Deadline): Statement {
+  const timeoutMs = Math.ceil(deadline.remainingMs())
+  return prepared('select shardgate.begin_tenant($1, $2, $3, $4)', [tenant, epoch, mode, timeoutMs])
+}
+
+async function runOne(connection: Connection, statement: Statement, deadline: Deadline): Promise<Row[]> {
+  const [result] = await connection.batch([statement], deadline)
+  return result?.rows ?? []
+}
+
+/** From the moment COMMIT is sent, only its answer tells whether the changes were kept. */
+async function commit(connection: Connection, deadline: Deadline): Promise<void> {
+  const results = await connection.batch([COMMIT], deadline).catch((error: unknown) => {
+    if (isAnswerLost(error)) return outcomeUnknown(error)
+    throw error
+  })
+  // COMMIT of a transaction in which a statement has failed succeeds with the tag ROLLBACK.
+  if (results[0]?.tag !== 'COMMIT') fail('CONFLICT', 'The database did not keep the changes.')
+}
+
+function mayTryAgain(error: unknown, mode: Mode): boolean {
+  return isUnsent(error) || isStalePlan(error) || (mode === 'read' && isWorthAnotherRead(error))
+}
+
+function isUnsent(error: unknown): boolean {
+  return error instanceof ConnectionLost && error.reason === 'unsent'
+}
+
+function isAnswerLost(error: unknown): boolean {
+  return (error instanceof ConnectionLost && !isUnsent(error)) || /^57P0/.test(sqlState(error) ?? '')
+}
+
+function outcomeUnknown(cause: unknown): never {
+  const message = 'The connection was lost before the database confirmed the change.'
+  return fail('OUTCOME_UNKNOWN', message, {}, { cause })
+}

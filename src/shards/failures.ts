@@ -1,0 +1,71 @@
+/**
+ * What a failure below means to the caller: one table from SQLSTATEs and lost connections to our codes.
+ *
+ * Three questions are answered here and nowhere else: does the shard count as down, may the same batch
+ * be sent again, and what does the client hear. Constraint failures and bad values pass through: they
+ * are the mutation's to explain.
+ */
+
+import { BrokenCircuitError } from 'cockatiel'
+import { GatewayError } from '../base/errors.ts'
+import { ConnectionLost, sqlState } from '../db/connection.ts'
+
+/** The fence's refusals, raised by `shardgate.begin_tenant`. */
+export const FENCE = { moved: 'SG001', frozen: 'SG002', suspended: 'SG003', unknown: 'SG004' } as const
+
+const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '57P05', '53100', '53200', '25006', '58030'])
+const CONFLICT = new Set(['40001', '40P01'])
+const TIMED_OUT = new Set(['57014', '55P03', '25P03'])
+const STALE_PLAN = new Set(['0A000', '26000'])
+
+/** Errors of Node's sockets and of pg's log-in have no class of their own; these are their marks. */
+function isSocketError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = (error as NodeJS.ErrnoException).code
+  return (
+    (typeof code === 'string' && /^E[A-Z]+$/.test(code)) ||
+    error.message === 'timeout expired' ||
+    error.message.startsWith('Connection terminated')
+  )
+}
+
+/** Whether `error` says that the shard, not the statement, is at fault. */
+export function isShardDown(error: unknown): boolean {
+  const state = sqlState(error)
+  if (state !== undefined) return UNAVAILABLE.has(state) || /^(08|28|3D)/.test(state)
+  return error instanceof ConnectionLost || isSocketError(error)
+}
+
+/** Whether a read that failed with `error` may be sent once more, on another connection. */
+export function isWorthAnotherRead(error: unknown): boolean {
+  const state = sqlState(error)
+  if (state !== undefined) return STALE_PLAN.has(state) || CONFLICT.has(state) || /^57P0/.test(state)
+  return error instanceof ConnectionLost && error.reason === 'lost'
+}
+
+/** A prepared statement of this connection no longer fits the tables: the connection is of no more use. */
+export function isStalePlan(error: unknown): boolean {
+  return STALE_PLAN.has(sqlState(error) ?? '')
+}
+
+/** The error that the caller of the door gets in place of `error`. */
+export function explain(error: unknown): unknown {
+  if (error instanceof GatewayError) return error
+  const say = (code: ConstructorParameters<typeof GatewayError>[0], message: string): GatewayError =>
+    new GatewayError(code, message, {}, { cause: error })
+  const state = sqlState(error) ?? ''
+  if (state === FENCE.frozen) return say('TENANT_MOVING', 'The tenant is being moved and cannot write now.')
+  if (state === FENCE.suspended) return say('TENANT_SUSPENDED', 'The tenant is suspended.')
+  if (state === FENCE.moved) return say('TENANT_MOVING', 'The tenant has just moved.')
+  if (TIMED_OUT.has(state)) return say('TIMEOUT', 'The database did not finish in time.')
+  if (CONFLICT.has(state)) return say('CONFLICT', 'Another operation of the tenant was in the way.')
+  if (state === '53300') return say('OVERLOADED', 'The shard has no connection left.')
+  if (state === FENCE.unknown) return say('SHARD_UNAVAILABLE', 'The shard does not know the tenant.')
+  if (error instanceof ConnectionLost && error.reason === 'deadline') {
+    return say('TIMEOUT', 'The database did not answer in time.')
+  }
+  if (error instanceof BrokenCircuitError || isShardDown(error)) {
+    return say('SHARD_UNAVAILABLE', 'The shard of the tenant cannot be reached.')
+  }
+  return error
+}

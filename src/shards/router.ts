@@ -1,0 +1,31 @@
+/**
+ * Tenant → placement, from this gateway's own copies. A copy may be late; the shard's fence notices.
+ */
+
+import { fail } from '../base/errors.ts'
+import type { Emit } from '../base/events.ts'
+import type { TenantId } from '../base/ids.ts'
+import type { FindPlacement, Placement } from '../directory/types.ts'
+
+export interface Router {
+  /** @throws TENANT_UNKNOWN, TENANT_SUSPENDED, DIRECTORY_UNAVAILABLE (only for a tenant not known yet) */
+  find(tenant: TenantId): Promise<Placement>
+  /** Read past the copies, after a shard has refused one. Throws as `find`. */
+  refresh(tenant: TenantId): Promise<Placement>
+}
+
+export function createRouter(copies: { find: FindPlacement; refresh: FindPlacement }, emit: Emit): Router {
+  return {
+    find: async (tenant) => required(tenant, await copies.find(tenant)),
+    async refresh(tenant) {
+      emit({ kind: 'placement.refreshed', tenant, reason: 'refused by the shard' })
+      return required(tenant, await copies.refresh(tenant))
+    },
+  }
+}
+
+function required(tenant: TenantId, placement: Placement | null): Placement {
+  if (!placement) return fail('TENANT_UNKNOWN', 'The tenant of the token is not known here.', { tenant })
+  if (placement.state === 'suspended') return fail('TENANT_SUSPENDED', 'The tenant is suspended.', { tenant })
+  return placement
+}

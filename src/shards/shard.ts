@@ -1,0 +1,135 @@
+/**
+ * One shard as the gateway sees it: its connections, its breaker, and the proof that it is the shard it
+ * is taken for.
+ *
+ * Each new connection is checked before use: the shard's own id against the directory's (connection
+ * strings that were swapped would write to the wrong server), and the role's rights (a role that owns
+ * tables or may pass over row-level security would see every tenant). A shard that fails the check is
+ * not served; the others never notice.
+ */
+
+import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
+import type { ShardConfig } from '../base/config.ts'
+import { fail } from '../base/errors.ts'
+import type { Emit } from '../base/events.ts'
+import { type Deadline, deadlineIn } from '../base/time.ts'
+import type { Connection } from '../db/connection.ts'
+import { Pool, type PoolStats } from '../db/pool.ts'
+import { prepared } from '../db/sql.ts'
+import { isShardDown } from './failures.ts'
+
+/** Failures in a row after which the breaker opens. */
+const FAILURES_MAX = 3
+/** Milliseconds between two tries of an open breaker. Half a second keeps recovery under three. */
+const RETRY_MS = 500
+/** Callers that may wait for a connection of one shard. */
+const WAITING_MAX = 1_000
+
+export interface ShardOptions {
+  readonly key: string
+  readonly config: ShardConfig
+  /** The shard's id as the directory has it. */
+  readonly id: string
+  readonly emit: Emit
+}
+
+export class Shard {
+  readonly key: string
+  readonly #pool: Pool
+  readonly #breaker: ReturnType<typeof circuitBreaker>
+  readonly #id: string
+  readonly #emit: Emit
+  #config: ShardConfig
+
+  constructor({ key, config, id, emit }: ShardOptions) {
+    this.key = key
+    this.#id = id
+    this.#emit = emit
+    this.#config = config
+    this.#pool = new Pool({
+      url: config.url,
+      connectMs: config.connectMs,
+      applicationName: 'shardgate',
+      shared: config.readConnections,
+      depth: config.readDepth,
+      exclusive: config.writeConnections,
+      waiting: WAITING_MAX,
+      onConnect: (connection) => this.#check(connection),
+      onDestroyed: (reason) => emit({ kind: 'connection.destroyed', shard: key, reason }),
+    })
+    this.#breaker = circuitBreaker(handleWhen(isShardDown), {
+      halfOpenAfter: RETRY_MS,
+      breaker: new ConsecutiveBreaker(FAILURES_MAX),
+    })
+    this.#breaker.onBreak((broken) => emit({ kind: 'shard.down', shard: key, reason: reasonOf(broken) }))
+    this.#breaker.onReset(() => emit({ kind: 'shard.up', shard: key }))
+  }
+
+  get stats(): PoolStats {
+    return this.#pool.stats
+  }
+
+  /** False while the breaker is open: requests are refused without a try. */
+  get available(): boolean {
+    return this.#breaker.state !== CircuitState.Open
+  }
+
+  /** Take over numbers that may change at run time. The URL may not: it needs a restart. */
+  reconfigure(config: ShardConfig): void {
+    this.#config = config
+    this.#pool.resize({
+      shared: config.readConnections,
+      depth: config.readDepth,
+      exclusive: config.writeConnections,
+      connectMs: config.connectMs,
+    })
+  }
+
+  /** Run `work` on the pool, counted by the breaker. Throws BrokenCircuitError while it is open. */
+  use<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
+    return this.#breaker.execute(() => work(this.#pool))
+  }
+
+  /** Whether the shard answers; opens a connection when there is none. Throws why it does not. */
+  async ping(deadline: Deadline): Promise<void> {
+    await this.use((pool) => pool.batch([prepared('select 1')], deadline))
+  }
+
+  end(): void {
+    this.#pool.end()
+  }
+
+  async #check(connection: Connection): Promise<void> {
+    const [result] = await connection.batch([IDENTITY], deadlineIn(this.#config.connectMs))
+    const [id, tooMighty] = result?.rows[0] ?? []
+    if (id !== this.#id) this.#refuse(`its id is ${id ?? 'missing'}; the directory has ${this.#id}`)
+    if (tooMighty) this.#refuse(`the role of its url ${tooMighty}`)
+  }
+
+  #refuse(reason: string): never {
+    this.#emit({ kind: 'shard.refused', shard: this.key, reason })
+    return fail(
+      'SHARD_UNAVAILABLE',
+      'The shard of the tenant is not served: its connection is not what it should be.',
+    )
+  }
+}
+
+const IDENTITY = prepared(`
+  select i.id,
+    case
+      when r.rolsuper then 'is a superuser'
+      when r.rolbypassrls then 'may bypass row-level security'
+      when exists (
+        select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where pg_catalog.pg_has_role(r.oid, c.relowner, 'usage') and c.relkind in ('r', 'p')
+          and n.nspname not like 'pg\\_%'
+      ) then 'owns tables, or may act as their owner'
+    end
+  from shardgate.identity i, pg_catalog.pg_roles r
+  where r.rolname = current_user`)
+
+function reasonOf(broken: unknown): string {
+  const error = (broken as { error?: unknown }).error
+  return error instanceof Error ? error.message : 'isolated'
+}
