@@ -7,16 +7,27 @@
 
 import type { ErrorCode } from './errors.ts'
 
+/** What a path leads to; a path itself is the caller's text and no label. */
+export type Route = 'graphql' | 'page' | 'health' | 'none'
+
 export type Event =
   | { kind: 'gateway.listening'; port: number; adminPort: number }
   | { kind: 'gateway.draining'; reason: string }
   | { kind: 'gateway.stopped' }
-  | { kind: 'config.reloaded'; file: string; changed: readonly string[] }
+  | {
+      kind: 'config.reloaded'
+      file: string
+      changed: readonly string[]
+      /** Keys that differ in the file and go on with their old value until the next start. */
+      needsRestart: readonly string[]
+    }
   | { kind: 'config.refused'; file: string; reason: string }
   | {
       kind: 'request.done'
       requestId: string
       method: string
+      route: Route
+      /** 499 when the client hung up before its answer. */
       status: number
       durationMs: number
       tenant?: string

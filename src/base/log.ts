@@ -1,0 +1,242 @@
+/**
+ * The log: JSON lines for whatever happens, and the one place that decides what is secret.
+ *
+ * It subscribes to the events and to nothing else. A line is built from named fields of the event,
+ * never from the event as a whole, so a new field stays out until somebody puts it in. Errors pass
+ * through `scrub`: connection strings, tokens and the values that Postgres quotes are cut out.
+ *
+ * A sink that is full or broken costs lines, never a request: lines are dropped and counted once
+ * `SINK_BYTES_MAX` wait to be written (docs/architecture.md, what fails open).
+ */
+
+import pino from 'pino'
+import type { Config } from './config.ts'
+import type { Emit, Event } from './events.ts'
+
+export type LogLevel = Config['logLevel']
+
+export interface LogLine {
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/** The part of a writable stream that the log uses; `process.stdout` is one. */
+export interface LogSink {
+  readonly writableLength: number
+  write(line: string): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+}
+
+export interface Log {
+  /** Subscribe this to the events. Never throws, never waits. */
+  readonly listener: Emit
+  /** Lines that were lost because the sink was full or broken. */
+  dropped(): number
+}
+
+// A megabyte is some 3,000 lines: seconds of a busy gateway, and nothing beside its heap.
+const SINK_BYTES_MAX = 1_048_576
+
+/**
+ * @param level  lines below it are not even built
+ * @param sink   where lines go; a pipe must not block (`process.stdout` on POSIX does not)
+ */
+export function createLog(level: LogLevel, sink: LogSink = process.stdout): Log {
+  let dropped = 0
+  const drop = (): void => {
+    dropped += 1
+  }
+  // Without a listener a broken pipe or a full disk would end the process.
+  sink.on('error', drop)
+  const write = (line: string): void => {
+    try {
+      if (sink.writableLength > SINK_BYTES_MAX) drop()
+      else sink.write(line)
+    } catch {
+      drop()
+    }
+  }
+  const logger = pino({ level, base: null, messageKey: 'message', formatters: { level: nameOf } }, { write })
+  const listener = (event: Event): void => {
+    const line = lineOf(event)
+    if (logger.isLevelEnabled(line.level)) logger[line.level](line.fields, line.message)
+  }
+  return { listener, dropped: () => dropped }
+}
+
+const nameOf = (label: string): object => ({ level: label })
+
+const line = (level: LogLevel, message: string, fields: LogLine['fields'] = {}): LogLine => ({
+  level,
+  message,
+  fields,
+})
+
+/** What is written about an event, and how loudly. */
+export function lineOf(event: Event): LogLine {
+  const { kind } = event
+  switch (event.kind) {
+    case 'gateway.listening':
+      return line('info', 'listening', { kind, port: event.port, adminPort: event.adminPort })
+    case 'gateway.draining':
+      return line('info', 'draining: no new connections are wanted', { kind, reason: event.reason })
+    case 'gateway.stopped':
+      return line('info', 'stopped', { kind })
+    case 'config.reloaded':
+      return line('info', 'configuration reloaded', {
+        kind,
+        file: event.file,
+        changed: event.changed,
+        needsRestart: event.needsRestart,
+      })
+    case 'config.refused':
+      return line('error', 'configuration refused, the old one stays', {
+        kind,
+        file: event.file,
+        reason: scrub(event.reason),
+      })
+    case 'request.done':
+      return requestLine(event)
+    case 'request.failed':
+      return line('error', 'request failed on a fault of the gateway', {
+        kind,
+        requestId: event.requestId,
+        tenant: event.tenant,
+        error: describeError(event.error),
+      })
+    case 'statement.done':
+      return line('debug', 'statement done', {
+        kind,
+        shard: event.shard,
+        mode: event.mode,
+        durationMs: event.durationMs,
+      })
+    case 'connection.destroyed':
+      return line('warn', 'connection destroyed', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'connection.mixup':
+      return line('fatal', 'a connection answered for another tenant and was destroyed', {
+        kind,
+        shard: event.shard,
+        asked: event.asked,
+        answered: event.answered,
+      })
+    default:
+      return fleetLine(event)
+  }
+}
+
+type RequestDone = Extract<Event, { kind: 'request.done' }>
+
+function requestLine(event: RequestDone): LogLine {
+  const { kind, requestId, method, route, status, durationMs, tenant, operation, code } = event
+  const fields = { kind, requestId, method, route, status, durationMs, tenant, operation, code }
+  return line(status >= 500 ? 'warn' : 'info', 'request', fields)
+}
+
+type FleetEvent = Extract<
+  Event,
+  {
+    kind:
+      | `shard.${string}`
+      | `table.${string}`
+      | `placement.${string}`
+      | `directory.${string}`
+      | `keys.${string}`
+  }
+>
+
+function fleetLine(event: FleetEvent): LogLine {
+  const { kind } = event
+  switch (event.kind) {
+    case 'shard.up':
+      return line('info', 'shard is up', { kind, shard: event.shard })
+    case 'shard.down':
+      return line('error', 'shard is down', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'shard.refused':
+      return line('error', 'shard is not served', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'table.refused':
+      return line('warn', 'table is not served', {
+        kind,
+        shard: event.shard,
+        table: event.table,
+        reason: scrub(event.reason),
+      })
+    case 'placement.refreshed':
+      return line('info', 'placement read again', { kind, tenant: event.tenant, reason: scrub(event.reason) })
+    case 'directory.down':
+      return line('error', 'directory is down, known tenants go on', { kind, reason: scrub(event.reason) })
+    case 'directory.up':
+      return line('info', 'directory is up', { kind })
+    case 'keys.refreshed':
+      return line('info', 'token keys read', { kind, issuer: event.issuer, keys: event.keys })
+    case 'keys.failed':
+      return line('error', 'token keys cannot be read, the old ones stay', {
+        kind,
+        issuer: event.issuer,
+        reason: scrub(event.reason),
+      })
+    default:
+      return unknownLine(event)
+  }
+}
+
+// The compiler refuses a kind without a case; at run time a line without fields is the safe answer.
+function unknownLine(event: never): LogLine {
+  return line('warn', 'an event that the log does not know', { kind: (event as Event).kind })
+}
+
+const SECRETS: readonly (readonly [RegExp, string])[] = [
+  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]*:[^\s@]*@/gi, '$1***@'],
+  [/\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g, '[token]'],
+  [/\b(Bearer|Basic)\s+\S+/gi, '$1 [token]'],
+  [
+    /\b(password|passwd|pwd|secret|token|api[_-]?key)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&]+)/gi,
+    '$1$2***',
+  ],
+]
+
+/** `text` without credentials, at most 2,000 characters. */
+export function scrub(text: string): string {
+  return SECRETS.reduce((clean, [pattern, instead]) => clean.replace(pattern, instead), text.slice(0, 2_000))
+}
+
+interface ErrorFields {
+  readonly name: string
+  readonly message: string
+  readonly code?: string
+  readonly stack?: readonly string[]
+  readonly cause?: ErrorFields
+}
+
+const CAUSES_MAX = 4
+
+/** An error as fields: no row data, no credentials, no more than four causes deep. */
+export function describeError(error: unknown, depth = 0): ErrorFields {
+  if (!(error instanceof Error))
+    return { name: typeof error, message: 'something that is not an Error was thrown' }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const cause = error.cause ?? ('originalError' in error ? error.originalError : undefined)
+  return {
+    name: error.name,
+    message: scrub(withoutValues(error.message, code)),
+    ...(code === undefined ? {} : { code }),
+    stack: frames(error.stack),
+    ...(cause === undefined || depth >= CAUSES_MAX - 1 ? {} : { cause: describeError(cause, depth + 1) }),
+  }
+}
+
+// Postgres quotes the offending value after a colon: 'invalid input syntax for type uuid: "…"'. Its
+// `detail` and `where` hold whole rows, which is why no field is copied beyond those named here.
+function withoutValues(message: string, code: string | undefined): string {
+  return code && /^[0-9A-Z]{5}$/.test(code) ? message.replace(/: ".*$/s, ': …') : message
+}
+
+// Only the places: the first lines of a stack repeat the message.
+function frames(stack: string | undefined): string[] {
+  return (stack ?? '')
+    .split('\n')
+    .filter((text) => /^\s+at /.test(text))
+    .slice(0, 12)
+    .map((text) => scrub(text.trim()))
+}

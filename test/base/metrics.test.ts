@@ -1,0 +1,85 @@
+/** The contract of base/metrics.ts: the families, and that no caller can make series without end. */
+
+import { describe, expect, it } from 'vitest'
+import type { Event } from '../../src/base/events.ts'
+import { boundedLabel, createMetrics } from '../../src/base/metrics.ts'
+
+const request = (over: object): Event =>
+  ({
+    kind: 'request.done',
+    requestId: 'r',
+    method: 'POST',
+    route: 'graphql',
+    status: 200,
+    durationMs: 12,
+    ...over,
+  }) as Event
+
+async function series(events: readonly Event[]): Promise<string[]> {
+  const { registry, listener } = createMetrics({ version: '1.2.3' })
+  for (const event of events) listener(event)
+  const text = await registry.metrics()
+  return text.split('\n').filter((line) => line.startsWith('gateway_'))
+}
+
+describe('families', () => {
+  it('counts requests in seconds, by method, route and status', async () => {
+    const lines = await series([request({})])
+    expect(lines).toContain(
+      'gateway_http_request_duration_seconds_sum{method="POST",route="graphql",status="200"} 0.012',
+    )
+  })
+
+  it('counts refusals by code and faults of its own apart', async () => {
+    const lines = await series([
+      request({ status: 403, code: 'FORBIDDEN' }),
+      { kind: 'request.failed', requestId: 'r', error: new Error('x') },
+    ])
+    expect(lines).toContain('gateway_request_errors_total{code="FORBIDDEN"} 1')
+    expect(lines).toContain('gateway_request_failures_total 1')
+  })
+
+  it('knows whether a shard is up, what configuration runs, and which build', async () => {
+    const lines = await series([
+      { kind: 'shard.up', shard: 'a' },
+      { kind: 'shard.down', shard: 'b', reason: 'x' },
+      { kind: 'config.reloaded', file: 'f', changed: [], needsRestart: [] },
+      { kind: 'config.refused', file: 'f', reason: 'x' },
+    ])
+    expect(lines).toContain('gateway_shard_up{shard="a"} 1')
+    expect(lines).toContain('gateway_shard_up{shard="b"} 0')
+    expect(lines).toContain('gateway_config_generation 2')
+    expect(lines).toContain('gateway_config_refused_total 1')
+    expect(lines.some((line) => line.startsWith('gateway_build_info{version="1.2.3"'))).toBe(true)
+  })
+
+  it('reads the lines that the log lost at each scrape', async () => {
+    let lost = 0
+    const { registry } = createMetrics({ version: '0', logDropped: () => lost })
+    lost = 7
+    expect(await registry.metrics()).toContain('gateway_log_lines_dropped 7')
+  })
+})
+
+describe('fault 66: a cardinality bomb', () => {
+  it('makes no series of tenants, operations, request ids or odd methods', async () => {
+    const events = Array.from({ length: 5_000 }, (_, i) =>
+      request({ tenant: `t${i}`, operation: `Op${i}`, requestId: `r${i}`, method: `BREW${i}` }),
+    )
+    const lines = await series(events)
+    expect(lines.length).toBeLessThan(60)
+    expect(lines.join()).toContain('method="other"')
+    expect(lines.join()).not.toMatch(/t4999|Op4999|r4999|BREW4999/)
+  })
+
+  it('keeps the shards within bounds too', async () => {
+    const events = Array.from({ length: 3_000 }, (_, i): Event => ({ kind: 'shard.up', shard: `s${i}` }))
+    const shards = (await series(events)).filter((line) => line.startsWith('gateway_shard_up{'))
+    expect(shards).toHaveLength(1_001)
+  })
+
+  it('boundedLabel keeps the first and calls the rest other', () => {
+    const label = boundedLabel(2)
+    expect(['a', 'b', 'c', 'a', 'd'].map(label)).toEqual(['a', 'b', 'other', 'a', 'other'])
+  })
+})
