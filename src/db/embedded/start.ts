@@ -58,7 +58,9 @@ const SETTINGS: Settings = {
   logging_collector: 'off',
 }
 
-const NOT_DURABLE: Settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+// Not `synchronous_commit`: without it a server that is killed forgets what it had acknowledged, and
+// a test could not tell that from a fault of ours.
+const NOT_DURABLE: Settings = { fsync: 'off', full_page_writes: 'off' }
 
 /**
  * Start a Postgres server for each name, making what is missing. Later starts on the same `dir`
