@@ -71,8 +71,14 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    return fail('CONFIG_INVALID', `${path} is not JSON: ${(cause as Error).message}`, {}, { cause })
+    return fail('CONFIG_INVALID', `${path} is not JSON: ${withoutExcerpt((cause as Error).message)}.`)
   }
+}
+
+// The engine quotes the text around the fault, and that text may be a secret somebody wrote inline.
+// For the same reason the engine's error does not travel on as the cause.
+function withoutExcerpt(message: string): string {
+  return message.replace(/,? (\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '').replace(/^JSON\.parse: /, '')
 }
 
 const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
@@ -145,7 +151,8 @@ function logLevelOf(text: string | undefined, faults: string[]): (typeof LOG_LEV
   return level ?? 'info'
 }
 
-function deepFreeze<T>(value: T): T {
+/** Freeze `value` and all that it holds. */
+export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value)
     for (const item of Object.values(value)) deepFreeze(item)
