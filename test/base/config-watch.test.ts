@@ -160,16 +160,16 @@ describe('fault 64: a file that must not be taken', () => {
   it('never has its secrets printed', async () => {
     const watch = still()
     const text = JSON.stringify(base)
-    for (let end = 1; end < text.length; end += 7) {
+    for (let end = 1; end < text.length; end += 3) {
       write(text.slice(0, end))
       await watch.check()
-      write(`${text.slice(0, end)}!${text.slice(end)}`)
+      write(`${text.slice(0, end)}"${text.slice(end)}`)
       await watch.check()
     }
     expect(events.length).toBeGreaterThan(60)
-    for (const part of [SECRET, SECRET.slice(0, 10), SECRET.slice(-10)]) {
-      expect(JSON.stringify(events)).not.toContain(part)
-    }
+    const said = JSON.stringify(events)
+    const parts = Array.from({ length: SECRET.length - 6 }, (_, i) => SECRET.slice(i, i + 6))
+    expect(parts.filter((part) => said.includes(part))).toEqual([])
   })
 
   it('1,000 writes of which a third is broken: the last good one runs', async () => {
