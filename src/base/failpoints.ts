@@ -8,6 +8,9 @@ export type Failpoint =
   | 'session.after-begin'
   | 'session.before-commit'
   | 'session.after-commit'
+  | 'install.shard-made' // the shard has an identity, the directory does not know it yet
+  | 'create.reserved' // the directory has the tenant's row, its shard has no fence yet
+  | 'create.fenced' // the shard has the fence, routers do not see the tenant yet
 
 export interface Failpoints {
   hit(name: Failpoint): Promise<void>

@@ -112,9 +112,7 @@ class Cache implements PlacementCache {
 
   async refresh(tenant: TenantId): Promise<Placement | null> {
     const flight = this.#flights.get(tenant)
-    const placement = await (flight ? this.#after(tenant, flight) : this.#take(tenant).now)
-    this.#emit({ kind: 'placement.refreshed', tenant, reason: 'refused by the shard' })
-    return placement
+    return flight ? this.#after(tenant, flight) : this.#take(tenant).now
   }
 
   async preload(): Promise<void> {

@@ -195,11 +195,6 @@ describe('after a refusal', () => {
     expect((await refreshed)?.epoch).toBe(2)
     expect((await cache.find(acme))?.epoch).toBe(2)
     expect(reads).toHaveLength(2)
-    expect(events).toContainEqual({
-      kind: 'placement.refreshed',
-      tenant: 'acme',
-      reason: 'refused by the shard',
-    })
   })
 
   it('a read that began before it is not believed: all who were refused share the next one', async () => {

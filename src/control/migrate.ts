@@ -1,0 +1,125 @@
+/**
+ * Bringing one shard's tables to the state of a folder of migrations.
+ *
+ * Each file runs in a transaction of its own together with the row that records it, so a run that dies
+ * leaves whole files applied and says exactly which. Two runs at once take turns file by file.
+ */
+
+import { fail } from '../base/errors.ts'
+import { type Client, sqlState } from '../db/client.ts'
+import { compile, type SQL, sql } from '../db/sql.ts'
+import { type Migration, readMigrations } from './migration-files.ts'
+import { onShard, reasonOf, type ShardAccess } from './reach.ts'
+
+/** Key of the advisory locks of the control plane; the second number says what is locked. */
+export const CONTROL_LOCK = 5349
+const MIGRATE = 2
+
+export interface MigrateResult {
+  /** Files that were applied now, in order. */
+  readonly applied: readonly string[]
+  /** Files that had been applied before. */
+  readonly already: number
+}
+
+export interface MigrateOptions {
+  /** The shard, with the URL of its owner role. */
+  readonly shard: ShardAccess
+  readonly folder: string
+  /** Schema in which unqualified names are made; the first of `tenancy.schemas`. */
+  readonly schema: string
+}
+
+/**
+ * Apply what is missing.
+ *
+ * @throws SETUP_FAILED       a file is wrong, was changed after it was applied, or fails; earlier ones stay
+ * @throws SHARD_UNAVAILABLE  the shard cannot be reached
+ */
+export function migrate({ shard, folder, schema }: MigrateOptions): Promise<MigrateResult> {
+  const migrations = readMigrations(folder)
+  return onShard(shard, async (client) => {
+    await requireOwner(client, shard.key)
+    const applied: string[] = []
+    for (const migration of migrations) {
+      const fresh = await client.transaction(async () => {
+        await client.query(`select pg_advisory_xact_lock(${CONTROL_LOCK}, ${MIGRATE})`)
+        await client.query('set local role shardgate_owner')
+        return applyOnce(client, sql`shardgate.migration`, migration, () => enterSchema(client, schema))
+      })
+      if (fresh) applied.push(migration.file)
+    }
+    return { applied, already: migrations.length - applied.length }
+  })
+}
+
+async function requireOwner(client: Client, key: string): Promise<void> {
+  const [role] = await client.query(`
+    select from pg_roles where rolname = 'shardgate_owner' and pg_has_role(oid, 'member')`)
+  if (role) return
+  fail('SETUP_FAILED', `Migrations of ${key} run as shardgate_owner; its ownerUrl names another role.`)
+}
+
+// Nothing but this schema: a name that is missing here must not be found in `public`. The lock timeout is
+// there because a waiting ALTER TABLE makes every later query of that table wait behind it.
+async function enterSchema(client: Client, schema: string): Promise<void> {
+  await client.query(
+    compile(sql`
+      select set_config('search_path', quote_ident(${sql.value(schema)}), true),
+        set_config('lock_timeout', '10s', true)`),
+  )
+}
+
+/**
+ * Run one migration and record it in the table `book`, unless it is recorded already. Call in a transaction.
+ * False when there was nothing to do.
+ *
+ * @throws SETUP_FAILED  as `migrate`
+ */
+export async function applyOnce(
+  client: Client,
+  book: SQL,
+  migration: Migration,
+  prepare: () => Promise<void> = async () => {},
+): Promise<boolean> {
+  const { version, name, file, checksum } = migration
+  const [found] = await client.query(
+    compile(sql`select checksum from ${book} where version = ${sql.value(version)}`),
+  )
+  if (found && found.checksum !== checksum) {
+    fail('SETUP_FAILED', `${file} was changed after it had been applied. Put it back and add a new file.`)
+  }
+  if (found) return false
+  await prepare()
+  await runWhole(client, migration)
+  await client.query(
+    compile(sql`
+      insert into ${book} (version, name, checksum)
+      values (${sql.value(version)}, ${sql.value(name)}, ${sql.value(checksum)})`),
+  )
+  return true
+}
+
+async function runWhole(client: Client, { file, up }: Migration): Promise<void> {
+  const before = await transactionOf(client)
+  try {
+    await client.query(up)
+  } catch (cause) {
+    const state = sqlState(cause) ?? 'no answer'
+    fail('SETUP_FAILED', `${file} failed: ${reasonOf(cause)} (${state})${lineOf(cause, up)}.`, {}, { cause })
+  }
+  // A COMMIT inside a file would keep its first half whatever happens to the second.
+  if ((await transactionOf(client)) !== before) {
+    fail('SETUP_FAILED', `${file} ends its transaction itself. Remove its "begin" and "commit".`)
+  }
+}
+
+async function transactionOf(client: Client): Promise<string | null | undefined> {
+  const [row] = await client.query('select pg_current_xact_id()::text as id')
+  return row?.id
+}
+
+function lineOf(error: unknown, text: string): string {
+  const position = Number((error as { position?: string }).position)
+  return position > 0 ? `, line ${text.slice(0, position).split('\n').length} of its statements` : ''
+}

@@ -1,0 +1,53 @@
+/**
+ * Connections of the operator's commands: to the directory and to shards as owner. A server that cannot be
+ * reached is one sentence that names the place, never the password.
+ */
+
+import { type ErrorCode, fail } from '../base/errors.ts'
+import { type Client, connect } from '../db/client.ts'
+
+/** A shard as the control plane reaches it. */
+export interface ShardAccess {
+  /** A key of `shards` in the configuration. */
+  readonly key: string
+  /** Connection string of the owner role, or of a superuser for setting up. */
+  readonly url: string
+}
+
+/** Run `work` on the directory. Throws DIRECTORY_UNAVAILABLE when it cannot be reached. */
+export function onDirectory<T>(url: string, work: (directory: Client) => Promise<T>): Promise<T> {
+  return reach(url, 'The directory', 'DIRECTORY_UNAVAILABLE', work)
+}
+
+/** Run `work` on a shard. Throws SHARD_UNAVAILABLE when it cannot be reached. */
+export function onShard<T>(shard: ShardAccess, work: (client: Client) => Promise<T>): Promise<T> {
+  return reach(shard.url, shard.key, 'SHARD_UNAVAILABLE', work)
+}
+
+/** 'role@host:port/database' of a connection string. */
+export function placeOf(url: string): string {
+  const { username, hostname, port, pathname } = new URL(url)
+  return `${decodeURIComponent(username)}@${hostname}:${port || 5432}${decodeURIComponent(pathname)}`
+}
+
+async function reach<T>(
+  url: string,
+  what: string,
+  code: ErrorCode,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await connect(url).catch((cause: unknown) =>
+    fail(code, `${what} cannot be reached at ${placeOf(url)}: ${reasonOf(cause)}.`, {}, { cause }),
+  )
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** What a driver's error says; Node's error for a host with several addresses has only a code. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.message || String((error as NodeJS.ErrnoException).code ?? error.name)
+}
