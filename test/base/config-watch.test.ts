@@ -160,10 +160,10 @@ describe('fault 64: a file that must not be taken', () => {
   it('never has its secrets printed', async () => {
     const watch = still()
     const text = JSON.stringify(base)
-    for (let end = 1; end < text.length; end += 3) {
+    for (let end = 1; end < text.length; end += 1) {
       write(text.slice(0, end))
       await watch.check()
-      write(`${text.slice(0, end)}"${text.slice(end)}`)
+      write(text.slice(0, end) + text.slice(end + 1))
       await watch.check()
     }
     expect(events.length).toBeGreaterThan(60)
