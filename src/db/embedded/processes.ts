@@ -77,16 +77,18 @@ export async function waitUntil(done: () => boolean, deadline: Deadline): Promis
   return true
 }
 
+/** Milliseconds to wait for each way of stopping, before the next one. */
+const STOP_WAITS = { fastMs: 10_000, immediateMs: 5_000, killMs: 5_000 }
+
 /**
- * End a Postgres server: ask for a fast shutdown, then for an immediate one, then kill it.
- *
- * @param fastMs  milliseconds for the fast shutdown, which ends sessions and writes a checkpoint
+ * End a Postgres server: ask for a fast shutdown, which ends sessions and writes a checkpoint, then
+ * for an immediate one, then kill it.
  */
-export async function endServer(pid: number, isGone: () => boolean, fastMs: number): Promise<void> {
+export async function endServer(pid: number, isGone: () => boolean, waits = STOP_WAITS): Promise<void> {
   const steps = [
-    { signal: 'SIGINT', ms: fastMs },
-    { signal: 'SIGQUIT', ms: 5_000 },
-    { signal: 'SIGKILL', ms: 5_000 },
+    { signal: 'SIGINT', ms: waits.fastMs },
+    { signal: 'SIGQUIT', ms: waits.immediateMs },
+    { signal: 'SIGKILL', ms: waits.killMs },
   ] as const
   for (const { signal, ms } of steps) {
     if (isGone()) return

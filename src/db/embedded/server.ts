@@ -13,7 +13,6 @@ import { endServer, isAlive, servesFolder, waitUntil } from './processes.ts'
 
 /** Recovery after a power cut may read all of the log since the last checkpoint. */
 const START_MS = 60_000
-const STOP_MS = 10_000
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
 export type Settings = Readonly<Record<string, string>>
@@ -73,7 +72,7 @@ export async function stopOrphan(home: Home, name: string, report: Report): Prom
     return
   }
   report(`Stopping Postgres "${name}" (process ${pid}), which an earlier run left behind.`)
-  await endServer(pid, () => !isAlive(pid), STOP_MS)
+  await endServer(pid, () => !isAlive(pid))
 }
 
 /** Lines of postmaster.pid: 1 process id, 4 port, 8 status (`ready`, `starting`, `stopping`). */
@@ -138,7 +137,7 @@ function spawnServer({ home, binaries, name, port, settings }: ServerOptions, fo
 async function stopChild(child: ChildProcess): Promise<void> {
   if (hasEnded(child) || child.pid === undefined) return
   child.ref()
-  await endServer(child.pid, () => hasEnded(child), STOP_MS)
+  await endServer(child.pid, () => hasEnded(child))
 }
 
 /** Bytes in the log before this start; a log that has grown large is put aside first. */
