@@ -18,7 +18,7 @@ import { type ConfigWatch, diffConfig, watchConfig } from '../../src/base/config
 import { fail } from '../../src/base/errors.ts'
 import type { Event } from '../../src/base/events.ts'
 
-const SECRET = 'a-secret-that-somebody-wrote-inline'
+const SECRET = 'x7Qk2mVb9Rt4Lp8Zc6Wd1Hs5Jf3Gn0Ya'
 
 const base = {
   directory: { url: 'postgres://u:p@h/d' },
