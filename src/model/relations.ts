@@ -1,0 +1,155 @@
+/**
+ * Relations: each foreign key between two served tables, seen from both sides.
+ *
+ *     tickets.author_id → users      on Ticket: author        on User: ticketsByAuthor
+ *     comments.ticket_id → tickets   on Comment: ticket       on Ticket: comments
+ *     comments.parent_id → comments  on Comment: parent       and: commentsByParent
+ *
+ * The tenant column is part of the key in Postgres and no part of the relation here: every statement
+ * is bound to one tenant anyway.
+ */
+
+import type { PgClass, PgConstraint } from 'pg-introspection'
+import { camelCase, pascalCase, referenceName } from './names.ts'
+import type { Relation, Table } from './types.ts'
+
+interface ForeignKey {
+  readonly constraint: string
+  readonly child: Table
+  readonly parent: Table
+  readonly pairs: readonly { readonly own: string; readonly other: string }[]
+  /** Whether a child may name a row that is not there. */
+  readonly nullable: boolean
+  /** Whether a parent has one child at most. */
+  readonly unique: boolean
+}
+
+/** Relations by table id; those of the table's own foreign keys first, each part sorted by constraint. */
+export function relationsOf(
+  classes: readonly PgClass[],
+  tables: readonly Table[],
+): ReadonlyMap<string, readonly Relation[]> {
+  const byId = new Map(tables.map((table) => [table.id, table]))
+  const keys = classes.flatMap((found) => foreignKeysOf(found, byId))
+  return new Map(tables.map((table) => [table.id, [...toParents(table, keys), ...toChildren(table, keys)]]))
+}
+
+function foreignKeysOf(found: PgClass, tables: ReadonlyMap<string, Table>): ForeignKey[] {
+  const keys = found
+    .getConstraints()
+    .filter(isPlainForeignKey)
+    .sort((a, b) => (a.conname < b.conname ? -1 : 1))
+    .flatMap((constraint) => foreignKeyOf(constraint, tables) ?? [])
+  // Two constraints that say the same are one relation.
+  const same = (a: ForeignKey, b: ForeignKey): boolean =>
+    a.parent === b.parent && JSON.stringify(a.pairs) === JSON.stringify(b.pairs)
+  return keys.filter((key, i) => keys.findIndex((other) => same(key, other)) === i)
+}
+
+// The copies that a partitioned table's constraint has on partitions carry a parent; a temporal key
+// (PERIOD) matches by containment, which is no join of equal columns.
+function isPlainForeignKey(constraint: PgConstraint): boolean {
+  const copy = (constraint.conparentid ?? '0') !== '0'
+  return constraint.contype === 'f' && !copy && constraint.conperiod !== true
+}
+
+function foreignKeyOf(constraint: PgConstraint, tables: ReadonlyMap<string, Table>): ForeignKey | undefined {
+  const child = tables.get(idOf(constraint.getClass()))
+  const parent = tables.get(idOf(constraint.getForeignClass()))
+  if (!child || !parent) return undefined
+  const own = (constraint.getAttributes() ?? []).map((attribute) => attribute.attname)
+  const other = (constraint.getForeignAttributes() ?? []).map((attribute) => attribute.attname)
+  const all = own.map((name, i) => ({ own: name, other: other[i] ?? '' }))
+  const pairs = all.filter((pair) => pair.own !== child.tenantColumn && pair.other !== parent.tenantColumn)
+  const crossed = all.some(
+    (pair) => (pair.own === child.tenantColumn) !== (pair.other === parent.tenantColumn),
+  )
+  if (pairs.length === 0 || crossed) return undefined
+  return {
+    constraint: constraint.conname,
+    child,
+    parent,
+    pairs,
+    nullable: !isProven(constraint) || pairs.some((pair) => isNullable(child, pair.own)),
+    unique: isUnique(child, new Set(pairs.map((pair) => pair.own))),
+  }
+}
+
+// NOT VALID and NOT ENFORCED keys leave room for rows without a parent.
+function isProven(constraint: PgConstraint): boolean {
+  return constraint.convalidated === true && constraint.conenforced !== false
+}
+
+function isNullable(table: Table, column: string): boolean {
+  return table.columns.find(({ name }) => name === column)?.nullable ?? true
+}
+
+function isUnique(table: Table, columns: ReadonlySet<string>): boolean {
+  const keys = [table.primaryKey, ...table.uniques.map((key) => key.columns)]
+  return keys
+    .map((key) => key.filter((column) => column !== table.tenantColumn))
+    .some((key) => key.length > 0 && key.every((column) => columns.has(column)))
+}
+
+function toParents(table: Table, keys: readonly ForeignKey[]): Relation[] {
+  return keys
+    .filter((key) => key.child === table)
+    .map((key) => ({
+      field: childField(key, keys),
+      kind: 'one' as const,
+      target: key.parent.id,
+      columns: key.pairs,
+      constraint: key.constraint,
+      nullable: key.nullable,
+    }))
+}
+
+function toChildren(table: Table, keys: readonly ForeignKey[]): Relation[] {
+  return keys
+    .filter((key) => key.parent === table)
+    .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
+    .map((key) => ({
+      field: parentField(key, keys),
+      kind: key.unique ? ('one' as const) : ('many' as const),
+      target: key.child.id,
+      columns: key.pairs.map((pair) => ({ own: pair.other, other: pair.own })),
+      constraint: key.constraint,
+      nullable: key.unique,
+    }))
+}
+
+function sortKey(key: ForeignKey): string {
+  return `${key.child.id}\n${key.constraint}`
+}
+
+/** `author` for author_id; else the parent's own name, told apart by column where there are several. */
+function childField(key: ForeignKey, keys: readonly ForeignKey[]): string {
+  const siblings = keys.filter((other) => other.child === key.child)
+  const name = nameInColumn(key)
+  if (name) {
+    const alone = siblings.filter((other) => nameInColumn(other) === name).length === 1
+    return alone ? camelCase(name) : `${key.parent.oneField}By${byColumns(key)}`
+  }
+  const rivals = siblings.filter((other) => other.parent === key.parent && !nameInColumn(other))
+  return rivals.length === 1 ? key.parent.oneField : `${key.parent.oneField}By${byColumns(key)}`
+}
+
+/** `comments` when that says it all; `ticketsByAuthor` when there is a second way, or to oneself. */
+function parentField(key: ForeignKey, keys: readonly ForeignKey[]): string {
+  const name = key.unique ? key.child.oneField : key.child.manyField
+  const rivals = keys.filter((other) => other.child === key.child && other.parent === key.parent)
+  return rivals.length === 1 && key.child !== key.parent ? name : `${name}By${byColumns(key)}`
+}
+
+function nameInColumn(key: ForeignKey): string | undefined {
+  const [only, ...more] = key.pairs
+  return only && more.length === 0 ? referenceName(only.own) : undefined
+}
+
+function byColumns(key: ForeignKey): string {
+  return key.pairs.map((pair) => pascalCase(referenceName(pair.own) ?? pair.own)).join('')
+}
+
+function idOf(found: PgClass | undefined): string {
+  return found ? `${found.getNamespace()?.nspname ?? ''}.${found.relname}` : ''
+}

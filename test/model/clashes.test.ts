@@ -1,0 +1,147 @@
+/** Names that cannot stand are one error that lists each of them with what to type. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isGatewayError } from '../../src/base/errors.ts'
+import { type Client, connect } from '../../src/db/client.ts'
+import { introspect } from '../../src/model/introspect.ts'
+import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
+
+let database: FreshDatabase
+let db: Client
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  db = await connect(database.url)
+})
+afterAll(async () => {
+  await db?.end()
+  await database?.drop()
+})
+
+/** The faults of a schema made of `tables`, a line each; none when it can be served. */
+async function faultsOf(tables: string): Promise<string[]> {
+  await db.query(`begin; create schema app; set local search_path = app; ${tables}`)
+  try {
+    await introspect(db, { column: 'tenant_id', schemas: ['app', 'app2'] })
+    return []
+  } catch (error) {
+    if (!isGatewayError(error, 'CONFIG_INVALID')) throw error
+    return error.message.split('\n  ').slice(1)
+  } finally {
+    await db.query('rollback')
+  }
+}
+
+const columns = (more: string): string => `(tenant_id text, row_no int, ${more})`
+const key = 'tenant_id text, id int, primary key (tenant_id, id)'
+
+describe('a clash', () => {
+  it('of two columns names both, and the rename', async () => {
+    expect(await faultsOf(`create table t ${columns('user_id int, "userId" int')}`)).toEqual([
+      'the column app.t.user_id and the column app.t.userId both want the field T.userId. ' +
+        'To mend it: alter table app.t rename column "userId" to …',
+    ])
+  })
+
+  it.each(['rowId', 'and', 'or', 'not'])('of a column with what the API has: %s', async (name) => {
+    const faults = await faultsOf(`create table t ${columns(`id int, "${name}" int`)}`)
+
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toContain(`alter table app.t rename column`)
+  })
+
+  it('of two tables that differ in number only is told once, not for each type made from them', async () => {
+    const faults = await faultsOf(
+      'create table ticket (tenant_id text); create table tickets (tenant_id text)',
+    )
+
+    expect(faults).toEqual([
+      'the table app.ticket and the table app.tickets both want the GraphQL type Ticket. ' +
+        'To mend it: alter table app.tickets rename to …',
+    ])
+  })
+
+  it('of tables of one name in two schemas', async () => {
+    const faults = await faultsOf(
+      'create table t (tenant_id text); create schema app2; create table app2.t (tenant_id text)',
+    )
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toContain('alter table app2.t rename to …')
+  })
+
+  it.each(['queries', 'nodes', 'page_info', 'dates', 'int_filters', 'mutation'])(
+    'of the table %s with a type of the API',
+    async (name) => {
+      const faults = await faultsOf(`create table ${name} (tenant_id text)`)
+
+      expect(faults).toHaveLength(1)
+      expect(faults[0]).toContain(`the API itself and the table app.${name} both want`)
+    },
+  )
+
+  it('of a table with a type that is made from another table', async () => {
+    const faults = await faultsOf(
+      'create table tickets (tenant_id text); create table ticket_connections (tenant_id text)',
+    )
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toContain('the GraphQL type TicketConnection')
+    expect(await faultsOf('create table water_filters (tenant_id text)')).toEqual([])
+  })
+
+  it('of an enum with a table, and of two labels', async () => {
+    const faults = await faultsOf(
+      `create type status as enum ('in progress', 'in-progress', '');
+       create table statuses (tenant_id text, status status)`,
+    )
+    expect(faults).toEqual([
+      'the table app.statuses and the enum app.status both want the GraphQL type Status. ' +
+        'To mend it: alter type app.status rename to …',
+      `the label 'in progress' of app.status and the label 'in-progress' of app.status both want ` +
+        `the value Status.IN_PROGRESS. To mend it: alter type app.status rename value 'in-progress' to '…'`,
+      `the label '' of app.status would be named "": GraphQL cannot hold it. ` +
+        `To mend it: alter type app.status rename value '' to '…'`,
+    ])
+  })
+
+  it('of a relation with a column, on either side', async () => {
+    const faults = await faultsOf(
+      `create table posts (${key.replace('primary', 'comments jsonb, primary')});
+       create table comments (${key.replace('primary', 'post text, post_id int, primary')},
+         constraint c_post foreign key (tenant_id, post_id) references posts)`,
+    )
+    expect(faults).toHaveLength(2)
+    expect(faults[0]).toContain('the field Comment.post.')
+    expect(faults[1]).toContain('the field Post.comments.')
+  })
+
+  it('of a name that begins with "__"', async () => {
+    const faults = await faultsOf('create table t (tenant_id text, __typename text)')
+
+    expect(faults).toEqual([
+      'the column app.t.__typename would be named "__typename": "__" is reserved for introspection. ' +
+        'To mend it: alter table app.t rename column __typename to …',
+    ])
+  })
+
+  it('is not seen where there is none: odd names that JavaScript objects inherit', async () => {
+    const faults = await faultsOf(
+      'create table constructor (tenant_id text, to_string text, has_own_property text, value_of text)',
+    )
+    expect(faults).toEqual([])
+  })
+})
+
+describe('two foreign keys on one column', () => {
+  it('to two tables are told apart by the table', async () => {
+    await db.query(`begin; create schema app; set local search_path = app;
+      create table users (${key}); create table members (${key});
+      create table notes (${key.replace('primary', 'author_id int, primary')},
+        constraint n_member foreign key (tenant_id, author_id) references members,
+        constraint n_user foreign key (tenant_id, author_id) references users)`)
+    const model = await introspect(db, { column: 'tenant_id', schemas: ['app'] })
+    await db.query('rollback')
+
+    const notes = model.tables.find((table) => table.id === 'app.notes')
+    expect(notes?.relations.map(({ field }) => field)).toEqual(['memberByAuthor', 'userByAuthor'])
+  })
+})

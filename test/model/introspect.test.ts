@@ -1,0 +1,312 @@
+/** Introspection: what the catalogs hold becomes the model, whole, in one order, and nothing else. */
+
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Client, connect } from '../../src/db/client.ts'
+import { introspect, type Survey, survey } from '../../src/model/introspect.ts'
+import type { Column, Relation, Table } from '../../src/model/types.ts'
+import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
+
+const FIXTURE = readFileSync(new URL('../fixtures/odd-tables.sql', import.meta.url), 'utf8')
+const TENANCY = { column: 'tenant_id', schemas: ['app'] }
+
+let database: FreshDatabase
+let db: Client
+let found: Survey
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  db = await connect(database.url)
+  await db.query(FIXTURE)
+  found = await survey(db, TENANCY)
+})
+afterAll(async () => {
+  await db?.end()
+  await database?.drop()
+})
+
+function table(id: string): Table {
+  const match = found.model.tables.find((candidate) => candidate.id === id)
+  if (!match) throw new Error(`no table ${id}`)
+  return match
+}
+
+function column(id: string, name: string): Column {
+  const match = table(id).columns.find((candidate) => candidate.name === name)
+  if (!match) throw new Error(`no column ${name}`)
+  return match
+}
+
+function relation(id: string, field: string): Relation {
+  const match = table(id).relations.find((candidate) => candidate.field === field)
+  if (!match) throw new Error(`no relation ${field} on ${id}`)
+  return match
+}
+
+describe('tables', () => {
+  it('with the tenant column are in the model, sorted by id', () => {
+    expect(found.model.tables.map(({ id }) => id)).toEqual([
+      'app.2 größen',
+      'app.comments',
+      'app.events',
+      'app.kinds',
+      'app.news',
+      'app.no_key',
+      'app.order_items',
+      'app.people',
+      'app.posts',
+      'app.profiles',
+      'app.shipments',
+    ])
+  })
+
+  it('that are left out are listed with the reason', () => {
+    expect(Object.fromEntries(found.leftOut.map(({ id, reason }) => [id, reason]))).toEqual({
+      'app.countries': 'it has no column tenant_id',
+      'app.events_2026': 'it is a partition: its rows are served through the table it is part of',
+      'app.listed': 'its column tenant_id is of type text[]; wanted text, varchar, uuid, int or bigint',
+      'app.open_posts': 'views are not served',
+      'app.padded': 'its column tenant_id is of type bpchar; wanted text, varchar, uuid, int or bigint',
+      'app.post_count': 'materialized views are not served: row-level security does not reach them',
+    })
+  })
+
+  it('of a schema that does not exist are none, and the schema is named', async () => {
+    const { model, leftOut } = await survey(db, { column: 'tenant_id', schemas: ['nowhere'] })
+
+    expect(model.tables).toEqual([])
+    expect(leftOut).toEqual([{ id: 'nowhere', reason: 'there is no such schema in this database' }])
+  })
+
+  it('have names, comments, and the tenant column apart from the others', () => {
+    const people = table('app.people')
+
+    expect(people).toMatchObject({
+      schema: 'app',
+      name: 'people',
+      typeName: 'Person',
+      oneField: 'person',
+      manyField: 'people',
+      comment: 'Whoever writes or answers.',
+      tenantColumn: 'tenant_id',
+      tenantType: { kind: 'text', schema: 'pg_catalog', name: 'text', array: false },
+      primaryKey: ['id'],
+    })
+    expect(people.columns.map(({ field }) => field)).toEqual([
+      'rowId',
+      'fullName',
+      'nickName',
+      'mail',
+      'workMail',
+      'initials',
+    ])
+    expect(table('app.news').tenantType).toMatchObject({ kind: 'int', name: 'int4' })
+  })
+
+  it('list their unique keys, without partial and expression indexes and included columns', () => {
+    expect(table('app.people').uniques).toEqual([
+      { name: 'people_mail_key', columns: ['tenant_id', 'mail'] },
+      { name: 'people_nick_idx', columns: ['tenant_id', 'nickName'] },
+    ])
+    expect(table('app.no_key').primaryKey).toEqual([])
+    expect(table('app.order_items').primaryKey).toEqual(['order_no', 'line_no'])
+  })
+
+  it('with names that GraphQL cannot hold get valid ones', () => {
+    const odd = table('app.2 größen')
+
+    expect(odd.typeName).toMatch(/^[_A-Za-z][_0-9A-Za-z]*$/)
+    expect(odd.columns.map(({ field }) => field)).toEqual(['_3d', 'wert', 'u65e5u672c'])
+  })
+})
+
+describe('columns', () => {
+  it('know how they are written', () => {
+    expect(column('app.people', 'id')).toMatchObject({ nullable: false, hasDefault: true, readOnly: false })
+    expect(column('app.people', 'initials')).toMatchObject({ readOnly: true })
+    expect(column('app.posts', 'id')).toMatchObject({ hasDefault: true, readOnly: true })
+    expect(column('app.posts', 'no')).toMatchObject({ hasDefault: true, readOnly: false })
+    expect(column('app.posts', 'reviewer_id')).toMatchObject({ nullable: true, hasDefault: false })
+    expect(column('app.people', 'full_name').comment).toBe('As they write it themselves.')
+    expect(column('app.people', 'mail')).not.toHaveProperty('comment')
+  })
+
+  it('of a domain are of its base type, and take its default and its not null', () => {
+    const text = { kind: 'text', schema: 'pg_catalog', name: 'text', array: false }
+
+    expect(column('app.people', 'mail')).toMatchObject({ type: text, nullable: false, hasDefault: false })
+    expect(column('app.people', 'work_mail')).toMatchObject({ type: text, nullable: false, hasDefault: true })
+    expect(column('app.kinds', 'tags').type).toEqual({ ...text, array: true })
+    expect(column('app.kinds', 'mails').type).toEqual({ ...text, array: true })
+  })
+
+  it('have the kind of their type', () => {
+    const kinds = table('app.kinds').columns.map(({ name, type }) => [
+      name,
+      type.kind + (type.array ? '[]' : ''),
+    ])
+
+    expect(Object.fromEntries(kinds)).toEqual({
+      id: 'int',
+      a_bool: 'boolean',
+      a_small: 'int',
+      a_big: 'bigint',
+      a_number: 'decimal',
+      a_money: 'decimal',
+      a_real: 'float',
+      a_double: 'float',
+      a_char: 'text',
+      a_name: 'text',
+      a_date: 'date',
+      a_time: 'time',
+      a_timetz: 'time',
+      a_timestamp: 'datetime',
+      a_timestamptz: 'datetime',
+      an_interval: 'interval',
+      a_json: 'json',
+      a_jsonb: 'json',
+      a_bytea: 'bytes',
+      an_inet: 'other',
+      a_range: 'other',
+      a_composite: 'other',
+      a_point: 'other',
+      a_vector: 'other',
+      texts: 'text[]',
+      tags: 'text[]',
+      mails: 'text[]',
+    })
+  })
+
+  it('of an enum point at it, and only enums in use are in the model', () => {
+    expect(column('app.posts', 'state').type).toMatchObject({
+      kind: 'enum',
+      enum: 'app.status',
+      array: false,
+    })
+    expect(column('app.posts', 'sizes').type).toMatchObject({ kind: 'enum', enum: 'app.size', array: true })
+    expect(found.model.enums).toEqual([
+      {
+        id: 'app.size',
+        typeName: 'Size',
+        values: [
+          { name: '_2XL', label: '2xl' },
+          { name: 'TRUE', label: 'true' },
+        ],
+      },
+      {
+        id: 'app.status',
+        typeName: 'Status',
+        values: [
+          { name: 'OPEN', label: 'open' },
+          { name: 'IN_PROGRESS', label: 'in-progress' },
+          { name: 'DONE', label: 'Done' },
+        ],
+      },
+    ])
+  })
+})
+
+describe('relations', () => {
+  it('are named by the column on the child, and by the child on the parent', () => {
+    expect(relation('app.comments', 'post')).toEqual({
+      field: 'post',
+      kind: 'one',
+      target: 'app.posts',
+      columns: [{ own: 'post_id', other: 'id' }],
+      constraint: 'comments_post_again_fkey',
+      nullable: false,
+    })
+    expect(relation('app.posts', 'comments')).toMatchObject({
+      kind: 'many',
+      target: 'app.comments',
+      columns: [{ own: 'id', other: 'post_id' }],
+    })
+  })
+
+  it('of two foreign keys to one table are told apart by column', () => {
+    expect(table('app.posts').relations.map(({ field }) => field)).toEqual(['author', 'reviewer', 'comments'])
+    expect(relation('app.people', 'postsByAuthor').constraint).toBe('posts_author_fkey')
+    expect(relation('app.people', 'postsByReviewer').constraint).toBe('posts_reviewer_fkey')
+    expect(relation('app.posts', 'author').nullable).toBe(false)
+    expect(relation('app.posts', 'reviewer').nullable).toBe(true)
+  })
+
+  it('to oneself go both ways', () => {
+    expect(relation('app.comments', 'parent')).toMatchObject({ kind: 'one', nullable: true })
+    expect(relation('app.comments', 'commentsByParent')).toMatchObject({
+      kind: 'many',
+      target: 'app.comments',
+    })
+  })
+
+  it('of a unique foreign key are one to one, and the parent may have none', () => {
+    expect(relation('app.profiles', 'person')).toMatchObject({ kind: 'one', nullable: false })
+    expect(relation('app.people', 'profile')).toMatchObject({ kind: 'one', nullable: true })
+  })
+
+  it('of composite keys keep every pair but the tenant column', () => {
+    expect(relation('app.shipments', 'orderItem')).toMatchObject({
+      nullable: true,
+      columns: [
+        { own: 'order_no', other: 'order_no' },
+        { own: 'line_no', other: 'line_no' },
+      ],
+    })
+    expect(relation('app.shipments', 'person').columns).toEqual([{ own: 'courier', other: 'id' }])
+    expect(relation('app.order_items', 'shipments').kind).toBe('many')
+  })
+})
+
+describe('the model', () => {
+  it('is the same on another shard and after a rewrite of the tables, and frozen', async () => {
+    const second = await freshDatabase('b')
+    const twin = await connect(second.url)
+    await twin.query('create table public.shifts_all_oids (x int); create type public.shifted as (x int)')
+    await twin.query(FIXTURE)
+    await twin.query('cluster app.people using people_pkey')
+    await twin.query('vacuum full app.posts')
+
+    const model = await introspect(twin, TENANCY)
+    await twin.end()
+    await second.drop()
+
+    expect(model).toEqual(found.model)
+    expect(model.fingerprint).toMatch(/^[0-9a-f]{64}$/)
+    expect(Object.isFrozen(model.tables[0]?.columns[0]?.type)).toBe(true)
+  })
+
+  it('has another fingerprint when a column is added, renamed or made nullable', async () => {
+    const prints = new Set([found.model.fingerprint])
+    for (const change of [
+      'alter table app.no_key add column more text',
+      'alter table app.no_key rename column note to remark',
+      'alter table app.posts alter column author_id drop not null',
+      `alter type app.status add value 'late'`,
+    ]) {
+      await db.query('begin')
+      await db.query(change)
+      prints.add((await introspect(db, TENANCY)).fingerprint)
+      await db.query('rollback')
+    }
+    expect(prints.size).toBe(5)
+  })
+
+  it('F13: knows a table by its schema, so that a namesake elsewhere is never met by accident', async () => {
+    await db.query('create table public.people (tenant_id text, id int); set search_path = nowhere, public')
+    const careless = await db.query(`select 'people'::regclass::text as met`)
+    const model = await introspect(db, TENANCY)
+    await db.query('reset search_path')
+
+    expect(careless).toEqual([{ met: 'people' }]) // Fell through to public without a word.
+    expect(model).toEqual(found.model)
+    expect(model.tables.map((one) => one.schema)).toEqual(model.tables.map(() => 'app'))
+  })
+
+  it('can be read by a role that may read no row', async () => {
+    await db.query('set role pg_monitor')
+    const model = await introspect(db, TENANCY)
+    await db.query('reset role')
+
+    expect(model).toEqual(found.model)
+  })
+})
