@@ -40,6 +40,19 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
+/** Which rule of the tables a statement broke, as far as Postgres says it. */
+export interface Violation {
+  readonly state: string
+  readonly constraint: string | undefined
+  readonly column: string | undefined
+}
+
+/** The integrity rule (SQLSTATE class 23) that `error` reports, undefined for any other error. */
+export function violation(error: unknown): Violation | undefined {
+  if (!(error instanceof pg.DatabaseError) || !error.code?.startsWith('23')) return undefined
+  return { state: error.code, constraint: error.constraint, column: error.column }
+}
+
 // Values travel as Postgres text: pg's own parsers lose microseconds (Date) and digits (numbers).
 const TEXT_TYPES = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 

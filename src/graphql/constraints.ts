@@ -1,0 +1,63 @@
+/** A broken constraint as an answer: which rule, which columns, in words that hold no row data. */
+
+import { violation } from '../db/connection.ts'
+import type { Table } from '../model/types.ts'
+import { ConstraintFailure } from './builder.ts'
+
+const KINDS = {
+  '23502': 'NOT_NULL',
+  '23503': 'FOREIGN_KEY',
+  '23505': 'UNIQUE',
+  '23514': 'CHECK',
+  '23P01': 'EXCLUSION',
+} as const
+
+/** The failure that `error` reports for a write to `table`; undefined when it reports something else. */
+export function constraintFailure(table: Table, error: unknown): ConstraintFailure | undefined {
+  const broken = violation(error)
+  const kind = broken && KINDS[broken.state as keyof typeof KINDS]
+  if (!kind) return undefined
+  const columns = fieldsOf(table, columnsOf(table, broken.constraint, broken.column))
+  return new ConstraintFailure({
+    kind,
+    message: sentence(kind, table, columns),
+    constraint: broken.constraint ?? null,
+    columns,
+    sqlState: broken.state,
+  })
+}
+
+function columnsOf(
+  table: Table,
+  constraint: string | undefined,
+  column: string | undefined,
+): readonly string[] {
+  if (column) return [column]
+  const key = table.uniques.find(({ name }) => name === constraint)
+  const relation = table.relations.find(
+    (candidate) => candidate.constraint === constraint && candidate.kind === 'one',
+  )
+  return key?.columns ?? relation?.columns.map(({ own }) => own) ?? []
+}
+
+function fieldsOf(table: Table, columns: readonly string[]): string[] {
+  return columns.flatMap((name) => table.columns.find((column) => column.name === name)?.field ?? [])
+}
+
+function sentence(kind: ConstraintFailure['kind'], { typeName }: Table, columns: string[]): string {
+  const named = columns.length > 0 ? columns.join(' and ') : 'the columns of the constraint'
+  switch (kind) {
+    case 'UNIQUE':
+      return `Another ${typeName} has the same ${named}.`
+    case 'FOREIGN_KEY':
+      return columns.length > 0
+        ? `There is no row that ${named} could point to.`
+        : `Other rows still point to this ${typeName}, or it points to none.`
+    case 'NOT_NULL':
+      return `A value is wanted for ${named}.`
+    case 'CHECK':
+      return `A value of the ${typeName} is not allowed by a check.`
+    case 'EXCLUSION':
+      return `Another ${typeName} is in the way of ${named}.`
+  }
+}

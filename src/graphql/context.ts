@@ -1,0 +1,102 @@
+/**
+ * What a resolver may reach: who is asking, how long is left, and the tenant's rows.
+ *
+ * The tenant is fixed when the request begins. Queries read through the door in batches of their own;
+ * all mutations of one operation share one transaction (transaction.ts), and what they select is read
+ * in it, so that they see their own changes.
+ */
+
+import { fail, GatewayError } from '../base/errors.ts'
+import type { Deadline } from '../base/time.ts'
+import type { Row } from '../db/batch.ts'
+import { sqlState } from '../db/connection.ts'
+import type { Statement } from '../db/sql.ts'
+import type { Door, TenantSession } from '../shards/door.ts'
+import type { Identity } from '../tenant/types.ts'
+import { createLoaders, type Loaders } from './loaders.ts'
+
+export interface ScopeParts {
+  readonly identity: Identity
+  readonly requestId: string
+  readonly deadline: Deadline
+  readonly door: Door
+}
+
+export class RequestScope {
+  readonly identity: Identity
+  readonly requestId: string
+  readonly deadline: Deadline
+  readonly door: Door
+  readonly loaders: Loaders
+  /** Response keys of mutations that answered with a broken constraint. */
+  readonly failedFields = new Set<string>()
+  #session: TenantSession | undefined
+  #failed = false
+
+  constructor({ identity, requestId, deadline, door }: ScopeParts) {
+    this.identity = identity
+    this.requestId = requestId
+    this.deadline = deadline
+    this.door = door
+    this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
+  }
+
+  /**
+   * Run statements as the tenant of this request: rows for each, as Postgres text.
+   *
+   * @throws BAD_USER_INPUT  a value does not fit its column
+   * @throws ROLLED_BACK     an earlier mutation of the operation has failed
+   * @throws                 what the door throws
+   */
+  async run(statements: readonly Statement[]): Promise<Row[][]> {
+    try {
+      return this.#session
+        ? await this.#runInSession(this.#session, statements)
+        : await this.door.batch(this.identity.tenant, 'read', this.deadline, statements)
+    } catch (error) {
+      throw valueError(error) ?? error
+    }
+  }
+
+  /** Run `work` with every statement of this request inside `session`. */
+  async within<T>(session: TenantSession, work: () => Promise<T>): Promise<T> {
+    this.#session = session
+    try {
+      return await work()
+    } finally {
+      this.#session = undefined
+    }
+  }
+
+  async #runInSession(session: TenantSession, statements: readonly Statement[]): Promise<Row[][]> {
+    const results: Row[][] = []
+    for (const statement of statements) {
+      if (this.#failed) fail('ROLLED_BACK', 'Not done, because another mutation of the operation failed.')
+      results.push(await session.run(statement).catch((error: unknown) => this.#giveUp(error)))
+    }
+    return results
+  }
+
+  // Postgres ignores what follows in a transaction in which a statement has failed, and so do we.
+  #giveUp(error: unknown): never {
+    this.#failed = true
+    throw error
+  }
+}
+
+// Class 22 of SQLSTATE: the value, not the system, is at fault. Postgres's own message may quote values.
+function valueError(error: unknown): GatewayError | undefined {
+  const state = sqlState(error)
+  if (!state?.startsWith('22')) return undefined
+  return new GatewayError(
+    'BAD_USER_INPUT',
+    `A value does not fit its column (SQLSTATE ${state}).`,
+    {},
+    { cause: error },
+  )
+}
+
+/** The GraphQL context, as resolvers and extensions see it. */
+export interface GatewayContext {
+  readonly scope: RequestScope
+}

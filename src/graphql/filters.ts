@@ -1,0 +1,150 @@
+/**
+ * `filter` and `orderBy`: input types from a table's columns, and their arguments as plan data.
+ */
+
+import { fail } from '../base/errors.ts'
+import type { Column, ColumnType, EnumType, Table } from '../model/types.ts'
+import {
+  type Builder,
+  type InputRef,
+  inputObject,
+  ORDER_DIRECTIONS,
+  type OrderDirection,
+  type SharedTypes,
+  type ValueType,
+} from './builder.ts'
+import { COMPARISONS, type Condition, type Operator, type OrderTerm, TEXT_MATCHES } from './plan/types.ts'
+import { SCALAR_OF } from './scalars.ts'
+import { toParameter } from './values.ts'
+
+const EQUALITY = ['eq', 'neq', 'in', 'notIn', 'isNull'] as const
+
+/** The operators that a column of `type` takes. */
+export function operatorsOf(type: ColumnType): readonly Operator[] {
+  if (type.array || type.kind === 'json') return ['isNull']
+  if (type.kind === 'text') return [...COMPARISONS, ...TEXT_MATCHES]
+  if (type.kind === 'boolean') return ['eq', 'neq', 'isNull']
+  if (type.kind === 'enum') return EQUALITY
+  return type.kind === 'other' ? ['isNull'] : COMPARISONS
+}
+
+/** Columns with an order that Postgres can index and a cursor can hold. */
+export function isOrderable({ type }: Column): boolean {
+  return !type.array && !['json', 'other'].includes(type.kind)
+}
+
+export interface FilterTypes {
+  filterType(table: Table): InputRef
+  orderType(table: Table): InputRef
+}
+
+/** Makes each input type once, when it is first asked for. */
+export function filterTypes(
+  builder: Builder,
+  shared: SharedTypes,
+  valueType: ValueType,
+  enums: ReadonlyMap<string, EnumType>,
+): FilterTypes {
+  const made = new Map<string, InputRef>()
+  const once = (name: string, make: () => InputRef): InputRef => {
+    const known = made.get(name)
+    if (known) return known
+    const ref = make()
+    made.set(name, ref)
+    return ref
+  }
+
+  function operatorsRef(type: ColumnType): InputRef {
+    const operators = operatorsOf(type)
+    const base = type.kind === 'enum' ? enums.get(type.enum ?? '')!.typeName : SCALAR_OF[type.kind]
+    const name = operators.length === 1 ? 'NullFilter' : `${base}Filter`
+    return once(name, () =>
+      inputObject(builder, name, {}, (t) =>
+        operators.map((operator) => {
+          if (operator === 'isNull') return [operator, t.boolean()]
+          if (operator !== 'in' && operator !== 'notIn') return [operator, t.field({ type: valueType(type) })]
+          return [operator, t.field({ type: [valueType(type)], required: { list: false, items: true } })]
+        }),
+      ),
+    )
+  }
+
+  function filterType(table: Table): InputRef {
+    const name = `${table.typeName}Filter`
+    const description = `Which ${table.manyField} are wanted; conditions side by side must all hold.`
+    return once(name, () =>
+      inputObject(builder, name, { description }, (t) => [
+        ['and', t.field({ type: [filterType(table)], required: { list: false, items: true } })],
+        ['or', t.field({ type: [filterType(table)], required: { list: false, items: true } })],
+        ['not', t.field({ type: filterType(table) })],
+        ...table.columns.map(({ field, type }) => [field, t.field({ type: operatorsRef(type) })] as const),
+      ]),
+    )
+  }
+
+  function orderType(table: Table): InputRef {
+    const name = `${table.typeName}Order`
+    const description = `One column to order ${table.manyField} by.`
+    return once(name, () =>
+      inputObject(builder, name, { description, isOneOf: true }, (t) =>
+        table.columns.filter(isOrderable).map(({ field }) => [field, t.field({ type: shared.direction })]),
+      ),
+    )
+  }
+
+  return { filterType, orderType }
+}
+
+/** The `filter` argument as a condition. @throws BAD_USER_INPUT for null where a value is wanted */
+export function conditionOf(table: Table, filter: object | null | undefined): Condition | null {
+  if (!filter) return null
+  const parts = Object.entries(filter).map(([key, value]) => partOf(table, key, value))
+  return parts.length === 1 ? parts[0]! : { kind: 'and', of: parts }
+}
+
+function partOf(table: Table, key: string, value: unknown): Condition {
+  const column = table.columns.find(({ field }) => field === key)
+  if (column) return comparisonsOf(column, value)
+  if (value === null)
+    return fail('BAD_USER_INPUT', `"${key}" in a filter wants a condition; null came. Leave it out instead.`)
+  if (key === 'not') return { kind: 'not', of: conditionOf(table, value as object)! }
+  const of = (value as object[]).map((item) => conditionOf(table, item)!)
+  return { kind: key as 'and' | 'or', of }
+}
+
+function comparisonsOf(column: Column, operators: unknown): Condition {
+  if (operators === null) {
+    return fail(
+      'BAD_USER_INPUT',
+      `The filter of "${column.field}" is null; write { isNull: true } for rows without a value.`,
+    )
+  }
+  const of = Object.entries(operators as object).map(([operator, value]): Condition => {
+    if (value === null) {
+      fail(
+        'BAD_USER_INPUT',
+        `"${operator}" of "${column.field}" is null; write { isNull: true } for rows without a value.`,
+      )
+    }
+    return { kind: 'compare', column: column.name, operator: operator as Operator, value: toParameter(value) }
+  })
+  return of.length === 1 ? of[0]! : { kind: 'and', of }
+}
+
+/** The `orderBy` argument as terms, the primary key added at the end so that no two rows are equal. */
+export function termsOf(table: Table, orderBy: readonly object[] | null | undefined): OrderTerm[] {
+  const asked = (orderBy ?? []).map((entry): OrderTerm => {
+    const [field, direction] = Object.entries(entry)[0] as [string, OrderDirection]
+    const column = table.columns.find((candidate) => candidate.field === field)!
+    return { column: column.name, ...ORDER_DIRECTIONS[direction] }
+  })
+  const terms = asked.filter((term, i) => asked.findIndex(({ column }) => column === term.column) === i)
+  const missing = tieBreak(table).filter((column) => !terms.some((term) => term.column === column))
+  return [...terms, ...missing.map((column) => ({ column, ...ORDER_DIRECTIONS.ASC }))]
+}
+
+// Without a primary key all columns that have an order decide; rows equal in all of them are alike.
+function tieBreak(table: Table): readonly string[] {
+  if (table.primaryKey.length > 0) return table.primaryKey
+  return table.columns.filter(isOrderable).map(({ name }) => name)
+}

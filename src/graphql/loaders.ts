@@ -1,0 +1,106 @@
+/**
+ * DataLoaders of one request: keys in, rows out in the same order, one statement for all keys that one
+ * level of the operation asks for.
+ *
+ * There is one loader per table and key, or per list of children with its arguments. They are created for
+ * a request and die with it, and the statement's tenant is fixed at that moment, so that a row cannot reach
+ * another tenant through a cache.
+ */
+
+import DataLoader from 'dataloader'
+import type { TenantId } from '../base/ids.ts'
+import type { Row } from '../db/batch.ts'
+import type { Statement } from '../db/sql.ts'
+import type { Table } from '../model/types.ts'
+import { countStatement, listStatement, lookupStatement } from './plan/sql.ts'
+import type { ListPlan } from './plan/types.ts'
+
+type Key = readonly string[]
+type Run = (statements: readonly Statement[]) => Promise<Row[][]>
+type KeyLoader<T> = DataLoader<Key, T, string>
+
+/** Keys in one statement; a larger level takes several. */
+const KEYS_MAX = 1_000
+
+export interface Loaders {
+  /** The row whose `by` columns equal the key; null when the tenant has none. */
+  row(table: Table, by: readonly string[], key: Key): Promise<Row | null>
+  /** The children of the parent that `key` names, one more than the plan's limit where there are more. */
+  children(plan: ListPlan, key: Key): Promise<Row[]>
+  /** How many children there are in all. */
+  childCount(plan: ListPlan, key: Key): Promise<number>
+  /** Forget what was read: a mutation has changed rows. */
+  clear(): void
+}
+
+export function createLoaders(tenant: TenantId, run: Run): Loaders {
+  const loaders = new Map<string, unknown>()
+
+  function loader<T>(name: string, load: (keys: readonly Key[]) => Promise<T[]>): KeyLoader<T> {
+    const known = loaders.get(name) as KeyLoader<T> | undefined
+    if (known) return known
+    const fresh = new DataLoader<Key, T, string>(load, { cacheKeyFn: JSON.stringify, maxBatchSize: KEYS_MAX })
+    loaders.set(name, fresh)
+    return fresh
+  }
+
+  async function loadRows(
+    table: Table,
+    by: readonly string[],
+    keys: readonly Key[],
+  ): Promise<(Row | null)[]> {
+    const [rows = []] = await run([
+      lookupStatement(
+        table,
+        tenant,
+        by,
+        keys.map((key) => [...key]),
+      ),
+    ])
+    const positions = by.map((name) => table.columns.findIndex((column) => column.name === name))
+    const byKey = new Map(
+      rows.map((row) => [JSON.stringify(positions.map((position) => row[position])), row]),
+    )
+    return keys.map((key) => byKey.get(JSON.stringify(key)) ?? null)
+  }
+
+  async function loadChildren(plan: ListPlan, keys: readonly Key[]): Promise<Row[][]> {
+    const [rows = []] = await run([
+      listStatement(
+        plan,
+        tenant,
+        keys.map((key) => [...key]),
+      ),
+    ])
+    const groups = keys.map((): Row[] => [])
+    for (const [n, ...row] of rows) groups[Number(n) - 1]?.push(row)
+    return groups
+  }
+
+  async function loadCounts(plan: ListPlan, keys: readonly Key[]): Promise<number[]> {
+    const [rows = []] = await run([
+      countStatement(
+        plan,
+        tenant,
+        keys.map((key) => [...key]),
+      ),
+    ])
+    return rows.map(([, count]) => Number(count))
+  }
+
+  return {
+    row: (table, by, key) =>
+      loader(`row ${table.id} ${by.join()}`, (keys) => loadRows(table, by, keys)).load(key),
+    children: (plan, key) =>
+      loader(`children ${planName(plan)}`, (keys) => loadChildren(plan, keys)).load(key),
+    childCount: (plan, key) =>
+      loader(`count ${planName({ ...plan, after: null, before: null, limit: 0 })}`, (keys) =>
+        loadCounts(plan, keys),
+      ).load(key),
+    clear: () => loaders.clear(),
+  }
+}
+
+function planName({ table, ...rest }: ListPlan): string {
+  return `${table.id} ${JSON.stringify(rest)}`
+}

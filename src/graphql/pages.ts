@@ -1,0 +1,112 @@
+/**
+ * Pages: the arguments of a list to a plan, and the rows that it gives to a connection.
+ *
+ * One row more than asked is read, which answers "is there a next page" without counting. `totalCount` is
+ * a second statement, and only where the operation selects it.
+ */
+
+import { fail } from '../base/errors.ts'
+import type { TenantId } from '../base/ids.ts'
+import type { Row } from '../db/batch.ts'
+import type { Table } from '../model/types.ts'
+import type { PageInfo } from './builder.ts'
+import { conditionOf, termsOf } from './filters.ts'
+import { cursorMark, decodeCursor, encodeCursor } from './plan/cursors.ts'
+import type { ListPlan } from './plan/types.ts'
+
+export interface ListArguments {
+  first?: number | null | undefined
+  last?: number | null | undefined
+  after?: string | null | undefined
+  before?: string | null | undefined
+  filter?: object | null | undefined
+  orderBy?: readonly object[] | null | undefined
+}
+
+export interface PageSizes {
+  /** Largest `first` or `last`. */
+  readonly pageSize: number
+  /** Rows of a list that asks for no number. */
+  readonly pageSizeDefault: number
+}
+
+export interface Edge {
+  readonly cursor: string
+  readonly node: Row
+}
+
+export interface Page {
+  readonly plan: ListPlan
+  readonly nodes: readonly Row[]
+  readonly edges: readonly Edge[]
+  readonly pageInfo: PageInfo
+  /** Counts all rows of the list; asked only when the operation selects it. */
+  readonly totalCount: () => Promise<number>
+}
+
+/** @throws BAD_USER_INPUT  arguments that contradict each other, a page too large, a foreign cursor */
+export function listPlan(
+  table: Table,
+  tenant: TenantId,
+  args: ListArguments,
+  sizes: PageSizes,
+  parentColumns: readonly string[] | null = null,
+): ListPlan {
+  const order = termsOf(table, args.orderBy)
+  const mark = cursorMark(tenant, table, order)
+  const position = (argument: 'after' | 'before') => {
+    const cursor = args[argument]
+    return cursor == null ? null : decodeCursor(argument, cursor, mark, order)
+  }
+  return {
+    table,
+    where: conditionOf(table, args.filter),
+    order,
+    limit: pageLimit(args, sizes),
+    backward: args.last != null,
+    after: position('after'),
+    before: position('before'),
+    parentColumns,
+  }
+}
+
+function pageLimit({ first, last }: ListArguments, { pageSize, pageSizeDefault }: PageSizes): number {
+  if (first != null && last != null) {
+    return fail('BAD_USER_INPUT', 'Both "first" and "last" came; one of them says which end to read from.')
+  }
+  const name = last != null ? 'last' : 'first'
+  const asked = last ?? first ?? Math.min(pageSizeDefault, pageSize)
+  if (asked >= 0 && asked <= pageSize) return asked
+  return fail('BAD_USER_INPUT', `"${name}" wants a number from 0 to ${pageSize}; ${asked} came.`)
+}
+
+/** A connection from the rows of `plan`, which may hold one more than its limit. */
+export function pageOf(
+  plan: ListPlan,
+  tenant: TenantId,
+  found: readonly Row[],
+  totalCount: () => Promise<number>,
+): Page {
+  const more = found.length > plan.limit
+  const kept = found.slice(0, plan.limit)
+  const nodes = plan.backward ? kept.reverse() : kept
+  const mark = cursorMark(tenant, plan.table, plan.order)
+  const cursor = (row: Row): string => encodeCursor(mark, plan.table, plan.order, row)
+  return {
+    plan,
+    nodes,
+    get edges() {
+      return nodes.map((node) => ({ node, cursor: cursor(node) }))
+    },
+    get pageInfo() {
+      const [start, end] = [nodes[0], nodes.at(-1)]
+      return {
+        hasNextPage: plan.backward ? plan.before !== null : more,
+        hasPreviousPage: plan.backward ? more : plan.after !== null,
+        startCursor: start ? cursor(start) : null,
+        endCursor: end ? cursor(end) : null,
+      }
+    },
+    totalCount,
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Global ids: the type's name and the primary key of a row, without the tenant.
+ *
+ * An id says nothing about a tenant, so another tenant's id reads like the id of a row that does not
+ * exist, and gets the same answer.
+ */
+
+import { fail } from '../../base/errors.ts'
+import type { Row } from '../../db/batch.ts'
+import type { Table } from '../../model/types.ts'
+import { columnOf } from './sql.ts'
+
+const ID_LENGTH_MAX = 2_048
+
+export interface RowId {
+  readonly table: Table
+  /** Values of the primary key, as Postgres text. */
+  readonly key: string[]
+}
+
+export function encodeId(table: Table, row: Row): string {
+  const key = table.primaryKey.map((name) => row[table.columns.findIndex((column) => column.name === name)])
+  return Buffer.from(JSON.stringify([table.typeName, ...key])).toString('base64url')
+}
+
+/** @throws BAD_USER_INPUT  `id` is not an id that this schema gives out */
+export function decodeId(id: string, tables: ReadonlyMap<string, Table>, argument = 'id'): RowId {
+  const [typeName, ...key] = id.length > ID_LENGTH_MAX ? [] : parseList(id)
+  const table = typeof typeName === 'string' ? tables.get(typeName) : undefined
+  if (!table || key.length !== table.primaryKey.length || !key.every((part) => typeof part === 'string')) {
+    return fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out.`)
+  }
+  requireKey(table, key as string[], argument)
+  return { table, key: key as string[] }
+}
+
+/** As `decodeId`, for a field that takes ids of one type only. */
+export function decodeIdOf(table: Table, id: string, argument = 'id'): string[] {
+  const tables = new Map([[table.typeName, table]])
+  return decodeId(id, tables, argument).key
+}
+
+const isInteger = (bits: number) => (text: string) =>
+  /^-?\d{1,19}$/.test(text) && BigInt.asIntN(bits, BigInt(text)) === BigInt(text)
+
+const KEY_FORMS: Partial<Record<string, (text: string) => boolean>> = {
+  int: isInteger(32),
+  bigint: isInteger(64),
+  uuid: (text) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text),
+}
+
+// A key that Postgres cannot read must not fail the whole batch that it travels with.
+function requireKey(table: Table, key: string[], argument: string): void {
+  table.primaryKey.forEach((name, i) => {
+    const form = KEY_FORMS[columnOf(table, name).type.kind]
+    const text = key[i] ?? ''
+    if ((form && !form(text)) || text.includes('\0')) {
+      fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out.`)
+    }
+  })
+}
+
+function parseList(id: string): unknown[] {
+  try {
+    const list: unknown = JSON.parse(Buffer.from(id, 'base64url').toString('utf8'))
+    return Array.isArray(list) ? list : []
+  } catch {
+    return []
+  }
+}

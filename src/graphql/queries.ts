@@ -1,0 +1,92 @@
+/** The top of the Query type: one row by id, lists, `node` and `nodes`. */
+
+import { fail } from '../base/errors.ts'
+import type { Row } from '../db/batch.ts'
+import type { Table } from '../model/types.ts'
+import { rememberType } from './builder.ts'
+import type { GatewayContext } from './context.ts'
+import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
+import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
+import { countStatement, listStatement } from './plan/sql.ts'
+import { listArguments, type SchemaParts } from './types.ts'
+
+export function addQueries(parts: SchemaParts): void {
+  parts.builder.queryType({ description: "Reads the rows of the caller's tenant." })
+  for (const table of parts.model.tables) {
+    addList(parts, table)
+    if (table.primaryKey.length > 0) addOne(parts, table)
+  }
+  addNodes(parts)
+}
+
+function addOne(parts: SchemaParts, table: Table): void {
+  parts.builder.queryField(table.oneField, (t) =>
+    t.field({
+      type: parts.types(table).row,
+      description: `One ${table.typeName} by its id; null when there is none.`,
+      args: { id: t.arg.id({ required: true }) },
+      resolve: (_root, { id }, { scope }) =>
+        scope.loaders.row(table, table.primaryKey, decodeIdOf(table, id)),
+    }),
+  )
+}
+
+function addList(parts: SchemaParts, table: Table): void {
+  parts.builder.queryField(table.manyField, (t) =>
+    t.field({
+      type: parts.types(table).connection,
+      nullable: false,
+      args: listArguments(t, parts, table),
+      resolve: (_root, args, context) => tablePage(parts, table, args as ListArguments, context),
+    }),
+  )
+}
+
+async function tablePage(
+  parts: SchemaParts,
+  table: Table,
+  args: ListArguments,
+  { scope }: GatewayContext,
+): Promise<Page> {
+  const { tenant } = scope.identity
+  const plan = listPlan(table, tenant, args, parts.sizes())
+  const [rows = []] = await scope.run([listStatement(plan, tenant)])
+  return pageOf(plan, tenant, rows, async () => {
+    const [counted = []] = await scope.run([countStatement(plan, tenant)])
+    return Number(counted[0]?.[0])
+  })
+}
+
+function addNodes(parts: SchemaParts): void {
+  const byTypeName = new Map(
+    parts.model.tables
+      .filter(({ primaryKey }) => primaryKey.length > 0)
+      .map((table) => [table.typeName, table]),
+  )
+  const load = async ({ table, key }: RowId, { scope }: GatewayContext): Promise<Row | null> => {
+    const row = await scope.loaders.row(table, table.primaryKey, key)
+    return row && rememberType(row, table.typeName)
+  }
+  parts.builder.queryField('node', (t) =>
+    t.field({
+      type: parts.shared.node,
+      description: 'Any row by its id; null when there is none.',
+      args: { id: t.arg.id({ required: true }) },
+      resolve: (_root, { id }, context) => load(decodeId(id, byTypeName), context),
+    }),
+  )
+  parts.builder.queryField('nodes', (t) =>
+    t.field({
+      type: [parts.shared.node],
+      description: 'Rows by their ids, in the order asked; null where there is none.',
+      nullable: { list: false, items: true },
+      args: { ids: t.arg.idList({ required: true }) },
+      resolve: (_root, { ids }, context) => {
+        const { pageSize } = parts.sizes()
+        if (ids.length > pageSize)
+          fail('BAD_USER_INPUT', `"ids" wants ${pageSize} ids at most; ${ids.length} came.`)
+        return ids.map((id) => decodeId(id, byTypeName, 'ids')).map((rowId) => load(rowId, context))
+      },
+    }),
+  )
+}

@@ -1,0 +1,160 @@
+/**
+ * Scalars: values as Postgres writes them, so that nothing is lost on the way.
+ *
+ * Dates and exact numbers stay text end to end: JavaScript's Date has no microseconds (a cursor made from
+ * it skips rows) and its numbers have 53 bits. Inputs are checked for their form here, so that the error
+ * can name the place in the document; Postgres checks the value.
+ */
+
+import { GraphQLError, type GraphQLScalarType, Kind, type ValueNode } from 'graphql'
+import type { TypeKind } from '../model/types.ts'
+
+export interface ScalarRule {
+  readonly description: string
+  readonly specifiedByURL?: string
+  /** Whether a text has the scalar's form. */
+  readonly accepts: (text: string) => boolean
+  /** Whether a JSON number may stand for the text; default false. */
+  readonly numbers?: boolean
+}
+
+const matches = (form: RegExp) => (text: string) => form.test(text)
+const isText = (text: string) => !text.includes('\0')
+const integerText = /^[+-]?\d{1,19}$/
+const isBigInt = (text: string) =>
+  integerText.test(text) && BigInt.asIntN(64, BigInt(text.replace('+', ''))) === BigInt(text.replace('+', ''))
+
+export const SCALARS = {
+  BigInt: {
+    description: 'An integer of 64 bits, as text: "9007199254740993". Numbers are accepted as input.',
+    accepts: isBigInt,
+    numbers: true,
+  },
+  Decimal: {
+    description: 'An exact number of any size, as text: "12.50". Numbers are accepted as input.',
+    accepts: matches(/^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|NaN|[+-]?Infinity)$/),
+    numbers: true,
+  },
+  UUID: {
+    description: 'A UUID in lower case: "0190c3f2-7a51-7c8e-9c1b-1f2d3e4a5b6c".',
+    specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc9562',
+    accepts: matches(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/),
+  },
+  Date: {
+    description: 'A calendar date: "2026-03-29".',
+    accepts: matches(/^\d{4,6}-\d\d-\d\d( BC)?$|^-?infinity$/),
+  },
+  Time: {
+    description:
+      'A time of day with microseconds: "13:45:00.000001", with "+02" where the column has a zone.',
+    accepts: matches(/^\d\d:\d\d(:\d\d(\.\d{1,6})?)?([+-]\d\d(:?\d\d)?|Z)?$/),
+  },
+  DateTime: {
+    description:
+      'A moment with microseconds, as Postgres writes it, in UTC where the column has a zone: "2026-03-29 01:59:59.999999+00". ISO 8601 is accepted as input.',
+    accepts: matches(
+      /^\d{4,6}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?( ?([+-]\d\d(:?\d\d)?|Z))?)?( BC)?$|^-?infinity$/,
+    ),
+  },
+  Interval: {
+    description: 'A span of time in ISO 8601: "P1DT2H".',
+    accepts: isText,
+  },
+  JSON: { description: 'Any JSON value.', accepts: isText },
+  Bytes: {
+    description: 'Binary data in hexadecimal: "\\\\x48656c6c6f".',
+    accepts: matches(/^\\x([0-9a-fA-F]{2})*$/),
+  },
+  PgText: {
+    description: 'A value of a Postgres type without a scalar of its own, as Postgres writes it.',
+    accepts: isText,
+  },
+} satisfies Record<string, ScalarRule>
+
+export type ScalarName = keyof typeof SCALARS | 'Boolean' | 'Int' | 'Float' | 'String'
+
+export const SCALAR_OF: Record<Exclude<TypeKind, 'enum'>, ScalarName> = {
+  boolean: 'Boolean',
+  int: 'Int',
+  bigint: 'BigInt',
+  decimal: 'Decimal',
+  float: 'Float',
+  text: 'String',
+  uuid: 'UUID',
+  date: 'Date',
+  time: 'Time',
+  datetime: 'DateTime',
+  interval: 'Interval',
+  json: 'JSON',
+  bytes: 'Bytes',
+  other: 'PgText',
+}
+
+type ScalarConfig = Pick<GraphQLScalarType, 'serialize' | 'parseValue' | 'parseLiteral'>
+
+/** How a text scalar is read and written. JSON values travel as JSON and arrive in Postgres as its text. */
+export function scalarConfig(name: keyof typeof SCALARS): ScalarConfig {
+  if (name === 'JSON') return jsonConfig
+  const rule: ScalarRule = SCALARS[name]
+  const parse = (value: unknown): string => {
+    const text = typeof value === 'number' && rule.numbers ? String(value) : value
+    if (typeof text === 'string' && rule.accepts(text)) return text
+    throw new GraphQLError(`A ${name} was wanted, for example ${example(rule)}; ${came(value)} came.`)
+  }
+  return {
+    serialize: (value) => value,
+    parseValue: parse,
+    parseLiteral: (node) => parse(literalText(node, rule)),
+  }
+}
+
+const example = (rule: ScalarRule): string => /"[^"]+"/.exec(rule.description)?.[0] ?? 'a text'
+
+function came(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : `a value of type ${typeof value}`
+}
+
+function literalText(node: ValueNode, rule: ScalarRule): unknown {
+  if (node.kind === Kind.STRING) return node.value
+  if (node.kind !== Kind.INT && node.kind !== Kind.FLOAT) return null
+  return rule.numbers ? node.value : Number(node.value)
+}
+
+/** A JSON value on its way to Postgres: the wrapper tells it from a text that merely looks like JSON. */
+export class JsonInput {
+  readonly text: string
+
+  constructor(value: unknown) {
+    this.text = JSON.stringify(value)
+  }
+}
+
+const jsonConfig: ScalarConfig = {
+  serialize: (value) => value,
+  parseValue: (value) => new JsonInput(value),
+  parseLiteral: (node, variables) => new JsonInput(literalJson(node, variables)),
+}
+
+function literalJson(node: ValueNode, variables: Record<string, unknown> | null | undefined): unknown {
+  switch (node.kind) {
+    case Kind.INT:
+    case Kind.FLOAT:
+      return Number(node.value)
+    case Kind.STRING:
+    case Kind.ENUM:
+    case Kind.BOOLEAN:
+      return node.value
+    case Kind.NULL:
+      return null
+    case Kind.LIST:
+      return node.values.map((item) => literalJson(item, variables))
+    case Kind.OBJECT:
+      return Object.fromEntries(
+        node.fields.map((field) => [field.name.value, literalJson(field.value, variables)]),
+      )
+    case Kind.VARIABLE: {
+      const value = variables?.[node.name.value]
+      return value instanceof JsonInput ? JSON.parse(value.text) : value
+    }
+  }
+}

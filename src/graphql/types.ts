@@ -1,0 +1,195 @@
+/**
+ * Object types: one per table, with its columns, its relations in both directions and its connection.
+ */
+
+import type { InterfaceRef, ObjectRef } from '@pothos/core'
+import type { Row } from '../db/batch.ts'
+import type { Column, ColumnType, EnumType, Model, Relation, Table } from '../model/types.ts'
+import type { Builder, InputRef, SchemaTypes, SharedTypes } from './builder.ts'
+import type { GatewayContext } from './context.ts'
+import { type FilterTypes, filterTypes } from './filters.ts'
+import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
+import { encodeId } from './plan/ids.ts'
+import { SCALAR_OF, type ScalarName } from './scalars.ts'
+import { reader } from './values.ts'
+
+type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
+export type RowRef = ObjectRef<Types, Row>
+
+export interface TableTypes {
+  readonly row: RowRef
+  readonly connection: ObjectRef<Types, Page>
+}
+
+/** What the parts of a schema share while it is built. */
+export interface SchemaParts {
+  readonly builder: Builder
+  readonly model: Model
+  readonly shared: SharedTypes
+  readonly sizes: () => PageSizes
+  readonly tables: ReadonlyMap<string, Table>
+  /** GraphQL types of a table, by its id. */
+  types(table: Table): TableTypes
+  valueType(type: ColumnType): ScalarName | InputRef
+  readonly filters: FilterTypes
+}
+
+export function tableTypes(
+  builder: Builder,
+  model: Model,
+  shared: SharedTypes,
+  sizes: () => PageSizes,
+): SchemaParts {
+  const enums = new Map(model.enums.map((type) => [type.id, type]))
+  const enumRefs = new Map(model.enums.map((type) => [type.id, enumType(builder, type)]))
+  const valueType = (type: ColumnType): ScalarName | InputRef =>
+    type.kind === 'enum' ? enumRefs.get(type.enum ?? '')! : SCALAR_OF[type.kind]
+  const refs = new Map<string, TableTypes>(
+    model.tables.map((table) => [
+      table.id,
+      {
+        row: builder.objectRef<Row>(table.typeName),
+        connection: builder.objectRef<Page>(`${table.typeName}Connection`),
+      },
+    ]),
+  )
+  const parts: SchemaParts = {
+    builder,
+    model,
+    shared,
+    sizes,
+    tables: new Map(model.tables.map((table) => [table.id, table])),
+    types: (table) => refs.get(table.id)!,
+    valueType,
+    filters: filterTypes(builder, shared, valueType, enums),
+  }
+  for (const table of model.tables) {
+    implementRow(parts, table)
+    implementConnection(parts, table)
+  }
+  return parts
+}
+
+function enumType(builder: Builder, type: EnumType): InputRef {
+  const values = Object.fromEntries(type.values.map(({ name, label }) => [name, { value: label }]))
+  return builder.enumType(type.typeName, { ...describe(type.comment), values })
+}
+
+function implementRow(parts: SchemaParts, table: Table): void {
+  const node = parts.shared.node as unknown as InterfaceRef<Types, Row>
+  const identified = table.primaryKey.length > 0
+  parts.builder.objectType(parts.types(table).row, {
+    ...describe(table.comment),
+    ...(identified ? { interfaces: [node] } : {}),
+    fields: (t) => ({
+      ...(identified ? { id: t.id({ nullable: false, resolve: (row) => encodeId(table, row) }) } : {}),
+      ...Object.fromEntries(
+        table.columns.map((column, i) => [column.field, columnField(t, parts, column, i)]),
+      ),
+      ...Object.fromEntries(
+        table.relations.map((relation) => [relation.field, relationField(t, parts, table, relation)]),
+      ),
+    }),
+  })
+}
+
+type RowFields = PothosSchemaTypes.ObjectFieldBuilder<Types, Row>
+
+function columnField(t: RowFields, parts: SchemaParts, column: Column, position: number) {
+  const read = reader(column.type)
+  const type = parts.valueType(column.type) as 'String'
+  const options = { ...describe(column.comment), nullable: column.nullable }
+  const resolve = (row: Row): never => read(row[position] ?? null) as never
+  if (!column.type.array) return t.field({ type, ...options, resolve })
+  return t.field({ type: [type], ...options, nullable: { list: column.nullable, items: true }, resolve })
+}
+
+function relationField(t: RowFields, parts: SchemaParts, table: Table, relation: Relation) {
+  const target = parts.tables.get(relation.target)!
+  const own = relation.columns.map((pair) => table.columns.findIndex(({ name }) => name === pair.own))
+  const others = relation.columns.map((pair) => pair.other)
+  const keyOf = (row: Row): string[] | null => {
+    const key = own.map((position) => row[position] ?? null)
+    return key.includes(null) ? null : (key as string[])
+  }
+  if (relation.kind === 'one') {
+    return t.field({
+      type: parts.types(target).row,
+      nullable: true,
+      resolve: (row, _args, { scope }) => {
+        const key = keyOf(row)
+        return key && scope.loaders.row(target, others, key)
+      },
+    })
+  }
+  return t.field({
+    type: parts.types(target).connection,
+    nullable: false,
+    args: listArguments(t, parts, target),
+    resolve: (row, args, context) =>
+      childPage(parts, target, others, keyOf(row), args as ListArguments, context),
+  })
+}
+
+async function childPage(
+  parts: SchemaParts,
+  target: Table,
+  parentColumns: readonly string[],
+  key: string[] | null,
+  args: ListArguments,
+  { scope }: GatewayContext,
+): Promise<Page> {
+  const { tenant } = scope.identity
+  const plan = listPlan(target, tenant, args, parts.sizes(), parentColumns)
+  if (!key) return pageOf(plan, tenant, [], async () => 0)
+  const rows = await scope.loaders.children(plan, key)
+  return pageOf(plan, tenant, rows, () => scope.loaders.childCount(plan, key))
+}
+
+function implementConnection(parts: SchemaParts, table: Table): void {
+  const { builder, shared } = parts
+  const { row, connection } = parts.types(table)
+  const edge = builder.objectRef<Edge>(`${table.typeName}Edge`).implement({
+    fields: (t) => ({
+      cursor: t.exposeString('cursor', { nullable: false }),
+      node: t.field({ type: row, nullable: false, resolve: ({ node }) => node }),
+    }),
+  })
+  builder.objectType(connection, {
+    description: `A page of ${table.manyField}.`,
+    fields: (t) => ({
+      nodes: t.field({
+        type: [row],
+        nullable: { list: false, items: false },
+        resolve: ({ nodes }) => [...nodes],
+      }),
+      edges: t.field({
+        type: [edge],
+        nullable: { list: false, items: false },
+        resolve: ({ edges }) => [...edges],
+      }),
+      pageInfo: t.field({ type: shared.pageInfo, nullable: false, resolve: ({ pageInfo }) => pageInfo }),
+      totalCount: t.int({
+        nullable: false,
+        description: 'Rows of the whole list, over all pages.',
+        resolve: ({ totalCount }) => totalCount(),
+      }),
+    }),
+  })
+}
+
+/** The arguments of a list; the same for a table and for the children of a row. */
+export function listArguments(t: { arg: RowFields['arg'] }, { filters }: SchemaParts, table: Table) {
+  return {
+    first: t.arg.int({ description: 'Rows from the start, or after "after".' }),
+    last: t.arg.int({ description: 'Rows from the end, or before "before".' }),
+    after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
+    before: t.arg.string({ description: 'A cursor of this list: rows before it.' }),
+    filter: t.arg({ type: filters.filterType(table) }),
+    orderBy: t.arg({ type: [filters.orderType(table)], required: { list: false, items: true } }),
+  }
+}
+
+export function describe(comment: string | undefined): { description?: string } {
+  return comment === undefined ? {} : { description: comment }
+}
