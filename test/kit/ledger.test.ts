@@ -65,4 +65,8 @@ it('goes on after a crash, without the line that was cut off', async () => {
   ledger = await openLedger(file())
   expect(ledger.count).toBe(1)
   expect(ledger.reconcile([]).lost).toEqual([write(1)])
+  await ledger.acknowledged(write(3))
+  await ledger.close()
+  ledger = await openLedger(file())
+  expect(ledger.reconcile([]).lost).toEqual([write(1), write(3)])
 })

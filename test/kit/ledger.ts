@@ -44,15 +44,19 @@ type Outcome = 'acknowledged' | 'unsure'
 /** Open the ledger in `file`, going on with what an earlier process wrote there. */
 export async function openLedger(file: string): Promise<Ledger> {
   const handle = await open(file, 'a')
-  const outcomes = readLines(file)
+  const { outcomes, bytes } = readLines(file)
+  await handle.truncate(bytes)
+  let count = 0
+  for (const { outcome } of outcomes.values()) if (outcome === 'acknowledged') count++
   const flush = groupFlush(handle)
   const note = async (write: Write, outcome: Outcome): Promise<void> => {
     await flush(`${JSON.stringify([outcome, write.tenant, write.key])}\n`)
     outcomes.set(nameOf(write), { write, outcome })
+    if (outcome === 'acknowledged') count++
   }
   return {
     get count() {
-      return Array.from(outcomes.values()).filter(({ outcome }) => outcome === 'acknowledged').length
+      return count
     },
     acknowledged: (write) => note(write, 'acknowledged'),
     unsure: (write) => note(write, 'unsure'),
@@ -65,15 +69,16 @@ type Outcomes = Map<string, { readonly write: Write; readonly outcome: Outcome }
 
 const nameOf = ({ tenant, key }: Write): string => `${tenant}\0${key}`
 
-function readLines(file: string): Outcomes {
-  // What a crash cut off was not flushed, so nobody has counted it.
-  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
-  return new Map(
-    lines.map((line) => {
-      const [outcome, tenant, key] = JSON.parse(line) as [Outcome, string, string]
-      return [nameOf({ tenant, key }), { write: { tenant, key }, outcome }]
-    }),
-  )
+// What a crash cut off in the middle of a line was not flushed, so nobody has counted it.
+function readLines(file: string): { outcomes: Outcomes; bytes: number } {
+  const text = readFileSync(file, 'utf8')
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
+  const outcomes: Outcomes = new Map()
+  for (const line of whole.split('\n').filter(Boolean)) {
+    const [outcome, tenant, key] = JSON.parse(line) as [Outcome, string, string]
+    outcomes.set(nameOf({ tenant, key }), { write: { tenant, key }, outcome })
+  }
+  return { outcomes, bytes: Buffer.byteLength(whole) }
 }
 
 function reconcile(outcomes: Outcomes, rows: Iterable<Write>): Verdict {
