@@ -53,18 +53,37 @@ function wantedRoles(passwords: RolePasswords): WantedRole[] {
  * @throws SETUP_FAILED  something has to change and the connection may not
  */
 export async function ensureRoles(db: Queryable, passwords: RolePasswords): Promise<void> {
-  const [me] = await db.query('select rolsuper from pg_roles where rolname = current_user')
-  const changes: string[] = []
-  for (const role of wantedRoles(passwords)) {
-    const change = await changeOf(db, role)
-    if (change && me?.rolsuper !== 't') changes.push(`${change} ${role.attributes};`)
-    else if (change) await db.query(statementFor(change, role))
-  }
+  const wanted = wantedRoles(passwords)
+  const changes = await changesTo(db, wanted)
   if (changes.length === 0) return
-  fail('SETUP_FAILED', ['A superuser has to run this first:', ...changes].join('\n  '))
+  const [me] = await db.query('select rolsuper from pg_roles where rolname = current_user')
+  if (me?.rolsuper !== 't') {
+    const lines = changes.map(({ verb, role }) => `${verb} role ${role.name} ${role.attributes};`)
+    fail('SETUP_FAILED', ['A superuser has to run this first:', ...lines].join('\n  '))
+  }
+  // Roles belong to the whole server, and the lock of an installation only to one database.
+  await db.query('lock table pg_catalog.pg_authid in share row exclusive mode')
+  for (const { verb, role } of await changesTo(db, wanted)) await db.query(statementFor(verb, role))
 }
 
-async function changeOf(db: Queryable, { name, attributes, password }: WantedRole) {
+interface RoleChange {
+  readonly verb: 'create' | 'alter'
+  readonly role: WantedRole
+}
+
+async function changesTo(db: Queryable, wanted: readonly WantedRole[]): Promise<RoleChange[]> {
+  const changes: RoleChange[] = []
+  for (const role of wanted) {
+    const verb = await verbFor(db, role)
+    if (verb) changes.push({ verb, role })
+  }
+  return changes
+}
+
+async function verbFor(
+  db: Queryable,
+  { name, attributes, password }: WantedRole,
+): Promise<RoleChange['verb'] | undefined> {
   const [found] = await db.query(
     compile(sql`
       select concat_ws(' ',
@@ -77,17 +96,14 @@ async function changeOf(db: Queryable, { name, attributes, password }: WantedRol
         case when rolbypassrls then 'bypassrls' else 'nobypassrls' end) as attributes
       from pg_roles where rolname = ${sql.value(name)}`),
   )
-  if (!found) return `create role ${name}`
-  if (found.attributes !== attributes) return `alter role ${name}`
-  return password !== undefined && !(await hasPassword(db, name, password)) ? `alter role ${name}` : undefined
+  if (!found) return 'create'
+  if (found.attributes !== attributes) return 'alter'
+  return password !== undefined && !(await hasPassword(db, name, password)) ? 'alter' : undefined
 }
 
-// Roles belong to the whole server, the lock of an installation to one database: another one on the same
-// server may make the role between our look and this.
-function statementFor(change: string, { attributes, password }: WantedRole): string {
+function statementFor(verb: RoleChange['verb'], { name, attributes, password }: WantedRole): string {
   const secret = password === undefined ? '' : ` password '${scramVerifier(password)}'`
-  return `do $do$ begin ${change} ${attributes}${secret};
-    exception when duplicate_object or unique_violation then null; end $do$`
+  return `${verb} role ${name} ${attributes}${secret}`
 }
 
 // Only a superuser may read the verifier; for anybody else the password is taken to be right, and a wrong

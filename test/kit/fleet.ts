@@ -1,0 +1,93 @@
+/** A directory and shards in databases of their own, installed as an operator would. */
+
+import { type Installation, install } from '../../src/control/install.ts'
+import type { Fleet } from '../../src/control/lifecycle.ts'
+import type { ServerName } from './global-setup.ts'
+import { type FreshDatabase, freshDatabase } from './servers.ts'
+
+/** Passwords of the three roles; the same in all tests, because roles belong to the whole server. */
+const PASSWORDS = { owner: 'test-owner', app: 'test-app', mover: 'test-mover' } as const
+export type RoleName = keyof typeof PASSWORDS
+
+export interface TestShard {
+  readonly key: string
+  readonly weight: number
+  /** Connection string of the superuser. */
+  readonly superuserUrl: string
+  /** Connection string of one of the three roles. */
+  url(role: RoleName): string
+}
+
+export interface TestFleet {
+  readonly directoryUrl: string
+  readonly shards: readonly TestShard[]
+  /** What `install` was called with. */
+  readonly installation: Installation
+  /** The fleet as `createTenant` takes it, with the owner's URLs. */
+  readonly fleet: Fleet
+  /** Removes all databases; call it in `afterAll`. */
+  drop(): Promise<void>
+}
+
+export interface FleetOptions {
+  /** Weight by shard key; the shards are spread over the three servers. Default: shard-a, -b, -c, 1 each. */
+  readonly weights?: Readonly<Record<string, number>>
+  readonly schemas?: readonly string[]
+  readonly buckets?: number
+  readonly strategy?: Fleet['strategy']
+}
+
+const SERVERS: readonly ServerName[] = ['a', 'b', 'c']
+
+/** Databases that will be the fleet, and the installation to make of them; nothing is installed yet. */
+export async function bareFleet(options: FleetOptions = {}): Promise<TestFleet> {
+  const { weights = { 'shard-a': 1, 'shard-b': 1, 'shard-c': 1 }, strategy = 'modulo' } = options
+  const directory = await freshDatabase('a')
+  const databases: FreshDatabase[] = []
+  const shards: TestShard[] = []
+  for (const [i, [key, weight]] of Object.entries(weights).entries()) {
+    const database = await freshDatabase(SERVERS[i % 3]!)
+    databases.push(database)
+    shards.push(testShard(key, weight, database.url))
+  }
+  const installation: Installation = {
+    directoryUrl: directory.url,
+    buckets: options.buckets ?? 64,
+    schemas: options.schemas ?? ['app'],
+    shards: shards.map(({ key, weight, superuserUrl }) => ({
+      key,
+      weight,
+      url: superuserUrl,
+      passwords: PASSWORDS,
+    })),
+  }
+  const owners = shards.map((shard) => ({ key: shard.key, weight: shard.weight, url: shard.url('owner') }))
+  return {
+    directoryUrl: directory.url,
+    shards,
+    installation,
+    fleet: { directoryUrl: directory.url, strategy, shards: owners },
+    drop: async () => void (await Promise.all([directory, ...databases].map((database) => database.drop()))),
+  }
+}
+
+/** A fleet that is ready for tenants. */
+export async function freshFleet(options: FleetOptions = {}): Promise<TestFleet> {
+  const fleet = await bareFleet(options)
+  await install(fleet.installation)
+  return fleet
+}
+
+function testShard(key: string, weight: number, superuserUrl: string): TestShard {
+  return {
+    key,
+    weight,
+    superuserUrl,
+    url(role) {
+      const url = new URL(superuserUrl)
+      url.username = `shardgate_${role}`
+      url.password = PASSWORDS[role]
+      return url.href
+    },
+  }
+}
