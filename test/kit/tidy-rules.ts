@@ -140,6 +140,6 @@ const RULES: readonly Rule[] = [
 ]
 
 function opensWithHeader(file: string, text: string): boolean {
-  if (file.endsWith('.ts')) return /^(#!.*\n)?\/\*\*\s+(\* )?\w/.test(text)
+  if (file.endsWith('.ts')) return /^(#!.*\n)?\/\*\*\s+(\* )?[^\s*]/.test(text)
   return !file.endsWith('.sql') || /^-- \S/.test(text)
 }
