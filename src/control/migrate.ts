@@ -105,18 +105,31 @@ async function runWhole(client: Client, { file, up }: Migration): Promise<void> 
   try {
     await client.query(up)
   } catch (cause) {
-    const state = sqlState(cause) ?? 'no answer'
-    fail('SETUP_FAILED', `${file} failed: ${reasonOf(cause)} (${state})${lineOf(cause, up)}.`, {}, { cause })
+    const sentence = `${file} failed: ${reasonOf(cause)} (${sqlState(cause) ?? 'no answer'})${lineOf(cause, up)}.`
+    const kept = (await wasCommitted(client, before)) ? ' What stands before its "commit" was kept.' : ''
+    fail('SETUP_FAILED', sentence + kept, {}, { cause })
   }
-  // A COMMIT inside a file would keep its first half whatever happens to the second.
+  // A COMMIT inside a file keeps its first half whatever happens to the second.
   if ((await transactionOf(client)) !== before) {
-    fail('SETUP_FAILED', `${file} ends its transaction itself. Remove its "begin" and "commit".`)
+    fail('SETUP_FAILED', `${file} ends its transaction itself, and was kept. Remove its "commit".`)
   }
 }
 
-async function transactionOf(client: Client): Promise<string | null | undefined> {
+async function wasCommitted(client: Client, transaction: string): Promise<boolean> {
+  try {
+    await client.query('rollback')
+    const [row] = await client.query(
+      compile(sql`select pg_xact_status(${sql.value(transaction)}::xid8) as status`),
+    )
+    return row?.status === 'committed'
+  } catch {
+    return false // The connection is gone, and Postgres has rolled back what was open on it.
+  }
+}
+
+async function transactionOf(client: Client): Promise<string> {
   const [row] = await client.query('select pg_current_xact_id()::text as id')
-  return row?.id
+  return row?.id ?? ''
 }
 
 function lineOf(error: unknown, text: string): string {
