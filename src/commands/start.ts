@@ -1,0 +1,164 @@
+/**
+ * `shardgate start`: everything on this machine, with nothing to fill in.
+ *
+ *     embedded servers ──▶ databases and roles ──▶ install ──▶ migrations ──▶ tenants ──▶ rows
+ *
+ * Each step finds what an earlier start has made and adds what is missing, so that a start that was
+ * interrupted is finished by the next one.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { type Config, EMBEDDED } from '../base/config.ts'
+import { tenantId } from '../base/ids.ts'
+import { ensureDatabase, ensureLogin } from '../control/bootstrap.ts'
+import { install } from '../control/install.ts'
+import { createTenant } from '../control/lifecycle.ts'
+import { migrate } from '../control/migrate.ts'
+import { withClient } from '../db/client.ts'
+import { type EmbeddedServers, startEmbedded } from '../db/embedded/start.ts'
+import { type EmbeddedState, embeddedShards, fillEmbedded, readEmbedded, writeEmbedded } from './embedded.ts'
+import { type Example, type ExampleTenant, loadExample } from './example.ts'
+import type { Progress } from './progress.ts'
+
+const SHARD_DATABASE = 'shardgate'
+const DIRECTORY = 'shardgate_directory'
+
+export interface StartOptions {
+  readonly config: Config
+  readonly progress: Progress
+  /** Multiplies the rows of the example. Default is 1. */
+  readonly scale?: number
+}
+
+export interface Started {
+  /** The configuration with every place filled in. */
+  readonly config: Config
+  /** Three tenants of the example that live on different shards, as far as there are so many. */
+  readonly demo: readonly ExampleTenant[]
+  /** Stop the embedded servers. */
+  stop(): Promise<void>
+}
+
+/**
+ * Start the servers and make what is missing.
+ *
+ * @throws SETUP_FAILED  one sentence: what is in the way, and the way out
+ */
+export async function start({ config, progress, scale = 1 }: StartOptions): Promise<Started> {
+  const keys = embeddedShards(config)
+  const names = config.directory.url === EMBEDDED && keys.length === 0 ? ['directory'] : keys
+  const servers = await progress.step('Postgres servers', (report) =>
+    startEmbedded({ dir: config.dataDir, names, report }),
+  )
+  try {
+    const state = stateOf(config, servers, names)
+    writeEmbedded(config.dataDir, state)
+    const filled = fillEmbedded(config, state)
+    await progress.step('Databases, roles and directory', () => prepare(filled, servers, state, keys))
+    const demo = await fillWithExample(filled, progress, scale)
+    return { config: filled, demo, stop: () => servers.stopAll() }
+  } catch (error) {
+    await servers.stopAll()
+    throw error
+  }
+}
+
+function stateOf(config: Config, servers: EmbeddedServers, names: readonly string[]): EmbeddedState {
+  const password = (): string => randomBytes(24).toString('hex')
+  const kept = readEmbedded(config.dataDir)
+  const passwords = kept?.passwords ?? {
+    owner: password(),
+    app: password(),
+    mover: password(),
+    directory: password(),
+  }
+  const url = (name: string, user: string, secret: string, database: string): string =>
+    `postgres://${user}:${secret}@127.0.0.1:${servers.get(name).port}/${database}`
+  const shards = embeddedShards(config).map((key) => [
+    key,
+    {
+      url: url(key, 'shardgate_app', passwords.app, SHARD_DATABASE),
+      ownerUrl: url(key, 'shardgate_owner', passwords.owner, SHARD_DATABASE),
+    },
+  ])
+  return {
+    secret: kept?.secret ?? password(),
+    passwords,
+    directoryUrl: names[0] ? url(names[0], DIRECTORY, passwords.directory, DIRECTORY) : '',
+    shards: Object.fromEntries(shards),
+  }
+}
+
+async function prepare(
+  config: Config,
+  servers: EmbeddedServers,
+  state: EmbeddedState,
+  keys: string[],
+): Promise<void> {
+  const [first] = servers.servers
+  if (first) await makeDirectory(first.superuserUrl(), state.passwords.directory)
+  await Promise.all(
+    keys.map((key) =>
+      withClient(servers.get(key).superuserUrl(), (client) => ensureDatabase(client, SHARD_DATABASE)),
+    ),
+  )
+  await install({
+    directoryUrl: config.directory.url,
+    buckets: config.router.buckets,
+    schemas: config.tenancy.schemas,
+    shards: Object.entries(config.shards).map(([key, { weight, url, ownerUrl = url }]) =>
+      keys.includes(key)
+        ? { key, weight, url: servers.get(key).superuserUrl(SHARD_DATABASE), passwords: state.passwords }
+        : { key, weight, url: ownerUrl },
+    ),
+  })
+}
+
+async function makeDirectory(superuserUrl: string, password: string): Promise<void> {
+  await withClient(superuserUrl, async (client) => {
+    await ensureLogin(client, DIRECTORY, password)
+    await ensureDatabase(client, DIRECTORY, DIRECTORY)
+  })
+}
+
+async function fillWithExample(config: Config, progress: Progress, scale: number): Promise<ExampleTenant[]> {
+  const example = await loadExample()
+  const schema = config.tenancy.schemas[0] ?? 'public'
+  const shards = Object.entries(config.shards).map(([key, { weight, url, ownerUrl = url }]) => ({
+    key,
+    weight,
+    url: ownerUrl,
+  }))
+  await progress.step('Tables of the example', () =>
+    Promise.all(shards.map((shard) => migrate({ shard, folder: example.migrations, schema }))),
+  )
+  const tenants = example.planTenants({ scale })
+  const fleet = { directoryUrl: config.directory.url, strategy: config.router.strategy, shards }
+  const placed = new Map<string, ExampleTenant[]>(shards.map(({ key }) => [key, []]))
+  await progress.step(`${tenants.length} tenants`, async () => {
+    for (const tenant of tenants) {
+      const { tenant: made } = await createTenant(fleet, { ...tenant, id: tenantId(tenant.id) })
+      placed.get(made.shard)?.push(tenant)
+    }
+  })
+  await progress.counted('Rows of the example', tenants.length, (done) =>
+    Promise.all(
+      shards.map((shard) =>
+        seedShard(shard.url, placed.get(shard.key) ?? [], example, { schema, scale }, done),
+      ),
+    ),
+  )
+  return [...placed.values()].flatMap(([firstHere]) => firstHere ?? []).slice(0, 3)
+}
+
+async function seedShard(
+  url: string,
+  tenants: readonly ExampleTenant[],
+  example: Example,
+  target: { schema: string; scale: number },
+  done: (rows: number) => void,
+): Promise<void> {
+  await withClient(url, async (client) => {
+    for (const tenant of tenants) done(await example.seedTenant(client, tenant, target))
+  })
+}
