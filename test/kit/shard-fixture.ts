@@ -1,0 +1,186 @@
+/**
+ * A world to test in: a directory, shards, and tenants on them whose every value carries their tag.
+ *
+ *     const world = await startWorld({ tenants: 4, shards: 3, proxies: true })
+ *     world.tenants[0].shard                     // tenants are dealt out: a, b, c, a
+ *     world.shards[0].proxy?.blackhole()
+ *     await world.stop()
+ *
+ * Made by the product's own functions on fresh databases of the shared servers. Each tenant follows its
+ * bucket: its id is chosen so that the bucket lies on the wanted shard.
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { type TenantId, tenantId } from '../../src/base/ids.ts'
+import { createTenant } from '../../src/control/lifecycle.ts'
+import { migrate } from '../../src/control/migrate.ts'
+import { bucketOf, dealBuckets } from '../../src/directory/buckets.ts'
+import { type Canary, canary, type Scanner, scanner } from './canary.ts'
+import { freshFleet, type TestFleet, type TestShard } from './fleet.ts'
+import { type WireProxy, wireProxy } from './wire-proxy.ts'
+import { insertWorld, WORLD_TABLES, type WorldValues, worldValues } from './world-rows.ts'
+
+export interface WorldOptions {
+  /** Default 3. */
+  readonly tenants?: number
+  /** Default 3. */
+  readonly shards?: number
+  /** Rows of each tenant in each table; default 8. */
+  readonly rows?: number
+  /** Put a wire proxy in front of each shard and of the directory; default false. */
+  readonly proxies?: boolean
+}
+
+export interface WorldTenant {
+  readonly id: TenantId
+  /** Key of its shard. */
+  readonly shard: string
+  readonly canary: Canary
+  readonly values: WorldValues
+}
+
+export interface WorldShard {
+  readonly key: string
+  /** Connection string of the app role, by way of the proxy where there is one. */
+  readonly appUrl: string
+  readonly ownerUrl: string
+  readonly superuserUrl: string
+  readonly proxy?: WireProxy
+}
+
+export interface World {
+  readonly tenants: readonly WorldTenant[]
+  readonly shards: readonly WorldShard[]
+  /** By way of its proxy where there is one. */
+  readonly directoryUrl: string
+  readonly directoryProxy?: WireProxy
+  /** Schema of the tables. */
+  readonly schema: string
+  /** Secret that the configuration knows for tokens (HS256, issuer and audience 'shardgate'). */
+  readonly secret: string
+  /** A `shards.config.json` for this world. */
+  readonly configFile: string
+  /** Knows the tags of all tenants. */
+  readonly scanner: Scanner
+  /** Every row of the world as text, by tenant: equal before and after what must change nothing. */
+  contents(tenant: WorldTenant): Promise<string>
+  /** Run a statement on a shard, or on the directory, as superuser. */
+  sql(place: string, text: string, values?: unknown[]): Promise<Record<string, unknown>[]>
+  stop(): Promise<void>
+}
+
+const SCHEMA = 'app'
+const BUCKETS = 64
+
+/** @param config  keys of `shards.config.json` to have otherwise: { limits: { pageSize: 5 } } */
+export async function startWorld(options: WorldOptions = {}, config: object = {}): Promise<World> {
+  const { tenants = 3, shards = 3, rows = 8, proxies = false } = options
+  const keys = Array.from({ length: shards }, (_, i) => `shard-${String.fromCharCode(97 + i)}`)
+  const fleet = await freshFleet({
+    weights: Object.fromEntries(keys.map((key) => [key, 1])),
+    schemas: [SCHEMA],
+    buckets: BUCKETS,
+  })
+  const people = dealTenants(tenants, fleet.shards, rows)
+  await furnish(fleet, people, rows)
+  const places = await Promise.all(fleet.shards.map((shard) => place(shard, proxies)))
+  const directoryProxy = proxies ? await proxyTo(fleet.directoryUrl) : undefined
+  const directoryUrl = directoryProxy?.url(fleet.directoryUrl) ?? fleet.directoryUrl
+  const folder = mkdtempSync(join(tmpdir(), 'shardgate-world-'))
+  const secret = 'a secret that only the tests of this world know'
+  const configFile = join(folder, 'shards.config.json')
+  writeFileSync(configFile, JSON.stringify({ ...configOf(directoryUrl, places, secret), ...config }, null, 2))
+  const urlOf = (name: string): string =>
+    places.find(({ key }) => key === name)?.superuserUrl ?? fleet.directoryUrl
+  return {
+    tenants: people,
+    shards: places,
+    directoryUrl,
+    ...(directoryProxy && { directoryProxy }),
+    schema: SCHEMA,
+    secret,
+    configFile,
+    scanner: scanner(people.map(({ id }) => id)),
+    contents: (tenant) => onServer(urlOf(tenant.shard), (client) => contentsOf(client, tenant.id)),
+    sql: (name, text, values = []) =>
+      onServer(urlOf(name), async (client) => (await client.query(text, values)).rows),
+    async stop() {
+      await Promise.all([directoryProxy, ...places.map(({ proxy }) => proxy)].map((proxy) => proxy?.close()))
+      await fleet.drop()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+/** Ids whose buckets lie on the shards in turn. */
+function dealTenants(count: number, shards: readonly TestShard[], rows: number): WorldTenant[] {
+  const dealt = dealBuckets(BUCKETS, shards)
+  return Array.from({ length: count }, (_, i) => {
+    const shard = shards[i % shards.length]!.key
+    let id = tenantId(`tenant-${i + 1}`)
+    for (let n = 2; dealt[bucketOf(id, BUCKETS)] !== shard; n++) id = tenantId(`tenant-${i + 1}-${n}`)
+    return { id, shard, canary: canary(id), values: worldValues(canary(id), rows) }
+  })
+}
+
+async function furnish(fleet: TestFleet, tenants: readonly WorldTenant[], rows: number): Promise<void> {
+  const folder = join(import.meta.dirname, 'world')
+  for (const { id } of tenants) await createTenant(fleet.fleet, { id })
+  await Promise.all(
+    fleet.shards.map(async ({ key, url, superuserUrl }) => {
+      await migrate({ shard: { key, url: url('owner') }, folder, schema: SCHEMA })
+      await onServer(superuserUrl, async (client) => {
+        await client.query('begin')
+        for (const tenant of tenants.filter(({ shard }) => shard === key)) {
+          await insertWorld(client, tenant.canary, rows, SCHEMA)
+        }
+        await client.query('commit; analyze')
+      })
+    }),
+  )
+}
+
+async function place(shard: TestShard, proxies: boolean): Promise<WorldShard> {
+  const { key, superuserUrl } = shard
+  const [appUrl, ownerUrl] = [shard.url('app'), shard.url('owner')]
+  if (!proxies) return { key, superuserUrl, appUrl, ownerUrl }
+  const proxy = await proxyTo(superuserUrl)
+  return { key, superuserUrl, appUrl: proxy.url(appUrl), ownerUrl, proxy }
+}
+
+const proxyTo = (url: string): Promise<WireProxy> => wireProxy(Number(new URL(url).port))
+
+function configOf(directoryUrl: string, shards: readonly WorldShard[], secret: string): object {
+  return {
+    tenancy: { column: 'tenant_id', schemas: [SCHEMA] },
+    directory: { url: directoryUrl },
+    router: { strategy: 'modulo', buckets: BUCKETS },
+    shards: Object.fromEntries(shards.map(({ key, appUrl, ownerUrl }) => [key, { url: appUrl, ownerUrl }])),
+    tokens: [{ issuer: 'shardgate', audience: 'shardgate', algorithms: ['HS256'], secrets: [secret] }],
+  }
+}
+
+async function contentsOf(client: pg.Client, tenant: string): Promise<string> {
+  const rows: string[] = []
+  for (const table of WORLD_TABLES) {
+    const result = await client.query<{ row: string }>(
+      `select t::text as row from "${SCHEMA}".${table} t where tenant_id = $1 order by 1`,
+      [tenant],
+    )
+    rows.push(...result.rows.map(({ row }) => `${table} ${row}`))
+  }
+  return rows.join('\n')
+}
+
+async function onServer<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client(url)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
