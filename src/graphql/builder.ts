@@ -31,15 +31,21 @@ export type ValueType = (type: ColumnType) => ScalarName | InputRef
 
 type InputFields = Parameters<NonNullable<Parameters<Builder['inputType']>[1]['fields']>>[0]
 
+export interface InputOptions {
+  readonly description?: string
+  readonly isOneOf?: boolean
+}
+export type InputFieldsOf = (t: InputFields) => (readonly [string, unknown])[]
+
 /** Define an input type whose fields are computed. The one place where Pothos's static types are left. */
 export function inputObject(
   builder: Builder,
-  name: string,
-  options: { description?: string; isOneOf?: boolean },
-  fields: (t: InputFields) => (readonly [string, unknown])[],
+  name: string | object,
+  options: InputOptions,
+  fields: InputFieldsOf,
 ): InputRef {
   const config = { ...options, fields: (t: InputFields) => Object.fromEntries(fields(t)) }
-  return builder.inputType(name, config as never) as InputRef
+  return builder.inputType(name as string, config as never) as InputRef
 }
 
 export function createBuilder(): Builder {

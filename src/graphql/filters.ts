@@ -6,6 +6,8 @@ import { fail } from '../base/errors.ts'
 import type { Column, ColumnType, EnumType, Table } from '../model/types.ts'
 import {
   type Builder,
+  type InputFieldsOf,
+  type InputOptions,
   type InputRef,
   inputObject,
   ORDER_DIRECTIONS,
@@ -46,49 +48,44 @@ export function filterTypes(
   enums: ReadonlyMap<string, EnumType>,
 ): FilterTypes {
   const made = new Map<string, InputRef>()
-  const once = (name: string, make: () => InputRef): InputRef => {
+  // Known before it is defined: a filter's fields name the filter itself.
+  const once = (name: string, options: InputOptions, fields: InputFieldsOf): InputRef => {
     const known = made.get(name)
     if (known) return known
-    const ref = make()
-    made.set(name, ref)
-    return ref
+    const ref = builder.inputRef(name)
+    made.set(name, ref as InputRef)
+    return inputObject(builder, ref, options, fields)
   }
 
   function operatorsRef(type: ColumnType): InputRef {
     const operators = operatorsOf(type)
     const base = type.kind === 'enum' ? enums.get(type.enum ?? '')!.typeName : SCALAR_OF[type.kind]
     const name = operators.length === 1 ? 'NullFilter' : `${base}Filter`
-    return once(name, () =>
-      inputObject(builder, name, {}, (t) =>
-        operators.map((operator) => {
-          if (operator === 'isNull') return [operator, t.boolean()]
-          if (operator !== 'in' && operator !== 'notIn') return [operator, t.field({ type: valueType(type) })]
-          return [operator, t.field({ type: [valueType(type)], required: { list: false, items: true } })]
-        }),
-      ),
+    return once(name, {}, (t) =>
+      operators.map((operator) => {
+        if (operator === 'isNull') return [operator, t.boolean()]
+        if (operator !== 'in' && operator !== 'notIn') return [operator, t.field({ type: valueType(type) })]
+        return [operator, t.field({ type: [valueType(type)], required: { list: false, items: true } })]
+      }),
     )
   }
 
   function filterType(table: Table): InputRef {
     const name = `${table.typeName}Filter`
     const description = `Which ${table.manyField} are wanted; conditions side by side must all hold.`
-    return once(name, () =>
-      inputObject(builder, name, { description }, (t) => [
-        ['and', t.field({ type: [filterType(table)], required: { list: false, items: true } })],
-        ['or', t.field({ type: [filterType(table)], required: { list: false, items: true } })],
-        ['not', t.field({ type: filterType(table) })],
-        ...table.columns.map(({ field, type }) => [field, t.field({ type: operatorsRef(type) })] as const),
-      ]),
-    )
+    return once(name, { description }, (t) => [
+      ['and', t.field({ type: [filterType(table)], required: { list: false, items: true } })],
+      ['or', t.field({ type: [filterType(table)], required: { list: false, items: true } })],
+      ['not', t.field({ type: filterType(table) })],
+      ...table.columns.map(({ field, type }) => [field, t.field({ type: operatorsRef(type) })] as const),
+    ])
   }
 
   function orderType(table: Table): InputRef {
     const name = `${table.typeName}Order`
     const description = `One column to order ${table.manyField} by.`
-    return once(name, () =>
-      inputObject(builder, name, { description, isOneOf: true }, (t) =>
-        table.columns.filter(isOrderable).map(({ field }) => [field, t.field({ type: shared.direction })]),
-      ),
+    return once(name, { description, isOneOf: true }, (t) =>
+      table.columns.filter(isOrderable).map(({ field }) => [field, t.field({ type: shared.direction })]),
     )
   }
 
