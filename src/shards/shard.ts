@@ -40,6 +40,7 @@ export class Shard {
   readonly #id: string
   readonly #emit: Emit
   #config: ShardConfig
+  #admitted = false
 
   constructor({ key, config, id, emit }: ShardOptions) {
     this.key = key
@@ -69,9 +70,23 @@ export class Shard {
     return this.#pool.stats
   }
 
-  /** False while the breaker is open: requests are refused without a try. */
+  /** False while requests are refused without a try: not admitted yet, or the breaker is open. */
   get available(): boolean {
-    return this.#breaker.state !== CircuitState.Open
+    return this.#admitted && this.#breaker.state !== CircuitState.Open
+  }
+
+  get url(): string {
+    return this.#config.url
+  }
+
+  get connectMs(): number {
+    return this.#config.connectMs
+  }
+
+  /** Let requests in: the shard's tables have been seen and are safe (admission.ts). */
+  admit(): void {
+    this.#admitted = true
+    this.#emit({ kind: 'shard.up', shard: this.key })
   }
 
   /** Take over numbers that may change at run time. The URL may not: it needs a restart. */
@@ -85,8 +100,13 @@ export class Shard {
     })
   }
 
-  /** Run `work` on the pool, counted by the breaker. Throws BrokenCircuitError while it is open. */
-  use<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
+  /**
+   * Run `work` on the pool, counted by the breaker.
+   *
+   * @throws SHARD_UNAVAILABLE   the shard has not been admitted; BrokenCircuitError while the breaker is open
+   */
+  async use<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
+    if (!this.#admitted) fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not served yet.')
     return this.#breaker.execute(() => work(this.#pool))
   }
 

@@ -1,0 +1,133 @@
+/**
+ * Which shards and which of their tables are served.
+ *
+ * Every shard is surveyed before it serves anybody: its tables must be the same as everywhere, and safe.
+ * A table that is not safe on some shard is served on none, and the reason is told; a shard that cannot be
+ * reached yet is surveyed when it can. Nothing is served unseen.
+ */
+
+import type { Config } from '../base/config.ts'
+import { fail, GatewayError } from '../base/errors.ts'
+import type { Emit } from '../base/events.ts'
+import { withClient } from '../db/client.ts'
+import { type Survey, survey } from '../model/introspect.ts'
+import { checkSafety, type Finding } from '../model/safety.ts'
+import { withoutTables } from '../model/subset.ts'
+import type { Model } from '../model/types.ts'
+import type { Shard } from './shard.ts'
+
+/** Milliseconds between two tries to survey a shard that could not be reached. */
+const AGAIN_MS = 1_000
+
+interface Seen extends Survey {
+  readonly shard: Shard
+  readonly unsafe: readonly Finding[]
+}
+
+export interface Admission {
+  /** The tables that are served. */
+  readonly model: Model
+  /** Stop trying to reach the shards that were away. */
+  end(): void
+}
+
+/**
+ * Survey all shards and admit those that may serve.
+ *
+ * @throws SETUP_FAILED    no shard can be reached, or none holds a table that can be served
+ * @throws CONFIG_INVALID  the names of the tables clash in the API
+ */
+export async function admitShards(shards: readonly Shard[], config: Config, emit: Emit): Promise<Admission> {
+  const surveys = await Promise.allSettled(shards.map((shard) => look(shard, config)))
+  const seen = surveys.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const [first] = seen
+  if (!first) throw noShard(shards, surveys)
+  const refused = refusedTables(seen, emit)
+  const model = withoutTables(first.model, refused)
+  if (model.tables.length === 0) fail('SETUP_FAILED', nothingToServe(first, refused.size, config))
+  for (const one of seen) admit(one, model, refused, emit)
+  const away = shards.filter((shard) => !seen.some((one) => one.shard === shard))
+  const timers = away.map((shard) => admitLater(shard, config, model, refused, emit))
+  return { model, end: () => timers.forEach(clearInterval) }
+}
+
+async function look(shard: Shard, config: Config): Promise<Seen> {
+  return withClient(
+    shard.url,
+    async (client) => {
+      const { column, schemas } = config.tenancy
+      const found = await survey(client, config.tenancy)
+      const [me] = await client.query('select current_user as role')
+      const findings = await checkSafety(client, { column, schemas, appRole: me?.role ?? '' })
+      return { ...found, shard, unsafe: findings.filter(({ severity }) => severity === 'unsafe') }
+    },
+    { connectMs: shard.connectMs },
+  )
+}
+
+/** Tables that are unsafe on some shard; each is told once for every shard and reason. */
+function refusedTables(seen: readonly Seen[], emit: Emit): Set<string> {
+  const refused = new Set<string>()
+  for (const { shard, unsafe } of seen) {
+    for (const { table, reason } of unsafe) {
+      if (table === undefined) continue
+      refused.add(table)
+      emit({ kind: 'table.refused', shard: shard.key, table, reason })
+    }
+  }
+  return refused
+}
+
+/** Admit a shard whose tables are those of `model`; otherwise say why not. */
+function admit(seen: Seen, model: Model, refused: ReadonlySet<string>, emit: Emit): void {
+  const reason = whyNot(seen, model, refused)
+  if (reason === undefined) seen.shard.admit()
+  else emit({ kind: 'shard.refused', shard: seen.shard.key, reason })
+}
+
+function whyNot(seen: Seen, model: Model, refused: ReadonlySet<string>): string | undefined {
+  const general = seen.unsafe.find(({ table }) => table === undefined)
+  if (general) return general.reason
+  const late = seen.unsafe.find(({ table }) => table !== undefined && !refused.has(table))
+  if (late) return `${late.table}: ${late.reason}`
+  if (withoutTables(seen.model, refused).fingerprint === model.fingerprint) return undefined
+  return 'its tables are not the same as those of the other shards'
+}
+
+function admitLater(
+  shard: Shard,
+  config: Config,
+  model: Model,
+  refused: ReadonlySet<string>,
+  emit: Emit,
+): NodeJS.Timeout {
+  let looking = false
+  const timer = setInterval(async () => {
+    if (looking) return
+    looking = true
+    const seen = await look(shard, config).catch(() => undefined)
+    looking = false
+    if (!seen) return
+    clearInterval(timer)
+    admit(seen, model, refused, emit)
+  }, AGAIN_MS)
+  return timer.unref()
+}
+
+function noShard(shards: readonly Shard[], surveys: readonly PromiseSettledResult<Seen>[]): unknown {
+  const reasons = surveys.map((result) => (result.status === 'rejected' ? result.reason : undefined))
+  const gateway = reasons.find((reason) => reason?.code === 'CONFIG_INVALID')
+  if (gateway) return gateway
+  const lines = shards.map(
+    ({ key }, i) => `  ${key}: ${reasons[i]?.message || reasons[i]?.code || reasons[i]}`,
+  )
+  return new GatewayError('SETUP_FAILED', `No shard can be reached:\n${lines.join('\n')}`)
+}
+
+function nothingToServe({ leftOut }: Seen, refused: number, { tenancy }: Config): string {
+  const schemas = tenancy.schemas.join(', ')
+  if (refused > 0)
+    return `All ${refused} tables in ${schemas} are unsafe to serve. "shardgate doctor" says why.`
+  const reasons = leftOut.map(({ id, reason }) => `\n  ${id}: ${reason}`)
+  return `There is no table to serve in ${schemas}: wanted tables with the column ${tenancy.column}.${reasons.join('')}`
+}
