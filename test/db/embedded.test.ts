@@ -170,6 +170,8 @@ describe('a second instance', () => {
     expect(await refusal(start(dir))).toContain(`Another Shardgate (process ${process.pid})`)
     await first.stopAll()
     await start(dir)
+    await first.stopAll() // Must not give up the lock of the second.
+    expect(await refusal(start(dir))).toContain('Another Shardgate')
   })
 
   it('that starts at the same moment: exactly one wins', async () => {
@@ -208,6 +210,20 @@ describe('a first start that was cut short', () => {
     expect(await ask(servers.get('a').superuserUrl(), 'select 1')).toBe('1')
   })
 
+  it('by a kill while the data were made is done again', async () => {
+    const dir = newFolder()
+    const data = join(dir, 'data')
+    const { kill } = spawnElsewhere(dir)
+    const begun = () =>
+      existsSync(data) && readdirSync(data).some((name) => existsSync(join(data, name, 'base')))
+    expect(await waitUntil(begun, deadlineIn(20_000))).toBe(true)
+    await kill()
+    const servers = await start(dir, { names: ['a', 'b'] })
+
+    expect(readdirSync(data).toSorted()).toEqual(['a', 'b'])
+    expect(await ask(servers.get('b').superuserUrl(), 'select 1')).toBe('1')
+  })
+
   it('leaves data that are not whole alone, and names them', async () => {
     const dir = newFolder()
     await (await start(dir)).stopAll()
@@ -239,7 +255,7 @@ describe('a server that cannot start', () => {
 })
 
 /** A process of its own that starts servers on `dir` and then waits; `kill` ends it without mercy. */
-async function startElsewhere(dir: string): Promise<{ pids: number[]; kill: () => Promise<unknown> }> {
+function spawnElsewhere(dir: string) {
   const entry = join(import.meta.dirname, '../../src/db/embedded/start.ts')
   const script = `
     import { startEmbedded } from ${JSON.stringify(entry)}
@@ -249,11 +265,16 @@ async function startElsewhere(dir: string): Promise<{ pids: number[]; kill: () =
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [line] = await once(createInterface(child.stdout), 'line')
   const kill = (): Promise<unknown> => {
     child.kill('SIGKILL')
     return once(child, 'exit')
   }
+  return { child, kill }
+}
+
+async function startElsewhere(dir: string): Promise<{ pids: number[]; kill: () => Promise<unknown> }> {
+  const { child, kill } = spawnElsewhere(dir)
+  const [line] = await once(createInterface(child.stdout), 'line')
   return { pids: JSON.parse(line), kill }
 }
 

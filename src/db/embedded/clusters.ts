@@ -15,7 +15,10 @@ import { giveTo, makeFolder, spawnAs } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { dataFolder, type Home, type Report } from './home.ts'
 
+// With our number in it: an `initdb` that outlived a killed run must not write into ours.
 const UNFINISHED = 'new-'
+const unfinished = (home: Home, name: string): string =>
+  dataFolder(home, `${UNFINISHED}${process.pid}-${name}`)
 
 // The builtin locale gives UTF-8 and one sort order on every machine. With none named, a system
 // without a locale would make SQL_ASCII clusters.
@@ -50,19 +53,19 @@ export async function makeClusters(
   removeUnfinished(folder, report)
   const missing = names.filter((name) => !existsSync(dataFolder(home, name)))
   for (const name of names) if (!missing.includes(name)) checkWhole(dataFolder(home, name), binaries)
-  const [first, ...others] = missing.map((name) => dataFolder(home, `${UNFINISHED}${name}`))
+  const [first, ...others] = missing.map((name) => unfinished(home, name))
   if (first === undefined) return
   report(`Making ${missing.length} Postgres ${binaries.major} server${missing.length > 1 ? 's' : ''}.`)
   await initialise(home, binaries, first, password)
   for (const other of others) copyCluster(home, first, other)
   if (durable) await Promise.all([first, ...others].map((path) => sync(home, binaries, path)))
-  for (const name of missing) renameSync(dataFolder(home, `${UNFINISHED}${name}`), dataFolder(home, name))
+  for (const name of missing) renameSync(unfinished(home, name), dataFolder(home, name))
 }
 
 function removeUnfinished(folder: string, report: Report): void {
-  const unfinished = readdirSync(folder).filter((name) => name.startsWith(UNFINISHED))
-  for (const name of unfinished) rmSync(join(folder, name), { recursive: true, force: true })
-  if (unfinished.length > 0) report('An earlier start was cut short; its unfinished data are made anew.')
+  const names = readdirSync(folder).filter((name) => name.startsWith(UNFINISHED))
+  for (const name of names) rmSync(join(folder, name), { recursive: true, force: true, maxRetries: 10 })
+  if (names.length > 0) report('An earlier start was cut short; its unfinished data are made anew.')
 }
 
 function checkWhole(path: string, binaries: Binaries): void {
@@ -82,7 +85,7 @@ function checkWhole(path: string, binaries: Binaries): void {
 
 async function initialise(home: Home, binaries: Binaries, path: string, password: string): Promise<void> {
   // A file of its own, since the server's account may not read the one that keeps the password.
-  const passwordFile = dataFolder(home, `${UNFINISHED}password`)
+  const passwordFile = unfinished(home, 'password')
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
   giveTo(home.account, passwordFile)
   try {

@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly port: number
   readonly password: string
   readonly settings: Settings
+  /** Told the process id of each start. */
+  readonly onSpawn: (pid: number) => void
 }
 
 export function embeddedServer(options: ServerOptions): EmbeddedServer {
@@ -95,6 +97,7 @@ async function startChild(options: ServerOptions): Promise<ChildProcess> {
   for (;;) {
     const from = rotateLog(logFile(options.home, options.name))
     const child = spawnServer(options, folder)
+    if (child.pid !== undefined) options.onSpawn(child.pid)
     const isReady = (): boolean => {
       const [pid, , , , , , , status] = pidFile(folder)
       return Number(pid) === child.pid && status?.trim() === 'ready'

@@ -10,12 +10,18 @@
 import { resolve } from 'node:path'
 import { fail, isGatewayError } from '../../base/errors.ts'
 import { makeFolder } from './account.ts'
-import { type Binaries, findBinaries } from './binaries.ts'
+import { findBinaries } from './binaries.ts'
 import { makeClusters } from './clusters.ts'
 import { dataFolder, type Home, openHome, type Report, superuserPassword, systemFolder } from './home.ts'
 import { takeLock } from './lock.ts'
 import { choosePorts } from './ports.ts'
-import { type EmbeddedServer, embeddedServer, type Settings, stopOrphan } from './server.ts'
+import {
+  type EmbeddedServer,
+  embeddedServer,
+  type ServerOptions,
+  type Settings,
+  stopOrphan,
+} from './server.ts'
 import { startWatchdog } from './watchdog.ts'
 
 export interface EmbeddedOptions {
@@ -104,20 +110,24 @@ async function startLocked(
     await makeClusters(home, binaries, names, password, durable, report)
     await Promise.all(names.map((name) => stopOrphan(home, name, report)))
     report(`Starting Postgres ${names.map((name) => `"${name}"`).join(', ')}.`)
-    const servers = await startServers({ home, binaries, password, settings }, names, report)
-    return group(servers, home, unlock)
+    const watchdog = startWatchdog(names.map((name) => dataFolder(home, name)))
+    const common = { home, binaries, password, settings, onSpawn: watchdog.watch }
+    const servers = await startServers(common, names, report).catch((error) => {
+      watchdog.end()
+      throw error
+    })
+    const close = (): void => {
+      watchdog.end()
+      unlock()
+    }
+    return group(servers, home, close)
   } catch (error) {
     unlock()
     throw error
   }
 }
 
-interface Common {
-  readonly home: Home
-  readonly binaries: Binaries
-  readonly password: string
-  readonly settings: Settings
-}
+type Common = Omit<ServerOptions, 'name' | 'port'>
 
 const PORT_TRIES = 5
 
@@ -134,18 +144,22 @@ async function startServers(common: Common, names: readonly string[], report: Re
   return startServers(common, names, report, tries - 1)
 }
 
-function group(servers: readonly EmbeddedServer[], home: Home, unlock: () => void): EmbeddedServers {
-  const endWatch = startWatchdog(servers.map((server) => dataFolder(home, server.name)))
+function group(servers: readonly EmbeddedServer[], home: Home, close: () => void): EmbeddedServers {
+  let stopped: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    await Promise.all(servers.map((server) => server.stop()))
+    close()
+  }
   return {
     servers,
     home: home.path,
     get: (name) =>
       servers.find((server) => server.name === name) ??
       fail('SHARD_UNKNOWN', `There is no embedded server "${name}".`, { name }),
-    stopAll: async () => {
-      await Promise.all(servers.map((server) => server.stop()))
-      endWatch()
-      unlock()
+    // Once only: a second time the lock may be that of a later start.
+    stopAll: () => {
+      stopped ??= stop()
+      return stopped
     },
   }
 }

@@ -8,31 +8,40 @@
 import { spawn } from 'node:child_process'
 import { realpathSync } from 'node:fs'
 
-// The working folder is compared so that a number which the system has given out again is not hit.
+// Only numbers that it was told are hit, and only while they stand in the folder's postmaster.pid and
+// (where the system tells) work in that folder: by then a later start may have its own servers there.
 const SCRIPT = `
-while read -r line; do :; done
+told=' '
+while read -r pid; do told="$told$pid "; done
 for folder; do
   { read -r pid < "$folder/postmaster.pid"; } 2>/dev/null || continue
+  case "$told" in *" $pid "*) ;; *) continue ;; esac
   if [ -e /proc/self/cwd ] && [ "$(readlink "/proc/$pid/cwd")" != "$folder" ]; then continue; fi
   kill -INT "$pid" 2>/dev/null
 done`
 
-/** Watch over the servers on `folders`; the function that comes back ends the watch. */
-export function startWatchdog(folders: readonly string[]): () => void {
-  if (process.platform === 'win32') return () => {}
-  const shell = spawn(
-    '/bin/sh',
-    ['-c', SCRIPT, 'shardgate-watchdog', ...folders.map((f) => realpathSync(f))],
-    {
-      cwd: '/',
-      env: { PATH: '/usr/bin:/bin' },
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-    },
-  )
+export interface Watchdog {
+  /** Stop this server too, should we die. */
+  watch(pid: number): void
+  end(): void
+}
+
+/** Watch over servers on `folders`, which must exist. */
+export function startWatchdog(folders: readonly string[]): Watchdog {
+  if (process.platform === 'win32') return { watch: () => {}, end: () => {} }
+  const paths = folders.map((folder) => realpathSync(folder))
+  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'shardgate-watchdog', ...paths], {
+    cwd: '/',
+    env: { PATH: '/usr/bin:/bin' },
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   shell.on('error', () => {}) // No shell: the next start stops what was left behind.
   shell.stdin.on('error', () => {})
   shell.unref()
   if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref()
-  return () => shell.stdin.end()
+  return {
+    watch: (pid) => void shell.stdin.write(`${pid}\n`),
+    end: () => void shell.kill('SIGKILL'),
+  }
 }
