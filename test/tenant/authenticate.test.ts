@@ -83,6 +83,16 @@ describe('a token that was verified before', () => {
     expect(await gate.judge(token)).toBe('expired')
   })
 
+  it('ages, where the issuer limits the age', async () => {
+    const gate = gateOf({ ...hs256, maxAgeS: 60 })
+    const token = hs256Token(gate.clock)
+    expect(await gate.judge(token)).toEqual(acme)
+    gate.clock.advance(65_000)
+    expect(await gate.judge(token)).toEqual(acme)
+    gate.clock.advance(1_000)
+    expect(await gate.judge(token)).toBe('age')
+  })
+
   it.each([
     [30_000, acme],
     [-30_000, acme],

@@ -57,6 +57,7 @@ describe('a path', () => {
     ['org.id', { org: ['x'] }, undefined],
     ['org.0', { org: ['x'] }, undefined],
     ['org.length', { org: 'xy' }, undefined],
+    ['constructor', {}, undefined],
     ['constructor.name', {}, undefined],
     ['__proto__.x', {}, undefined],
     ['.a', { '': { a: 1 } }, undefined],

@@ -1,5 +1,6 @@
 /** Secrets and local key sets: what is taken, and what the configuration is told about the rest. */
 
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -96,13 +97,25 @@ describe('a local key set', () => {
   })
 })
 
+it('D10: with secrets and public keys, the algorithm decides which are tried', async () => {
+  const both = { algorithms: ['HS256', 'RS256'], secrets: [SECRET], jwksFile: 'keys.json' }
+  const gate = gateOf(both, { configDir: folder }, clock)
+  const pem = rsa.publicKey.export({ type: 'spki', format: 'pem' }) as string
+  expect(await gate.judge(token(rsa))).toMatchObject({ tenant: 'acme' })
+  expect(await gate.judge(hs256Token(clock, {}, { kid: 'r1' }))).toMatchObject({ tenant: 'acme' })
+  expect(await gate.judge(hs256Token(clock, {}, { kid: 'r1' }, pem))).toBe('signature')
+})
+
 describe('51: of a key set only public signing keys are used', () => {
   const secret = { kty: 'oct', k: 'c2VjcmV0', kid: 'o', alg: 'HS256' }
   const odd: readonly [string, unknown][] = [
     ['use enc', { ...rsa.jwk, use: 'enc' }],
     ['key_ops without verify', { ...rsa.jwk, key_ops: ['encrypt'] }],
     ['a secret', secret],
-    ['a private key', { ...ec.jwk, d: 'AAAA' }],
+    [
+      'a private key',
+      generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }),
+    ],
     ['a short RSA key', testKey('s', 'RS256', 1024).jwk],
     ['another curve', { ...testKey('x', 'ES384').jwk, alg: 'ES256' }],
     ['an algorithm that does not fit', { ...rsa.jwk, alg: 'ES256' }],
