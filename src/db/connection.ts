@@ -40,6 +40,11 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
+/** Whether a prepared statement is gone or gives other columns than before: the tables have changed. */
+export function isStalePlan(error: unknown): boolean {
+  return ['0A000', '26000'].includes(sqlState(error) ?? '')
+}
+
 /** Which rule of the tables a statement broke, as far as Postgres says it. */
 export interface Violation {
   readonly state: string
@@ -95,7 +100,7 @@ export class Connection {
   readonly #parsing: string[][] = []
   #inFlight = 0
   #lost: Error | undefined
-  readonly #onLost: (() => void)[] = []
+  readonly #onLost: ((reason: string) => void)[] = []
 
   private constructor(client: pg.Client) {
     this.#client = client
@@ -131,7 +136,7 @@ export class Connection {
     return this.#inFlight === 0 && this.#client.getTransactionStatus() === 'I'
   }
 
-  onLost(listener: () => void): void {
+  onLost(listener: (reason: string) => void): void {
     this.#onLost.push(listener)
   }
 
@@ -151,7 +156,9 @@ export class Connection {
     try {
       return await this.#send({ statements, toParse, toClose }, deadline)
     } catch (error) {
-      throw this.usable || error instanceof ConnectionLost ? error : this.#lostWith(error)
+      if (isStalePlan(error)) this.destroy('a prepared statement no longer fits the tables')
+      else if (!this.usable && !(error instanceof ConnectionLost)) throw this.#lostWith(error)
+      throw error
     } finally {
       this.#inFlight--
       this.#settleParsing(parsing)
@@ -207,6 +214,6 @@ export class Connection {
     if (this.#lost) return
     this.#lost = error
     this.#client.connection.stream.destroy()
-    for (const listener of this.#onLost) listener()
+    for (const listener of this.#onLost) listener(error.message)
   }
 }

@@ -105,10 +105,15 @@ export class Pool {
     }
   }
 
-  /** Close all connections. Callers that still hold one fail. */
+  /** Close all connections that nobody holds alone; the next caller opens new ones. */
+  drop(reason: string): void {
+    for (const connection of [...this.#shared, ...this.#idle]) connection.destroy(reason)
+  }
+
+  /** Close the pool for good; whoever waits fails. */
   end(): void {
     this.#ended = true
-    for (const connection of [...this.#shared, ...this.#idle]) connection.destroy('the pool ends')
+    this.drop('the pool ends')
     this.#wake()
   }
 
@@ -120,10 +125,7 @@ export class Pool {
       return result
     } finally {
       if (clean && connection.idle && connection.usable && !this.#ended) this.#idle.push(connection)
-      else if (connection.usable) {
-        connection.destroy('a transaction did not end cleanly')
-        this.#options.onDestroyed('a transaction did not end cleanly')
-      }
+      else connection.destroy('a transaction did not end cleanly')
     }
   }
 
@@ -179,9 +181,9 @@ export class Pool {
       connection.destroy('refused after connecting')
       throw error
     }
-    connection.onLost(() => {
+    connection.onLost((reason) => {
       remove(this.#idle, connection)
-      if (!this.#ended) this.#options.onDestroyed('the connection was lost')
+      if (!this.#ended) this.#options.onDestroyed(reason)
     })
     return connection
   }

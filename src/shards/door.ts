@@ -17,10 +17,10 @@ import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
 import type { Result, Row } from '../db/batch.ts'
-import { type Connection, ConnectionLost, sqlState } from '../db/connection.ts'
+import { type Connection, ConnectionLost, isStalePlan, sqlState } from '../db/connection.ts'
 import { prepared, type Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
-import { explain, FENCE, isStalePlan, isWorthAnotherRead } from './failures.ts'
+import { explain, FENCE, isDemoted, isWorthAnotherRead } from './failures.ts'
 import type { Router } from './router.ts'
 import type { Shard } from './shard.ts'
 
@@ -76,18 +76,20 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
   /** Try on the placement that we know; a fence that refuses it sends us to the directory, once. */
   async function routed<T>(
     tenant: TenantId,
+    mode: Mode,
     attempt: (shard: Shard, placement: Placement) => Promise<T>,
   ): Promise<T> {
     const known = await router.find(tenant)
     try {
       return await attempt(shardOf(known), known)
     } catch (error) {
+      if (isDemoted(error, mode)) shardOf(known).dropConnections()
       const state = sqlState(error)
-      if (state !== FENCE.moved && state !== FENCE.unknown) throw explain(error)
+      if (state !== FENCE.moved && state !== FENCE.unknown) throw explain(error, mode)
     }
     const fresh = await router.refresh(tenant)
     return attempt(shardOf(fresh), fresh).catch((error: unknown) => {
-      throw explain(error)
+      throw explain(error, mode)
     })
   }
 
@@ -118,7 +120,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     deadline: Deadline,
     statements: readonly Statement[],
   ): Promise<Row[][]> {
-    return routed(tenant, (shard, placement) =>
+    return routed(tenant, mode, (shard, placement) =>
       timed(shard, mode, async () => {
         const send = (): Promise<Row[][]> => sendBatch(shard, placement, mode, deadline, statements)
         try {
@@ -138,7 +140,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     deadline: Deadline,
     work: (session: TenantSession) => Promise<Outcome<T>>,
   ): Promise<T> {
-    return routed(tenant, (shard, placement) =>
+    return routed(tenant, mode, (shard, placement) =>
       shard.use((pool) =>
         pool.exclusive(deadline, async (connection) => {
           await failpoints.hit('session.before-begin')

@@ -8,15 +8,16 @@
 
 import { BrokenCircuitError } from 'cockatiel'
 import { GatewayError } from '../base/errors.ts'
-import { ConnectionLost, sqlState } from '../db/connection.ts'
+import { ConnectionLost, isStalePlan, sqlState } from '../db/connection.ts'
 
 /** The fence's refusals, raised by `shardgate.begin_tenant`. */
 export const FENCE = { moved: 'SG001', frozen: 'SG002', suspended: 'SG003', unknown: 'SG004' } as const
 
-const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '57P05', '53100', '53200', '25006', '58030'])
+const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '57P05', '53100', '53200', '58030'])
 const CONFLICT = new Set(['40001', '40P01'])
 const TIMED_OUT = new Set(['57014', '55P03', '25P03'])
-const STALE_PLAN = new Set(['0A000', '26000'])
+/** A write met a server that only reads: it has been demoted, and another one is the primary now. */
+const DEMOTED = '25006'
 
 /** Errors of Node's sockets and of pg's log-in have no class of their own; these are their marks. */
 function isSocketError(error: unknown): boolean {
@@ -39,17 +40,17 @@ export function isShardDown(error: unknown): boolean {
 /** Whether a read that failed with `error` may be sent once more, on another connection. */
 export function isWorthAnotherRead(error: unknown): boolean {
   const state = sqlState(error)
-  if (state !== undefined) return STALE_PLAN.has(state) || CONFLICT.has(state) || /^57P0/.test(state)
+  if (state !== undefined) return isStalePlan(error) || CONFLICT.has(state) || /^57P0/.test(state)
   return error instanceof ConnectionLost && error.reason === 'lost'
 }
 
-/** A prepared statement of this connection no longer fits the tables: the connection is of no more use. */
-export function isStalePlan(error: unknown): boolean {
-  return STALE_PLAN.has(sqlState(error) ?? '')
+/** Whether a write met a server that was demoted. In a read, the statement that writes is at fault. */
+export function isDemoted(error: unknown, mode: 'read' | 'write'): boolean {
+  return mode === 'write' && sqlState(error) === DEMOTED
 }
 
 /** The error that the caller of the door gets in place of `error`. */
-export function explain(error: unknown): unknown {
+export function explain(error: unknown, mode: 'read' | 'write'): unknown {
   if (error instanceof GatewayError) return error
   const say = (code: ConstructorParameters<typeof GatewayError>[0], message: string): GatewayError =>
     new GatewayError(code, message, {}, { cause: error })
@@ -64,7 +65,7 @@ export function explain(error: unknown): unknown {
   if (error instanceof ConnectionLost && error.reason === 'deadline') {
     return say('TIMEOUT', 'The database did not answer in time.')
   }
-  if (error instanceof BrokenCircuitError || isShardDown(error)) {
+  if (error instanceof BrokenCircuitError || isShardDown(error) || isDemoted(error, mode)) {
     return say('SHARD_UNAVAILABLE', 'The shard of the tenant cannot be reached.')
   }
   return error

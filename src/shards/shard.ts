@@ -115,6 +115,11 @@ export class Shard {
     await this.use((pool) => pool.batch([prepared('select 1')], deadline))
   }
 
+  /** Close what is open, so that the address is looked up anew: the server behind it was demoted. */
+  dropConnections(): void {
+    this.#pool.drop('the server only reads')
+  }
+
   end(): void {
     this.#pool.end()
   }

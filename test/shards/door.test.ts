@@ -1,0 +1,252 @@
+/**
+ * The one door: routing, fencing, and what happens to a connection of which there is any doubt.
+ */
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { deadlineIn } from '../../src/base/time.ts'
+import { prepared } from '../../src/db/sql.ts'
+import { openWorldDoor, type WorldDoor } from '../kit/door.ts'
+import { startWorld, type World, type WorldShard, type WorldTenant } from '../kit/shard-fixture.ts'
+
+let world: World
+let gate: WorldDoor
+let [one, other, elsewhere]: WorldTenant[] = []
+
+beforeAll(async () => {
+  world = await startWorld({ tenants: 4, shards: 3, proxies: true })
+  one = world.tenants[0]!
+  elsewhere = world.tenants[1]!
+  other = world.tenants[3]!
+})
+afterAll(() => world.stop())
+beforeEach(async () => {
+  gate = await openWorldDoor(world)
+})
+afterEach(() => gate.end())
+
+const shardOf = (tenant: WorldTenant): WorldShard => world.shards.find(({ key }) => key === tenant.shard)!
+const TENANTS = 'select distinct tenant_id from app.projects'
+const INSERT = `insert into app.projects (tenant_id, id, name) values ($1, $2, 'project ' || $2::bigint)`
+const destroyed = () => gate.events.filter(({ kind }) => kind === 'connection.destroyed').length
+
+describe('a batch', () => {
+  it("reads its tenant's rows and nobody else's, with no predicate at all", async () => {
+    expect(shardOf(one!).key).toBe(shardOf(other!).key)
+    for (const tenant of [one!, other!, elsewhere!, one!]) {
+      expect(await gate.ask(tenant.id, TENANTS)).toEqual([[tenant.id]])
+    }
+  })
+
+  it('answers many at once over few connections, each with its own rows', async () => {
+    const asked = Array.from({ length: 200 }, (_, i) => world.tenants[i % 4]!)
+    const answers = await Promise.all(asked.map(({ id }) => gate.ask(id, TENANTS)))
+    expect(answers).toEqual(asked.map(({ id }) => [[id]]))
+  })
+
+  it('keeps nothing of the tenant on the connection (D2)', async () => {
+    await gate.ask(one!.id, TENANTS)
+    const [result] = await gate.fleet
+      .get(one!.shard)!
+      .use((pool) =>
+        pool.batch([prepared(`select current_setting('app.current_tenant_id', true)`)], deadlineIn(1_000)),
+      )
+    expect(result?.rows).toEqual([['']])
+  })
+
+  it('may not write when it said that it reads', async () => {
+    await expect(gate.ask(one!.id, INSERT, [one!.id, 1])).rejects.toMatchObject({ code: '25006' })
+  })
+
+  it("cannot write another tenant's row", async () => {
+    await expect(gate.ask(one!.id, INSERT, [other!.id, 1], 'write')).rejects.toMatchObject({ code: '42501' })
+  })
+
+  it('that fails leaves the connection and its prepared statements in order', async () => {
+    for (let i = 0; i < 3; i++) {
+      await expect(gate.ask(one!.id, 'select 1 / $1::int', [0])).rejects.toMatchObject({ code: '22012' })
+      expect(await gate.ask(one!.id, 'select 1 / $1::int', [1])).toEqual([['1']])
+      await expect(gate.ask(one!.id, 'select nonsense')).rejects.toMatchObject({ code: '42703' })
+    }
+    expect(destroyed()).toBe(0)
+  })
+
+  it('stops in time, and the next one on the connection does not notice', async () => {
+    const slow = gate.door.batch(one!.id, 'read', deadlineIn(50), [prepared('select pg_sleep(20)')])
+    await expect(slow).rejects.toMatchObject({ code: 'TIMEOUT' })
+    expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+    expect(destroyed()).toBe(0)
+  })
+
+  it('F14: notices that a prepared statement no longer fits, and sends it again on another connection', async () => {
+    const all = 'select * from app.labels where false'
+    await gate.ask(one!.id, all)
+    await world.sql(one!.shard, 'alter table app.labels add column later text')
+    expect(await gate.ask(one!.id, all)).toEqual([])
+    await world.sql(one!.shard, 'alter table app.labels drop column later')
+  })
+})
+
+describe('answers that were mixed up', () => {
+  it('are noticed by the tenant they carry: the request fails, the connection goes, an alarm comes', async () => {
+    const proxy = shardOf(one!).proxy!
+    await gate.ask(one!.id, TENANTS)
+    const isBatchOf = ({ statements }: { statements: readonly string[] }) => statements.includes(TENANTS)
+    const replayed = proxy.replayAnswer(isBatchOf, isBatchOf)
+    await gate.ask(other!.id, TENANTS)
+    await expect(gate.ask(one!.id, TENANTS)).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+    await replayed
+    expect(gate.events).toContainEqual({
+      kind: 'connection.mixup',
+      shard: one!.shard,
+      asked: one!.id,
+      answered: other!.id,
+    })
+    expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+  })
+})
+
+describe('a transaction', () => {
+  const transaction = <T>(work: Parameters<typeof gate.door.withTenant<T>>[3], ms = 5_000) =>
+    gate.door.withTenant(one!.id, 'write', deadlineIn(ms), work)
+  const count = async (id: number) =>
+    (await world.sql(one!.shard, 'select from app.projects where id = $1', [id])).length
+
+  it('is kept when its work says so, and only then', async () => {
+    await transaction(async ({ run }) => ({ keep: true, value: await run(prepared(INSERT, [one!.id, 101])) }))
+    await transaction(async ({ run }) => ({
+      keep: false,
+      value: await run(prepared(INSERT, [one!.id, 102])),
+    }))
+    expect([await count(101), await count(102)]).toEqual([1, 0])
+    expect(destroyed()).toBe(0)
+  })
+
+  it('D1: that its work leaves by an error is rolled back, and its connection is not used again', async () => {
+    const failing = transaction(async ({ run }) => {
+      await run(prepared(INSERT, [one!.id, 103]))
+      throw new Error('thrown by the work')
+    })
+    await expect(failing).rejects.toThrow('thrown by the work')
+    expect(await gate.ask(other!.id, TENANTS)).toEqual([[other!.id]])
+    expect([await count(103), destroyed()]).toEqual([0, 1])
+  })
+
+  it('in which a statement failed is never reported as kept', async () => {
+    const failing = transaction(async ({ run }) => {
+      await run(prepared('select 1 / 0')).catch(() => {})
+      return { keep: true, value: null }
+    })
+    await expect(failing).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+
+  it('D3: that gets no answer destroys its connection, and the next borrower is well', async () => {
+    await gate.ask(one!.id, TENANTS)
+    const late = transaction(async ({ run }) => {
+      shardOf(one!).proxy!.blackhole()
+      return { keep: true, value: await run(prepared('select 1')) }
+    }, 200)
+    await expect(late).rejects.toMatchObject({ code: 'TIMEOUT' })
+    shardOf(one!).proxy!.pass()
+    shardOf(one!).proxy!.cut()
+    expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+  })
+
+  it('D4: whose backend is killed fails alone; the process lives', async () => {
+    const killed = transaction(async ({ run }) => {
+      const [[pid] = []] = await run(prepared('select pg_backend_pid()'))
+      await world.sql(one!.shard, 'select pg_terminate_backend($1, 5000)', [pid])
+      return { keep: true, value: await run(prepared('select 1')) }
+    })
+    await expect(killed).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+  })
+
+  it('whose COMMIT was sent and not answered has an unknown outcome, and is not tried again', async () => {
+    const proxy = shardOf(one!).proxy!
+    const cut = proxy.on(({ type, text }) => type === 'CommandComplete' && text === 'COMMIT', 'cut', {
+      times: 1,
+    })
+    const lost = transaction(async ({ run }) => ({
+      keep: true,
+      value: await run(prepared(INSERT, [one!.id, 104])),
+    }))
+    await expect(lost).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+    cut.off()
+    expect(await count(104)).toBe(1)
+  })
+})
+
+describe('a placement that is out of date', () => {
+  const raise = (tenant: WorldTenant, place: string, epoch: number) =>
+    world.sql(
+      place,
+      `update ${place === 'directory' ? 'directory.tenant' : 'shardgate.tenant_fence'} set epoch = $2
+      where ${place === 'directory' ? 'id' : 'tenant_id'} = $1`,
+      [tenant.id, epoch],
+    )
+
+  it('is refused by the shard, read again once, and the caller does not notice', async () => {
+    await gate.ask(one!.id, TENANTS)
+    await raise(one!, one!.shard, 2)
+    await raise(one!, 'directory', 2)
+    expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+    expect(gate.events).toContainEqual(
+      expect.objectContaining({ kind: 'placement.refreshed', tenant: one!.id }),
+    )
+  })
+
+  it('that the directory does not know better is TENANT_MOVING, not another tenant', async () => {
+    await raise(other!, other!.shard, 5)
+    await expect(gate.ask(other!.id, TENANTS)).rejects.toMatchObject({ code: 'TENANT_MOVING' })
+    await raise(other!, other!.shard, 1)
+  })
+
+  it('with the directory away: known tenants go on, unknown ones are not guessed', async () => {
+    await gate.ask(elsewhere!.id, TENANTS)
+    await world.directoryProxy!.refuse()
+    world.directoryProxy!.cut()
+    expect(await gate.ask(elsewhere!.id, TENANTS)).toEqual([[elsewhere!.id]])
+    await expect(gate.ask(world.tenants[2]!.id, TENANTS)).rejects.toMatchObject({
+      code: 'DIRECTORY_UNAVAILABLE',
+    })
+    await world.directoryProxy!.restore()
+  })
+})
+
+describe('a shard that is down', () => {
+  it('is SHARD_UNAVAILABLE for its own tenants, nothing for the others, and comes back by itself', async () => {
+    const proxy = shardOf(elsewhere!).proxy!
+    await gate.ask(elsewhere!.id, TENANTS)
+    await proxy.refuse()
+    proxy.cut()
+    for (let i = 0; i < 6; i++) {
+      await expect(gate.ask(elsewhere!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+      expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+    }
+    expect(gate.events).toContainEqual(
+      expect.objectContaining({ kind: 'shard.down', shard: elsewhere!.shard }),
+    )
+    const tries = proxy.counts.connections
+    await expect(gate.ask(elsewhere!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    expect(proxy.counts.connections).toBe(tries)
+    await proxy.restore()
+    await expect.poll(() => gate.ask(elsewhere!.id, TENANTS), { timeout: 5_000 }).toEqual([[elsewhere!.id]])
+  })
+
+  it('whose connection string was swapped with another is not served', async () => {
+    await world.sql(elsewhere!.shard, 'update shardgate.identity set id = gen_random_uuid()')
+    await expect(gate.ask(elsewhere!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    expect(gate.events).toContainEqual(
+      expect.objectContaining({ kind: 'shard.refused', shard: elsewhere!.shard }),
+    )
+  })
+
+  it('F8: whose role may see everything is not served', async () => {
+    await world.sql(one!.shard, 'alter role shardgate_app bypassrls')
+    try {
+      await expect(gate.ask(one!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    } finally {
+      await world.sql(one!.shard, 'alter role shardgate_app nobypassrls')
+    }
+  })
+})
