@@ -14,6 +14,9 @@ const databaseUrl = z
     /^(postgres(ql)?:\/\/.+|embedded)$/,
     'wanted postgres://user:password@host:port/database, or "embedded"',
   )
+  .refine((value) => value === 'embedded' || URL.canParse(value), {
+    message: 'wanted a URL; a "/", "@", ":" or "#" in a password is written as %2F, %40, %3A, %23',
+  })
 const milliseconds = (fallback: number, max = 600_000) => z.int().min(1).max(max).default(fallback)
 const count = (fallback: number, max: number) => z.int().min(1).max(max).default(fallback)
 

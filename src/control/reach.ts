@@ -24,10 +24,10 @@ export function onShard<T>(shard: ShardAccess, work: (client: Client) => Promise
   return reach(shard.url, shard.key, 'SHARD_UNAVAILABLE', work)
 }
 
-/** 'role@host:port/database' of a connection string. */
+/** 'role@host:port/database' of a connection string, without its password. */
 export function placeOf(url: string): string {
-  const { username, hostname, port, pathname } = new URL(url)
-  return `${decodeURIComponent(username)}@${hostname}:${port || 5432}${decodeURIComponent(pathname)}`
+  const { username, hostname, port, pathname, searchParams } = new URL(url)
+  return `${username}@${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`
 }
 
 async function reach<T>(

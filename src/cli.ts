@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/**
+ * The operator's process, `shardgate`. It imports the rest only after it has looked at Node's version: an
+ * older one would fail on the first file with a message about syntax.
+ */
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const suits = major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18)
+
+if (suits) {
+  const { runCommand } = await import('./commands/program.ts')
+  process.exitCode = await runCommand(process.argv.slice(2))
+} else {
+  process.stderr.write(
+    `shardgate wants Node 22.18, 24.11, or 26 and later; this is ${process.versions.node}.\n`,
+  )
+  process.exitCode = 2
+}

@@ -1,0 +1,69 @@
+/**
+ * What commands print: tables for people, JSON for programs, errors as a sentence and what to do next.
+ *
+ * Names come out of databases, and a name may hold the bytes that clear a screen or rewrite a title. No
+ * control character leaves here.
+ */
+
+import { styleText } from 'node:util'
+
+/** Where a command writes, so that tests can read it. */
+export interface Terminal {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Whether `out` shows colours: a terminal, and no NO_COLOR. */
+  readonly colour: boolean
+}
+
+export function systemTerminal(): Terminal {
+  return {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    // hasColors knows of NO_COLOR, FORCE_COLOR and TERM; a pipe has no such method.
+    colour: process.stdout.isTTY === true && process.stdout.hasColors(),
+  }
+}
+
+export type Cell = string | number | boolean | null | undefined
+
+export interface TableColumn<T> {
+  readonly title: string
+  readonly cell: (row: T) => Cell
+}
+
+/** Rows under titles, columns two spaces apart; numbers stand to the right. */
+export function table<T>(rows: readonly T[], columns: readonly TableColumn<T>[], colour: boolean): string {
+  const cells = rows.map((row) => columns.map((column) => column.cell(row)))
+  const texts = cells.map((line) => line.map((cell) => visible(String(cell ?? '–'))))
+  const widths = columns.map(({ title }, i) =>
+    Math.max(title.length, ...texts.map((line) => line[i]!.length)),
+  )
+  const isNumber = columns.map(
+    (_, i) => cells.length > 0 && cells.every((line) => typeof line[i] === 'number'),
+  )
+  const line = (parts: readonly string[]): string =>
+    parts
+      .map((part, i) => (isNumber[i] ? part.padStart(widths[i]!) : part.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd()
+  const titles = line(columns.map(({ title }) => title.toUpperCase()))
+  const head = colour ? styleText('bold', titles) : titles
+  return `${[head, ...texts.map(line)].join('\n')}\n`
+}
+
+/** One record, a field a line. */
+export function record(fields: Readonly<Record<string, Cell>>, colour: boolean): string {
+  const width = Math.max(...Object.keys(fields).map((name) => name.length))
+  const lines = Object.entries(fields).map(([name, value]) => {
+    const label = name.padEnd(width)
+    return `${colour ? styleText('bold', label) : label}  ${visible(String(value ?? '–'))}`
+  })
+  return `${lines.join('\n')}\n`
+}
+
+/** Text with its control characters written out: what a terminal would obey becomes what a person can read. */
+export function visible(text: string): string {
+  return text.replace(/\p{Cc}|[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (char) => {
+    return `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`
+  })
+}

@@ -1,0 +1,116 @@
+/**
+ * The `shardgate` command line as one value: its verbs, its options and what its exit status means.
+ *
+ *     0 done    1 failed    2 wrong usage or configuration    3 refused
+ */
+
+import { readFileSync } from 'node:fs'
+import { findPackageJSON } from 'node:module'
+import { Command, CommanderError, Option } from 'commander'
+import { ERRORS, isGatewayError } from '../base/errors.ts'
+import { addConfigCommands } from './config.ts'
+import { contextMaker } from './context.ts'
+import { addDoctorCommand } from './doctor.ts'
+import { systemTerminal, type Terminal, visible } from './print.ts'
+import { addSetupCommand } from './setup.ts'
+import { addTenantCommands } from './tenant.ts'
+import { addTokenCommand } from './token.ts'
+
+/**
+ * Run one command line, `args` without program and file.
+ *
+ * @returns the exit status; never throws
+ */
+export async function runCommand(
+  args: readonly string[],
+  terminal: Terminal = systemTerminal(),
+): Promise<number> {
+  const program = commandLine(terminal)
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    return explain(error, { args, terminal })
+  }
+}
+
+/** All verbs; run them with `runCommand`. */
+export function commandLine(terminal: Terminal): Command {
+  const program = new Command('shardgate')
+    .description('One GraphQL API over tenants on many Postgres servers.')
+    .version(version(), '-V, --version', 'print the version')
+    .exitOverride()
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err, outputError: () => {} })
+    .configureHelp({ showGlobalOptions: true })
+    .option('-c, --config <file>', 'configuration', 'shards.config.json')
+    .addOption(
+      new Option('-o, --output <form>', 'form of the result').choices(['table', 'json']).default('table'),
+    )
+    .option('--debug', 'show where an error came from')
+    .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 wrong usage, 3 refused.')
+  const contextOf = contextMaker(terminal)
+  addSetupCommand(program, contextOf)
+  addConfigCommands(program, contextOf)
+  addDoctorCommand(program, contextOf)
+  addTenantCommands(program, contextOf)
+  addTokenCommand(program, contextOf)
+  return program
+}
+
+function version(): string {
+  const file = findPackageJSON(import.meta.url)
+  return file ? (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version : 'unknown'
+}
+
+interface Call {
+  readonly args: readonly string[]
+  readonly terminal: Terminal
+}
+
+function explain(error: unknown, { args, terminal }: Call): number {
+  if (error instanceof CommanderError) return explainUsage(error, { args, terminal })
+  const known = isGatewayError(error)
+  const code = known ? error.code : 'INTERNAL_SERVER_ERROR'
+  const message = error instanceof Error ? error.message : String(error)
+  const hint = known
+    ? ERRORS[code].hint
+    : 'This is a bug or a database that answers in an unknown way; --debug tells where.'
+  tell({ code, message, hint }, { args, terminal })
+  if (args.includes('--debug')) terminal.err(`${traceOf(error)}\n`)
+  return ERRORS[code].exit
+}
+
+// Help and version are no errors; a group without a verb prints its help and is one.
+function explainUsage(error: CommanderError, call: Call): number {
+  if (error.exitCode === 0) return 0
+  if (error.code === 'commander.help') return ERRORS.USAGE.exit
+  const message = error.message
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+    .replace(/^./, (first) => first.toUpperCase())
+  tell(
+    { code: 'USAGE', message: /[.)]$/.test(message) ? message : `${message}.`, hint: ERRORS.USAGE.hint },
+    call,
+  )
+  return ERRORS.USAGE.exit
+}
+
+function tell(error: { code: string; message: string; hint: string }, { args, terminal }: Call): void {
+  const lines = error.message.split('\n').map(visible).join('\n')
+  const text = wantsJson(args) ? JSON.stringify({ error }, null, 2) : `${lines}\n${error.hint}`
+  terminal.err(`${text}\n`)
+}
+
+// Read from the words themselves: the error may be that they could not be parsed.
+function wantsJson(args: readonly string[]): boolean {
+  return args.some((arg, i) => {
+    if (arg === '-o' || arg === '--output') return args[i + 1] === 'json'
+    return arg === '-ojson' || arg === '--output=json'
+  })
+}
+
+function traceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause === undefined ? '' : `\ncaused by ${traceOf(error.cause)}`
+  return `${error.stack ?? error.message}${cause}`
+}

@@ -1,0 +1,110 @@
+/** `shardgate setup`: make the directory and the shards out of the databases of the configuration. */
+
+import { type Command, Option } from 'commander'
+import type { Config } from '../base/config.ts'
+import { fail } from '../base/errors.ts'
+import { type Installation, install, type ShardInstall } from '../control/install.ts'
+import { migrate } from '../control/migrate.ts'
+import type { RolePasswords } from '../control/roles.ts'
+import { configOf, type MakeContext, ownerUrlOf } from './context.ts'
+import { table } from './print.ts'
+
+interface SetupOptions {
+  readonly migrations?: string
+  readonly adminUser?: string
+  readonly adminPassword?: string
+}
+
+interface ShardSetup {
+  readonly shard: string
+  readonly applied: readonly string[]
+  readonly already: number
+}
+
+export function addSetupCommand(program: Command, contextOf: MakeContext): void {
+  program
+    .command('setup')
+    .description(
+      'Make the directory and the shards ready: roles, schemas, identities, buckets. Safe to repeat; ' +
+        'takes nothing away. The databases must exist.',
+    )
+    .option('--migrations <folder>', 'then apply this folder of migrations to each shard')
+    .addOption(
+      new Option('--admin-user <name>', 'superuser of the shards, to make the roles').env(
+        'SHARDGATE_ADMIN_USER',
+      ),
+    )
+    .addOption(
+      new Option('--admin-password <password>', 'its password; better in the environment').env(
+        'SHARDGATE_ADMIN_PASSWORD',
+      ),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  shardgate setup --migrations ./migrations\n  SHARDGATE_ADMIN_PASSWORD=… shardgate setup --admin-user postgres',
+    )
+    .action(async (options: SetupOptions, command: Command) => {
+      const context = contextOf(command)
+      const config = configOf(context)
+      const report = (sentence: string): void => context.terminal.err(`${sentence}\n`)
+      await install({ ...installationOf(config, options), report })
+      context.print(await migrateAll(config, options.migrations), setupText)
+    })
+}
+
+/** Roles come from the two URLs of a shard, so that what is made is what will log in. */
+function installationOf(config: Config, options: SetupOptions): Installation {
+  const shards = Object.entries(config.shards).map(([key, shard]): ShardInstall => {
+    const ownerUrl = ownerUrlOf(key, shard)
+    const passwords: RolePasswords = {
+      ...passwordOf('app', `shards.${key}.url`, shard.url),
+      ...(options.adminUser === undefined ? {} : passwordOf('owner', `shards.${key}.ownerUrl`, ownerUrl)),
+    }
+    return { key, weight: shard.weight, url: asAdmin(ownerUrl, options), passwords }
+  })
+  return {
+    directoryUrl: config.directory.url,
+    buckets: config.router.buckets,
+    schemas: config.tenancy.schemas,
+    shards,
+  }
+}
+
+function passwordOf(role: keyof RolePasswords, key: string, url: string): RolePasswords {
+  const { username, password } = new URL(url)
+  if (username !== `shardgate_${role}`) {
+    fail('CONFIG_INVALID', `${key}: wanted the role shardgate_${role}; "${username}" came.`)
+  }
+  return password === '' ? {} : { [role]: decodeURIComponent(password) }
+}
+
+function asAdmin(ownerUrl: string, { adminUser, adminPassword = '' }: SetupOptions): string {
+  if (adminUser === undefined) return ownerUrl
+  const url = new URL(ownerUrl)
+  url.username = encodeURIComponent(adminUser)
+  url.password = encodeURIComponent(adminPassword)
+  return url.href
+}
+
+async function migrateAll(config: Config, folder: string | undefined): Promise<ShardSetup[]> {
+  const done: ShardSetup[] = []
+  for (const [key, shard] of Object.entries(config.shards)) {
+    const target = { key, url: ownerUrlOf(key, shard) }
+    const schema = config.tenancy.schemas[0] ?? 'public'
+    const result = folder ? await migrate({ shard: target, folder, schema }) : { applied: [], already: 0 }
+    done.push({ shard: key, ...result })
+  }
+  return done
+}
+
+function setupText(done: readonly ShardSetup[], colour: boolean): string {
+  return table(
+    done,
+    [
+      { title: 'shard', cell: ({ shard }) => shard },
+      { title: 'migrations applied', cell: ({ applied }) => applied.length },
+      { title: 'applied before', cell: ({ already }) => already },
+    ],
+    colour,
+  )
+}

@@ -1,0 +1,186 @@
+/**
+ * Looking at everything that could make routing or isolation go wrong, and saying what to type.
+ *
+ * It changes nothing, and a part that is down does not end the examination of the others.
+ */
+
+import { isGatewayError } from '../base/errors.ts'
+import { type Client, connect } from '../db/client.ts'
+import { type KnownShard, listShards, readSettings } from '../directory/shards.ts'
+import { listTenants, type TenantRecord } from '../directory/tenants.ts'
+import { checkSafety } from '../model/safety.ts'
+import { identityOf } from './install.ts'
+import { onDirectory, onShard, placeOf, reasonOf } from './reach.ts'
+
+export interface Diagnosis {
+  /** 'directory' or the key of a shard. */
+  readonly where: string
+  readonly table?: string
+  readonly check: string
+  /** 'unsafe' keeps the gateway from serving it; 'advice' does not. */
+  readonly severity: 'unsafe' | 'advice'
+  readonly reason: string
+  /** What mends it. */
+  readonly sql?: string
+}
+
+export interface Patient {
+  readonly directoryUrl: string
+  readonly buckets: number
+  readonly tenancy: { readonly column: string; readonly schemas: readonly string[] }
+  readonly shards: readonly {
+    readonly key: string
+    readonly appUrl: string
+    readonly ownerUrl: string
+  }[]
+}
+
+/** What the directory says, or nothing when it could not be asked. */
+interface Records {
+  readonly shards: readonly KnownShard[]
+  readonly tenants: readonly TenantRecord[]
+}
+
+const APP_ROLE = 'shardgate_app'
+
+/** Tenants whose fences are compared, at most. */
+const TENANTS_MAX = 100_000
+
+/** Examine the directory and each shard. Does not throw: what cannot be reached is a finding. */
+export async function diagnose(patient: Patient): Promise<Diagnosis[]> {
+  const { records, findings } = await examineDirectory(patient)
+  const shards = patient.shards.map((shard) => examineShard(shard, patient, records))
+  return [...findings, ...(await Promise.all(shards)).flat()]
+}
+
+const unsafe = (where: string, check: string, reason: string): Diagnosis => ({
+  where,
+  check,
+  severity: 'unsafe',
+  reason,
+})
+
+async function examineDirectory(patient: Patient): Promise<{ records?: Records; findings: Diagnosis[] }> {
+  try {
+    return await onDirectory(patient.directoryUrl, async (db) => {
+      const [schema] = await db.query(`select to_regclass('directory.setting') is not null as there`)
+      if (schema?.there !== 't') return { findings: [notSetUp] }
+      const records = { shards: await listShards(db), tenants: await listTenants(db, TENANTS_MAX) }
+      const settings = await readSettings(db)
+      const findings = [
+        ...settingFindings(patient, settings?.buckets, settings?.namespace),
+        ...shardListFindings(patient, records.shards),
+        ...unfinished(records.tenants),
+      ]
+      return { records, findings }
+    })
+  } catch (error) {
+    return { findings: [unsafe('directory', 'reachable', sentenceOf(error))] }
+  }
+}
+
+const notSetUp = unsafe('directory', 'set up', 'It has not been set up. Run "shardgate setup".')
+
+function settingFindings({ buckets, tenancy }: Patient, known?: number, namespace?: string): Diagnosis[] {
+  const findings: Diagnosis[] = []
+  if (known !== buckets) {
+    const reason = `router.buckets is ${buckets}, but tenants were placed by ${known ?? 'nothing yet'}.`
+    findings.push(unsafe('directory', 'buckets', reason))
+  }
+  if (namespace !== tenancy.schemas[0]) {
+    const reason = `tenancy.schemas begins with "${tenancy.schemas[0]}", but tenants were placed in "${namespace ?? ''}".`
+    findings.push(unsafe('directory', 'namespace', reason))
+  }
+  return findings
+}
+
+function shardListFindings(patient: Patient, known: readonly KnownShard[]): Diagnosis[] {
+  const configured = new Set(patient.shards.map(({ key }) => key))
+  const registered = new Set(known.map(({ key }) => key))
+  const lost = known.filter((shard) => !configured.has(shard.key) && shard.tenants + shard.buckets > 0)
+  const fresh = [...configured].filter((key) => !registered.has(key))
+  return [
+    ...lost.map(({ key, tenants, buckets }) =>
+      unsafe(
+        key,
+        'configured',
+        `It holds ${tenants} tenants and ${buckets} buckets, but shards.config.json lacks it. Put it back.`,
+      ),
+    ),
+    ...fresh.map((key) =>
+      unsafe(key, 'registered', 'The directory does not know it. Run "shardgate setup".'),
+    ),
+  ]
+}
+
+function unfinished(tenants: readonly TenantRecord[]): Diagnosis[] {
+  return tenants
+    .filter((tenant) => tenant.state === 'creating')
+    .map(({ id }) => ({
+      where: 'directory',
+      check: 'unfinished tenant',
+      severity: 'advice',
+      reason: `The creation of ${id} was begun and not finished. Run "shardgate tenant create ${id}".`,
+    }))
+}
+
+async function examineShard(
+  shard: Patient['shards'][number],
+  patient: Patient,
+  records: Records | undefined,
+): Promise<Diagnosis[]> {
+  const { key, ownerUrl } = shard
+  try {
+    const findings = await onShard({ key, url: ownerUrl }, async (client) => [
+      ...(await identityFindings(client, key, records)),
+      ...(await fenceFindings(client, key, records)),
+      ...(await checkSafety(client, { ...patient.tenancy, appRole: APP_ROLE })).map((finding) => ({
+        where: key,
+        ...finding,
+      })),
+    ])
+    return [...findings, ...(await appFindings(shard))]
+  } catch (error) {
+    return [unsafe(key, 'reachable', sentenceOf(error))]
+  }
+}
+
+async function identityFindings(client: Client, key: string, records?: Records): Promise<Diagnosis[]> {
+  const id = await identityOf(client)
+  const known = records?.shards.find((shard) => shard.key === key)
+  if (!known || id === known.id) return []
+  const reason = `It carries the identity ${id ?? '(none)'}; the directory knows ${known.id}. Its URL leads to another database than before.`
+  return [unsafe(key, 'identity', reason)]
+}
+
+/** A shard that was restored from an old backup knows older epochs than the directory, or fewer tenants. */
+async function fenceFindings(client: Client, key: string, records?: Records): Promise<Diagnosis[]> {
+  if (!records || (await identityOf(client)) === undefined) return []
+  const rows = await client.query('select tenant_id, state, epoch from shardgate.tenant_fence')
+  const fences = new Map(rows.map((row) => [row.tenant_id, row]))
+  return records.tenants
+    .filter((tenant) => tenant.shard === key && tenant.state !== 'creating')
+    .flatMap(({ id, epoch }) => {
+      const fence = fences.get(id)
+      if (fence && fence.state !== 'moved' && Number(fence.epoch) === epoch) return []
+      const found = fence ? `state ${fence.state} at epoch ${fence.epoch}` : 'nothing'
+      return [unsafe(key, 'fence', `The directory has ${id} here at epoch ${epoch}; the shard has ${found}.`)]
+    })
+}
+
+/** Whether the gateway could log in, as the role that all other checks are about. */
+async function appFindings({ key, appUrl }: Patient['shards'][number]): Promise<Diagnosis[]> {
+  try {
+    const client = await connect(appUrl)
+    const [me] = await client.query('select current_user as name').finally(() => client.end())
+    if (me?.name === APP_ROLE) return []
+    return [unsafe(key, 'app role', `Its url logs in as "${me?.name}"; wanted ${APP_ROLE}.`)]
+  } catch (error) {
+    const reason = `The gateway cannot log in at ${placeOf(appUrl)}: ${reasonOf(error)}.`
+    return [unsafe(key, 'app role', reason)]
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  return isGatewayError(error) ? error.message : `It could not be examined: ${reasonOf(error)}.`
+}
