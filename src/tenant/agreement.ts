@@ -45,8 +45,8 @@ function only(value: HeaderValue): string | undefined {
   return value.length > 1 ? '' : value[0]
 }
 
-// A name with one trailing dot at most, or an IPv6 address; then a port. ASCII alone: JavaScript folds
-// the Kelvin sign to "k", and an international name reaches a server as punycode.
+// A name with one trailing dot at most, or an IPv6 address; then a port. ASCII alone, as international
+// names reach a server as punycode; the flag "u" would let the Kelvin sign pass for a "k".
 const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
 /**
@@ -55,7 +55,7 @@ const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|\[[0-9a-f:.]+\])(?::\d{1,5}
  */
 function subdomainOf(host: string | undefined, baseDomain: string): string | undefined {
   if (host === undefined) return undefined
-  const match = /[^\x21-\x7e]/.test(host) ? null : HOST.exec(host)
+  const match = HOST.exec(host)
   if (match === null) return ''
   const name = match[1]?.toLowerCase()
   return name?.endsWith(`.${baseDomain}`) ? name.slice(0, -baseDomain.length - 1) : undefined

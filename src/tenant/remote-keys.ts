@@ -71,7 +71,6 @@ export function remoteKeys(options: RemoteKeysOptions): Keys {
       const next = await download(options, times.timeoutMs)
       const changed = next.text !== held?.text
       held = { ...next, at: clock.elapsed(), generation: (held?.generation ?? 0) + (changed ? 1 : 0) }
-      if (changed) absent.clear()
       failed = false
       options.emit({ kind: 'keys.refreshed', issuer: options.issuer, keys: next.keys.length })
     } catch (error) {

@@ -18,61 +18,66 @@ function said(headers: Record<string, HeaderValue>, domain: string | undefined =
     return error.message
   }
 }
+/** Rows of one value with a title in front, because some are long. */
+const titled = (rows: readonly [HeaderValue][]) =>
+  rows.map(([value]) => [String(JSON.stringify(value)).slice(0, 50), value] as const)
 const MISMATCH = 'The request names another tenant than its token does.'
 
 describe('X-Tenant-ID', () => {
-  it.each<[HeaderValue]>([[undefined], [[]], ['acme'], [['acme']]])('%j agrees', (value) => {
+  it.each(titled([[undefined], [[]], ['acme'], [['acme']]]))('%s agrees', (_, value) => {
     expect(said({ 'x-tenant-id': value })).toBe('agrees')
   })
 
-  it.each<[HeaderValue]>([
-    ['globex'], // somebody else's
-    ['nobody-has-this'], // nobody's
-    ['acme-inc'], // the subdomain is not the id
-    ['ACME'],
-    ['Acme'],
-    [' acme'],
-    ['acme '],
-    ['acme\t'],
-    ['acme\n'],
-    ['acme\0'],
-    ['\0'],
-    [''],
-    [' '],
-    ['"acme"'],
-    ['acme,'],
-    ['acme, acme'],
-    ['acme,globex'],
-    ['globex, acme'],
-    ['acme;globex'],
-    ['acme acme'],
-    [['acme', 'acme']],
-    [['acme', 'globex']],
-    [['globex', 'acme']],
-    [['', 'acme']],
-    [['globex']],
-    ['%61cme'],
-    ['acm%65'],
-    ['acme%00'],
-    ['acme%0d%0a'],
-    ['acme.'],
-    ['acme/../globex'],
-    ['../acme'],
-    ['acme*'],
-    ['*'],
-    ["acme' or '1'='1"],
-    ['аcme'], // Cyrillic а
-    ['ａｃｍｅ'], // full width
-    ['acmé'],
-    ['acme\u0301'],
-    ['acme\u200b'],
-    ['\ufeffacme'],
-    ['xn--acme'],
-    ['undefined'],
-    ['null'],
-    ['0'],
-    ['acme'.repeat(10_000)],
-  ])('%.40j is refused', (value) => {
+  it.each(
+    titled([
+      ['globex'], // somebody else's
+      ['nobody-has-this'], // nobody's
+      ['acme-inc'], // the subdomain is not the id
+      ['ACME'],
+      ['Acme'],
+      [' acme'],
+      ['acme '],
+      ['acme\t'],
+      ['acme\n'],
+      ['acme\0'],
+      ['\0'],
+      [''],
+      [' '],
+      ['"acme"'],
+      ['acme,'],
+      ['acme, acme'],
+      ['acme,globex'],
+      ['globex, acme'],
+      ['acme;globex'],
+      ['acme acme'],
+      [['acme', 'acme']],
+      [['acme', 'globex']],
+      [['globex', 'acme']],
+      [['', 'acme']],
+      [['globex']],
+      ['%61cme'],
+      ['acm%65'],
+      ['acme%00'],
+      ['acme%0d%0a'],
+      ['acme.'],
+      ['acme/../globex'],
+      ['../acme'],
+      ['acme*'],
+      ['*'],
+      ["acme' or '1'='1"],
+      ['аcme'], // Cyrillic а
+      ['ａｃｍｅ'], // full width
+      ['acmé'],
+      ['acme\u0301'],
+      ['acme\u200b'],
+      ['\ufeffacme'],
+      ['xn--acme'],
+      ['undefined'],
+      ['null'],
+      ['0'],
+      ['acme'.repeat(10_000)],
+    ]),
+  )('%s is refused', (_, value) => {
     expect(said({ 'x-tenant-id': value })).toBe(MISMATCH)
   })
 })
@@ -86,46 +91,48 @@ describe('Host under the base domain', () => {
     ['acme-inc.api.example.com.:8443'],
   ])('%j agrees', (host) => expect(said({ host })).toBe('agrees'))
 
-  it.each<[HeaderValue]>([
-    ['globex.api.example.com'],
-    ['nobody-has-this.api.example.com'],
-    ['acme.api.example.com'], // the id is not the subdomain
-    ['globex.api.example.com.'],
-    ['GLOBEX.api.example.com:4000'],
-    ['x.acme-inc.api.example.com'],
-    ['acme-inc.globex.api.example.com'],
-    ['acme-inc..api.example.com'],
-    ['.api.example.com'],
-    ['acme-inc.api.example.com..'],
-    ['acme-inc.api.example.com:'],
-    ['acme-inc.api.example.com:x'],
-    ['acme-inc.api.example.com:80:80'],
-    ['acme-inc.api.example.com:123456'],
-    ['acme-inc.api.example.com, globex.api.example.com'],
-    ['globex.api.example.com,acme-inc.api.example.com'],
-    [['acme-inc.api.example.com', 'acme-inc.api.example.com']],
-    [['acme-inc.api.example.com', 'globex.api.example.com']],
-    [' acme-inc.api.example.com'],
-    ['acme-inc .api.example.com'],
-    ['acme-inc.api.example.com\n'],
-    ['acme-inc.api.example.com\0'],
-    ['globex.api.example.com\0.evil.test'],
-    ['acme%2dinc.api.example.com'],
-    ['acme-inc%2eapi.example.com'],
-    ['acme-inc.api.example.com/globex'],
-    ['acme-inc.api.example.com@globex.api.example.com'],
-    ['globex.api.example.com#'],
-    ['http://acme-inc.api.example.com'],
-    ['аcme-inc.api.example.com'], // Cyrillic а
-    ['acme\u2010inc.api.example.com'],
-    ['acme-inc。api.example.com'], // an ideographic full stop
-    ['acme-inc\u00ad.api.example.com'],
-    ['xn--cme-inc-7fg.api.example.com'],
-    ['*.api.example.com'],
-    [''],
-    [' '],
-    [`${'a.'.repeat(50_000)}api.example.com`],
-  ])('%.60j is refused', (host) => expect(said({ host })).toBe(MISMATCH))
+  it.each(
+    titled([
+      ['globex.api.example.com'],
+      ['nobody-has-this.api.example.com'],
+      ['acme.api.example.com'], // the id is not the subdomain
+      ['globex.api.example.com.'],
+      ['GLOBEX.api.example.com:4000'],
+      ['x.acme-inc.api.example.com'],
+      ['acme-inc.globex.api.example.com'],
+      ['acme-inc..api.example.com'],
+      ['.api.example.com'],
+      ['acme-inc.api.example.com..'],
+      ['acme-inc.api.example.com:'],
+      ['acme-inc.api.example.com:x'],
+      ['acme-inc.api.example.com:80:80'],
+      ['acme-inc.api.example.com:123456'],
+      ['acme-inc.api.example.com, globex.api.example.com'],
+      ['globex.api.example.com,acme-inc.api.example.com'],
+      [['acme-inc.api.example.com', 'acme-inc.api.example.com']],
+      [['acme-inc.api.example.com', 'globex.api.example.com']],
+      [' acme-inc.api.example.com'],
+      ['acme-inc .api.example.com'],
+      ['acme-inc.api.example.com\n'],
+      ['acme-inc.api.example.com\0'],
+      ['globex.api.example.com\0.evil.test'],
+      ['acme%2dinc.api.example.com'],
+      ['acme-inc%2eapi.example.com'],
+      ['acme-inc.api.example.com/globex'],
+      ['acme-inc.api.example.com@globex.api.example.com'],
+      ['globex.api.example.com#'],
+      ['http://acme-inc.api.example.com'],
+      ['аcme-inc.api.example.com'], // Cyrillic а
+      ['acme\u2010inc.api.example.com'],
+      ['acme-inc。api.example.com'], // an ideographic full stop
+      ['acme-inc\u00ad.api.example.com'],
+      ['xn--cme-inc-7fg.api.example.com'],
+      ['*.api.example.com'],
+      [''],
+      [' '],
+      [`${'a.'.repeat(50_000)}api.example.com`],
+    ]),
+  )('%s is refused', (_, host) => expect(said({ host })).toBe(MISMATCH))
 })
 
 describe('Host that names no tenant', () => {
