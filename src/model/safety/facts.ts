@@ -1,0 +1,133 @@
+/** What the checks of a shard's safety read from its catalogs, as plain data. */
+
+import type { Queryable } from '../../db/client.ts'
+
+export interface SafetyQuestion {
+  /** The tenant column. */
+  readonly column: string
+  /** Schemas whose tables are served. */
+  readonly schemas: readonly string[]
+  /** The role that the gateway logs in with. */
+  readonly appRole: string
+}
+
+export interface RoleFacts {
+  readonly superuser: boolean
+  readonly bypassRls: boolean
+  readonly replication: boolean
+  readonly createRole: boolean
+  readonly createDb: boolean
+  /** Roles that it is a member of, directly or not. */
+  readonly memberOf: readonly { name: string; superuser: boolean; bypassRls: boolean; predefined: boolean }[]
+  /** What it owns, itself or through a membership: 'table app.tickets', at most 20. */
+  readonly owns: readonly string[]
+  /** Schemas outside of Postgres' own in which it may create. */
+  readonly createsIn: readonly string[]
+  readonly createsSchemas: boolean
+  readonly createsTemporary: boolean
+  readonly database: string
+  readonly versionNumber: number
+  readonly version: string
+}
+
+export interface PolicyFacts {
+  readonly name: string
+  readonly permissive: boolean
+  /** '*' all, 'r' select, 'a' insert, 'w' update, 'd' delete. */
+  readonly command: string
+  /** Whether it is for the app role. */
+  readonly applies: boolean
+  readonly using: string | null
+  readonly check: string | null
+  /** Oids of functions outside of Postgres' own that it calls, also by operators. */
+  readonly calls: readonly string[]
+  /** Names of operators outside of Postgres' own that it uses. */
+  readonly operators: readonly string[]
+}
+
+export interface IndexFacts {
+  readonly name: string
+  readonly primary: boolean
+  readonly unique: boolean
+  readonly exclusion: boolean
+  readonly valid: boolean
+  readonly partial: boolean
+  /** Key columns in order; null for an expression. */
+  readonly columns: readonly (string | null)[]
+  /** Whether the comparisons of each key column leave its values to themselves (leakproof). */
+  readonly leakproof: readonly boolean[]
+  readonly definition: string
+  /** Whether it belongs to a constraint of its own name. */
+  readonly constraint: boolean
+}
+
+export interface ForeignKeyFacts {
+  readonly name: string
+  readonly columns: readonly string[]
+  readonly otherSchema: string
+  readonly otherTable: string
+  readonly otherColumns: readonly string[]
+  /** Whether the other table has the tenant column. */
+  readonly otherIsTenant: boolean
+  /** 'a' no action, 'r' restrict, 'c' cascade, 'n' set null, 'd' set default. */
+  readonly onDelete: string
+  readonly onUpdate: string
+  /** Columns that the delete sets; empty for all of them. */
+  readonly onDeleteColumns: readonly string[]
+}
+
+export interface TableFacts {
+  readonly schema: string
+  readonly name: string
+  /** Of pg_class: 'r', 'p', 'f'. */
+  readonly kind: string
+  /** 'schema.name' of what it is a partition or a child of. */
+  readonly parents: readonly string[]
+  readonly isPartition: boolean
+  readonly rowSecurity: boolean
+  readonly forced: boolean
+  readonly tenantType: string
+  readonly tenantNotNull: boolean
+  readonly tenantCollationExact: boolean
+  /** Checks on the table and on the tenant column's domain; the domain's with VALUE for the column. */
+  readonly checks: readonly string[]
+  readonly domainChecks: readonly string[]
+  /** Rights of the app role, lower case: 'select', 'truncate', … */
+  readonly rights: readonly string[]
+  readonly policies: readonly PolicyFacts[]
+  readonly indexes: readonly IndexFacts[]
+  readonly foreignKeys: readonly ForeignKeyFacts[]
+}
+
+export interface FunctionFacts {
+  readonly oid: string
+  readonly schema: string
+  readonly name: string
+  /** As `app.tenant(text)`. */
+  readonly signature: string
+  /** 'i' immutable, 's' stable, 'v' volatile. */
+  readonly volatility: string
+  readonly definer: boolean
+  /** Whether the app role may call it. */
+  readonly callable: boolean
+  readonly source: string
+  /** Oids of functions that its parsed body calls; a body that is a text has none here. */
+  readonly calls: readonly string[]
+}
+
+export interface ViewFacts {
+  readonly schema: string
+  readonly name: string
+  readonly materialized: boolean
+  /** Whether it reads with the rights of whoever asks. */
+  readonly invoker: boolean
+  readonly rights: readonly string[]
+}
+
+/** Ask one of the queries of catalog-sql.ts; each answers one row with one JSON text. */
+export async function readFacts<T>(db: Queryable, text: string, question: SafetyQuestion): Promise<T | null> {
+  const values = [question.column, question.schemas, question.appRole]
+  const rows = await db.query({ text, values })
+  const facts = rows[0]?.facts
+  return facts ? (JSON.parse(facts) as T) : null
+}

@@ -1,0 +1,114 @@
+/**
+ * Keys: uniqueness and foreign keys look past policies. A unique key without the tenant column tells
+ * one tenant what another has; such a foreign key lets a row of one hang on a row of another, whose
+ * delete then takes it along.
+ */
+
+import { quoted, quotedList } from '../quote.ts'
+import type { ForeignKeyFacts, IndexFacts, SafetyQuestion, TableFacts } from './facts.ts'
+import { advice, type Finding, tableId, tableSql, unsafe } from './finding.ts'
+
+export function keyFindings(table: TableFacts, question: SafetyQuestion): Finding[] {
+  const { column } = question
+  return [
+    ...table.indexes.flatMap((index) => uniqueFindings(table, index, column)),
+    ...leadingIndexFindings(table, column),
+    ...table.indexes.flatMap((index) => unusableFindings(table, index, column)),
+  ]
+}
+
+/** Apart from the others and to be mended after them: the key that one refers to has to be there first. */
+export function foreignKeyFindings(table: TableFacts, question: SafetyQuestion): Finding[] {
+  return table.foreignKeys.flatMap((key) => foreignKeyFinding(table, key, question.column))
+}
+
+function uniqueFindings(table: TableFacts, index: IndexFacts, column: string): Finding[] {
+  if (!index.unique && !index.exclusion) return []
+  if (index.columns[0] === column) return []
+  const id = tableId(table)
+  const kind = index.primary ? 'primary key' : index.exclusion ? 'exclusion constraint' : 'unique key'
+  const sql = widened(table, index, column)
+  if (index.columns.includes(column)) {
+    const reason = `its ${kind} ${index.name} does not start with ${column}: a tenant's rows lie apart in it.`
+    return [advice('key-order', reason, sql, id)]
+  }
+  const reason = `its ${kind} ${index.name} does not hold ${column}: uniqueness looks past policies and tells one tenant what another has.`
+  return [unsafe('unique-key', reason, sql, id)]
+}
+
+/** The same key with the tenant column in front; undefined where it would be a guess. */
+function widened(table: TableFacts, index: IndexFacts, column: string): string | undefined {
+  if (index.exclusion) return undefined
+  const columns = index.columns.filter((name) => name !== null && name !== column)
+  const plain = !index.columns.includes(null) && !index.partial
+  if (index.constraint && plain) {
+    const kind = index.primary ? 'primary key' : 'unique'
+    const list = quotedList([column, ...(columns as string[])])
+    // What leans on a key without the tenant column lacks it too, and has a finding that adds it again.
+    const cascade = index.columns.includes(column) ? '' : ' cascade'
+    return `alter table ${tableSql(table)} drop constraint ${quoted(index.name)}${cascade},\n  add constraint ${quoted(index.name)} ${kind} ${list};`
+  }
+  if (index.columns.includes(column)) return undefined
+  const definition = index.definition.replace(/ USING (\w+) \(/, ` USING $1 (${quoted(column)}, `)
+  return `drop index ${quoted(table.schema, index.name)};\n${definition};`
+}
+
+function foreignKeyFinding(table: TableFacts, key: ForeignKeyFacts, column: string): Finding[] {
+  if (!key.otherIsTenant) return []
+  const at = key.columns.indexOf(column)
+  const id = tableId(table)
+  if (at < 0 || key.otherColumns[at] !== column) {
+    const other = `${key.otherSchema}.${key.otherTable}`
+    const reason = `its foreign key ${key.name} to ${other} does not hold ${column} on both sides: a row can hang on another tenant's row, and its delete then takes it along.`
+    return [unsafe('foreign-key', reason, withTenant(table, key, column), id)]
+  }
+  const setsAll = 'nd'.includes(key.onDelete) && key.onDeleteColumns.length === 0
+  if (!setsAll) return []
+  const reason = `its foreign key ${key.name} sets ${column} too when the other row is deleted, so that this delete always fails.`
+  return [advice('foreign-key-delete', reason, withTenant(table, key, column), id)]
+}
+
+const ACTIONS: Readonly<Record<string, string>> = {
+  r: 'restrict',
+  c: 'cascade',
+  n: 'set null',
+  d: 'set default',
+}
+
+function withTenant(table: TableFacts, key: ForeignKeyFacts, column: string): string {
+  const pairs = key.columns.map((own, i) => [own, key.otherColumns[i] ?? ''] as const)
+  const kept = pairs.filter(([own, other]) => own !== column && other !== column)
+  const own = kept.map(([name]) => name)
+  const other = kept.map(([, name]) => name)
+  const onDelete = ACTIONS[key.onDelete]
+  const onlyThese = 'nd'.includes(key.onDelete) ? ` ${quotedList(own)}` : ''
+  const onUpdate = ACTIONS[key.onUpdate]
+  return [
+    `alter table ${tableSql(table)} drop constraint if exists ${quoted(key.name)},`,
+    `  add constraint ${quoted(key.name)} foreign key ${quotedList([column, ...own])}`,
+    `  references ${quoted(key.otherSchema, key.otherTable)} ${quotedList([column, ...other])}`,
+    ...(onDelete ? [`  on delete ${onDelete}${onlyThese}`] : []),
+    ...(onUpdate ? [`  on update ${onUpdate}`] : []),
+  ]
+    .join('\n')
+    .concat(';')
+}
+
+function leadingIndexFindings(table: TableFacts, column: string): Finding[] {
+  const leads = table.indexes.some((index) => index.valid && !index.partial && index.columns[0] === column)
+  if (leads || table.isPartition || table.kind === 'f') return []
+  const reason = `no index starts with ${column}: every query reads the rows of all tenants.`
+  return [
+    advice('tenant-index', reason, `create index on ${tableSql(table)} (${quoted(column)});`, tableId(table)),
+  ]
+}
+
+// Postgres asks no operator about hidden rows that might tell of them, so under policies such a column
+// of an index only filters.
+function unusableFindings(table: TableFacts, index: IndexFacts, column: string): Finding[] {
+  const columns = index.columns.filter((name, i) => name !== column && index.leakproof[i] === false)
+  if (columns.length === 0 || index.unique) return []
+  const names = columns.map((name) => name ?? 'an expression').join(', ')
+  const reason = `its index ${index.name} cannot be searched by ${names} under row-level security: comparisons of that type are not leakproof.`
+  return [advice('index-unusable', reason, undefined, tableId(table))]
+}

@@ -1,0 +1,117 @@
+/** What the app role may do beside reading and writing rows, and whom it may become. */
+
+import { quoted } from '../quote.ts'
+import type { RoleFacts, SafetyQuestion, TableFacts, ViewFacts } from './facts.ts'
+import { advice, type Finding, tableId, tableSql, unsafe } from './finding.ts'
+
+export function roleFindings(role: RoleFacts, question: SafetyQuestion): Finding[] {
+  return [
+    ...attributeFindings(role, question.appRole),
+    ...(role.superuser ? [] : membershipFindings(role, question.appRole)),
+    ...(role.superuser ? [] : ownerFindings(role, question.appRole)),
+    ...(role.superuser ? [] : createFindings(role, question.appRole)),
+  ]
+}
+
+function attributeFindings(role: RoleFacts, appRole: string): Finding[] {
+  const attributes = [
+    { has: role.superuser, name: 'SUPERUSER', so: 'no policy holds for it' },
+    { has: role.bypassRls, name: 'BYPASSRLS', so: 'no policy holds for it' },
+    { has: role.replication, name: 'REPLICATION', so: 'it can read the log of all tenants' },
+    { has: role.createRole, name: 'CREATEROLE', so: 'it can make a role that may more' },
+    { has: role.createDb, name: 'CREATEDB', so: 'it can make a database of its own' },
+  ]
+  return attributes
+    .filter(({ has }) => has)
+    .map(({ name, so }) =>
+      unsafe(
+        'role-attributes',
+        `the app role ${appRole} is ${name}: ${so}.`,
+        `alter role ${quoted(appRole)} no${name.toLowerCase()};`,
+      ),
+    )
+}
+
+// Any membership, also without INHERIT: SET ROLE is enough.
+function membershipFindings(role: RoleFacts, appRole: string): Finding[] {
+  return role.memberOf
+    .filter((other) => other.superuser || other.bypassRls || other.predefined)
+    .map(({ name }) => {
+      const reason = `the app role ${appRole} is a member of ${name}, and may do what that one may.`
+      return unsafe('role-member', reason, `revoke ${quoted(name)} from ${quoted(appRole)};`)
+    })
+}
+
+function ownerFindings(role: RoleFacts, appRole: string): Finding[] {
+  if (role.owns.length === 0) return []
+  const reason = `the app role ${appRole} owns, itself or as a member of an owner: ${role.owns.join(', ')}; an owner can switch row-level security off.`
+  const members = role.memberOf.map(({ name }) => `revoke ${quoted(name)} from ${quoted(appRole)};`)
+  const own = `reassign owned by ${quoted(appRole)} to shardgate_owner;`
+  return [unsafe('role-owner', reason, [own, ...members].join('\n'))]
+}
+
+function createFindings(role: RoleFacts, appRole: string): Finding[] {
+  const everyone = `public, ${quoted(appRole)}`
+  const inSchemas = role.createsIn.map((schema) =>
+    unsafe(
+      'role-create',
+      `the app role ${appRole} may create in the schema ${schema}: functions and operators of its own make policies see what they like.`,
+      `revoke create on schema ${quoted(schema)} from ${everyone};`,
+    ),
+  )
+  const database = quoted(role.database)
+  const schemas = unsafe(
+    'role-create',
+    `the app role ${appRole} may create schemas.`,
+    `revoke create on database ${database} from ${everyone};`,
+  )
+  const temporary = advice(
+    'role-temporary',
+    `the app role ${appRole} may create temporary tables and functions, which it has no use for.`,
+    `revoke temporary on database ${database} from ${everyone};`,
+  )
+  return [
+    ...inSchemas,
+    ...(role.createsSchemas ? [schemas] : []),
+    ...(role.createsTemporary ? [temporary] : []),
+  ]
+}
+
+const FORBIDDEN: Readonly<Record<string, string>> = {
+  truncate: 'TRUNCATE empties the table for all tenants, past every policy',
+  references: 'REFERENCES lets foreign keys look past policies',
+  trigger: "TRIGGER runs code in other tenants' writes",
+}
+
+export function tableRightFindings(table: TableFacts, question: SafetyQuestion): Finding[] {
+  const found = table.rights.filter((right) => Object.hasOwn(FORBIDDEN, right))
+  if (found.length === 0) return []
+  const why = found.map((right) => FORBIDDEN[right]).join('; ')
+  const reason = `the app role ${question.appRole} has too many rights on it: ${why}.`
+  const sql = `revoke ${found.join(', ')} on ${tableSql(table)} from public, ${quoted(question.appRole)};`
+  return [unsafe('table-rights', reason, sql, tableId(table))]
+}
+
+export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding[] {
+  if (view.rights.length === 0) return []
+  const name = tableSql(view)
+  if (view.materialized) {
+    const reason =
+      'it is a materialized view of tenant rows, which no policy reaches, and the app role may read it.'
+    const sql = `revoke all on ${name} from public, ${quoted(question.appRole)};`
+    return [unsafe('materialized-view', reason, sql, tableId(view))]
+  }
+  if (view.invoker) return []
+  const reason =
+    "it is a view of tenant rows that reads with its owner's rights, and the app role may use it."
+  return [unsafe('view-rights', reason, `alter view ${name} set (security_invoker = true);`, tableId(view))]
+}
+
+/** Tables of the schema shardgate that the app role may change. */
+export function ownTableFindings(tables: readonly string[], question: SafetyQuestion): Finding[] {
+  return tables.map((name) => {
+    const reason = `the app role ${question.appRole} may change ${name}, by which tenants are fenced.`
+    const sql = `revoke insert, update, delete, truncate, references, trigger on ${name} from public, ${quoted(question.appRole)};`
+    return unsafe('own-tables', reason, sql)
+  })
+}
