@@ -9,18 +9,22 @@
  * A resolver reaches rows only through `context.scope`: its tenant is fixed, and so is its deadline.
  */
 
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { fail } from '../base/errors.ts'
 import type { Row } from '../db/batch.ts'
 import { compile, type SQL, type Statement, sql } from '../db/sql.ts'
 import type { Model, Table } from '../model/types.ts'
-import type { Role } from '../tenant/types.ts'
 import type { Builder } from './builder.ts'
+import type { Grant } from './rules.ts'
 import type { RowRef, SchemaParts } from './types.ts'
 
 export interface Extension {
-  /** Least role for a field that is added: 'Query.busiestUsers' → 'member'. Fields of Query and Mutation
-   * without an entry are denied. */
-  readonly permissions?: Readonly<Record<string, Role>>
+  /**
+   * Who may use a field that is added: 'Query.busiestUsers' → 'member', or a rule of graphql-shield.
+   * Fields of Query and Mutation without an entry are denied.
+   */
+  readonly permissions?: Readonly<Record<string, Grant>>
   extend(tools: ExtensionTools): void
 }
 
@@ -54,4 +58,23 @@ export function extensionTools({ builder, model, types }: SchemaParts): Extensio
       return (row) => row[position] ?? null
     },
   }
+}
+
+/**
+ * Load the modules that the configuration names.
+ *
+ * @param folder  what relative paths are relative to
+ * @throws CONFIG_INVALID  a module cannot be loaded, or its default export is no extension
+ */
+export async function loadExtensions(paths: readonly string[], folder: string): Promise<Extension[]> {
+  return Promise.all(paths.map((path, i) => loadExtension(resolve(folder, path), `extensions[${i}]`)))
+}
+
+async function loadExtension(path: string, key: string): Promise<Extension> {
+  const loaded = await import(pathToFileURL(path).href).catch((cause: Error) =>
+    fail('CONFIG_INVALID', `${key}: ${path} cannot be loaded: ${cause.message}`, {}, { cause }),
+  )
+  const extension = (loaded as { default?: Partial<Extension> }).default
+  if (typeof extension?.extend === 'function') return extension as Extension
+  return fail('CONFIG_INVALID', `${key}: wanted a default export with a function "extend" in ${path}.`)
 }
