@@ -45,7 +45,8 @@ export interface AuthenticatorOptions {
   readonly previous?: Authenticator
 }
 
-// Verifying costs about 200 µs, a look-up a tenth of it. An entry is about 500 bytes, so 5 MB at most.
+// Verifying took 65 µs (HS256) to 165 µs (EdDSA), finding a verified token again 6 µs: medians of 1,500
+// tokens or more, Node 26, 2 shared cores. An entry is about 500 bytes, so 5 MB at most.
 const VERIFIED_MAX = 10_000
 
 /**

@@ -28,7 +28,7 @@ export interface Keys {
 }
 
 /** Bytes of a shared secret: as long as the hash of HS256 (RFC 7518, 3.2). */
-export const SECRET_BYTES_MIN = 32
+const SECRET_BYTES_MIN = 32
 
 /**
  * The keys that the configuration names for an issuer.

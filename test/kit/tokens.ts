@@ -50,7 +50,7 @@ export function testKey(kid: string, alg: string, rsaBits = 2048): TestKey {
   }
 }
 
-export function signer(alg: string, key: KeyObject): Signer {
+function signer(alg: string, key: KeyObject): Signer {
   if (alg === 'EdDSA') return (input) => signWith(null, input, key)
   const padding = alg.startsWith('PS')
     ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
