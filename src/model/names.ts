@@ -66,8 +66,9 @@ interface Split {
 
 function split(name: string): Split {
   const lead = underscores(name)
-  const words = splitWords(ascii(name, spellLetter))
-  if (words.length === 0) words.push(...splitWords(ascii(name, spellAll)))
+  const words = splitWords(ascii(name))
+  // A name made of signs alone ('>='), where separating leaves nothing.
+  if (words.length === 0) words.push(...[...name].map(hex))
   return { lead: lead === '' && /^[0-9]/.test(words[0] ?? '') ? '_' : lead, words }
 }
 
@@ -86,8 +87,7 @@ function splitWords(text: string): string[] {
     .filter((word) => word !== '')
 }
 
-/** Accents dropped, anything else outside ASCII handed to `spell`. */
-function ascii(name: string, spell: (character: string) => string): string {
+function ascii(name: string): string {
   const plain = name.normalize('NFKD').replace(/\p{M}/gu, '')
   return [...plain]
     .map((character) => (/[A-Za-z0-9]/.test(character) ? character : spell(character)))
@@ -96,13 +96,8 @@ function ascii(name: string, spell: (character: string) => string): string {
 
 // A letter that GraphQL has not is spelled by its number, so that two words never become one; a sign
 // only separates words.
-function spellLetter(character: string): string {
+function spell(character: string): string {
   return /[\p{L}\p{N}]/u.test(character) ? hex(character) : ' '
-}
-
-// A name made of signs alone ('>='), where separating would leave nothing.
-function spellAll(character: string): string {
-  return ` ${hex(character)} `
 }
 
 function hex(character: string): string {

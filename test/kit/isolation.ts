@@ -33,6 +33,8 @@ export async function isolatedDatabase(...fixtures: string[]): Promise<IsolatedD
   await admin.query(`alter database ${database.name} owner to ${OWNER}`)
   await admin.query(`revoke temporary on database ${database.name} from public`)
   await admin.query(`set role ${OWNER};\n${inRoles(SHARD_SQL)}\nreset role;`)
+  // Lets a test ask how often a function ran.
+  await admin.query(`alter role ${APP} in database ${database.name} set track_functions = 'all'`)
   for (const name of fixtures) await admin.query(readFixture(name))
   const app = await connect(appUrl(database))
   return {

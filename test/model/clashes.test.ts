@@ -138,7 +138,10 @@ describe('two foreign keys on one column', () => {
       create table notes (${key.replace('primary', 'author_id int, primary')},
         constraint n_member foreign key (tenant_id, author_id) references members,
         constraint n_user foreign key (tenant_id, author_id) references users)`)
-    const model = await introspect(db, { column: 'tenant_id', schemas: ['app'] })
+    const model = await introspect(db, {
+      column: 'tenant_id',
+      schemas: ['app'],
+    })
     await db.query('rollback')
 
     const notes = model.tables.find((table) => table.id === 'app.notes')

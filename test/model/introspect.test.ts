@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Client, connect } from '../../src/db/client.ts'
 import { introspect, type Survey, survey } from '../../src/model/introspect.ts'
-import type { Column, Relation, Table } from '../../src/model/types.ts'
+import type { Column, Table } from '../../src/model/types.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
 const FIXTURE = readFileSync(new URL('../fixtures/odd-tables.sql', import.meta.url), 'utf8')
@@ -37,12 +37,6 @@ function column(id: string, name: string): Column {
   return match
 }
 
-function relation(id: string, field: string): Relation {
-  const match = table(id).relations.find((candidate) => candidate.field === field)
-  if (!match) throw new Error(`no relation ${field} on ${id}`)
-  return match
-}
-
 describe('tables', () => {
   it('with the tenant column are in the model, sorted by id', () => {
     expect(found.model.tables.map(({ id }) => id)).toEqual([
@@ -72,7 +66,10 @@ describe('tables', () => {
   })
 
   it('of a schema that does not exist are none, and the schema is named', async () => {
-    const { model, leftOut } = await survey(db, { column: 'tenant_id', schemas: ['nowhere'] })
+    const { model, leftOut } = await survey(db, {
+      column: 'tenant_id',
+      schemas: ['nowhere'],
+    })
 
     expect(model.tables).toEqual([])
     expect(leftOut).toEqual([{ id: 'nowhere', reason: 'there is no such schema in this database' }])
@@ -89,7 +86,12 @@ describe('tables', () => {
       manyField: 'people',
       comment: 'Whoever writes or answers.',
       tenantColumn: 'tenant_id',
-      tenantType: { kind: 'text', schema: 'pg_catalog', name: 'text', array: false },
+      tenantType: {
+        kind: 'text',
+        schema: 'pg_catalog',
+        name: 'text',
+        array: false,
+      },
       primaryKey: ['id'],
     })
     expect(people.columns.map(({ field }) => field)).toEqual([
@@ -100,7 +102,10 @@ describe('tables', () => {
       'workMail',
       'initials',
     ])
-    expect(table('app.news').tenantType).toMatchObject({ kind: 'int', name: 'int4' })
+    expect(table('app.news').tenantType).toMatchObject({
+      kind: 'int',
+      name: 'int4',
+    })
   })
 
   it('list their unique keys, without partial and expression indexes and included columns', () => {
@@ -122,20 +127,46 @@ describe('tables', () => {
 
 describe('columns', () => {
   it('know how they are written', () => {
-    expect(column('app.people', 'id')).toMatchObject({ nullable: false, hasDefault: true, readOnly: false })
+    expect(column('app.people', 'id')).toMatchObject({
+      nullable: false,
+      hasDefault: true,
+      readOnly: false,
+    })
     expect(column('app.people', 'initials')).toMatchObject({ readOnly: true })
-    expect(column('app.posts', 'id')).toMatchObject({ hasDefault: true, readOnly: true })
-    expect(column('app.posts', 'no')).toMatchObject({ hasDefault: true, readOnly: false })
-    expect(column('app.posts', 'reviewer_id')).toMatchObject({ nullable: true, hasDefault: false })
+    expect(column('app.posts', 'id')).toMatchObject({
+      hasDefault: true,
+      readOnly: true,
+    })
+    expect(column('app.posts', 'no')).toMatchObject({
+      hasDefault: true,
+      readOnly: false,
+    })
+    expect(column('app.posts', 'reviewer_id')).toMatchObject({
+      nullable: true,
+      hasDefault: false,
+    })
     expect(column('app.people', 'full_name').comment).toBe('As they write it themselves.')
     expect(column('app.people', 'mail')).not.toHaveProperty('comment')
   })
 
   it('of a domain are of its base type, and take its default and its not null', () => {
-    const text = { kind: 'text', schema: 'pg_catalog', name: 'text', array: false }
+    const text = {
+      kind: 'text',
+      schema: 'pg_catalog',
+      name: 'text',
+      array: false,
+    }
 
-    expect(column('app.people', 'mail')).toMatchObject({ type: text, nullable: false, hasDefault: false })
-    expect(column('app.people', 'work_mail')).toMatchObject({ type: text, nullable: false, hasDefault: true })
+    expect(column('app.people', 'mail')).toMatchObject({
+      type: text,
+      nullable: false,
+      hasDefault: false,
+    })
+    expect(column('app.people', 'work_mail')).toMatchObject({
+      type: text,
+      nullable: false,
+      hasDefault: true,
+    })
     expect(column('app.kinds', 'tags').type).toEqual({ ...text, array: true })
     expect(column('app.kinds', 'mails').type).toEqual({ ...text, array: true })
   })
@@ -183,7 +214,11 @@ describe('columns', () => {
       enum: 'app.status',
       array: false,
     })
-    expect(column('app.posts', 'sizes').type).toMatchObject({ kind: 'enum', enum: 'app.size', array: true })
+    expect(column('app.posts', 'sizes').type).toMatchObject({
+      kind: 'enum',
+      enum: 'app.size',
+      array: true,
+    })
     expect(found.model.enums).toEqual([
       {
         id: 'app.size',
@@ -203,57 +238,6 @@ describe('columns', () => {
         ],
       },
     ])
-  })
-})
-
-describe('relations', () => {
-  it('are named by the column on the child, and by the child on the parent', () => {
-    expect(relation('app.comments', 'post')).toEqual({
-      field: 'post',
-      kind: 'one',
-      target: 'app.posts',
-      columns: [{ own: 'post_id', other: 'id' }],
-      constraint: 'comments_post_again_fkey',
-      nullable: false,
-    })
-    expect(relation('app.posts', 'comments')).toMatchObject({
-      kind: 'many',
-      target: 'app.comments',
-      columns: [{ own: 'id', other: 'post_id' }],
-    })
-  })
-
-  it('of two foreign keys to one table are told apart by column', () => {
-    expect(table('app.posts').relations.map(({ field }) => field)).toEqual(['author', 'reviewer', 'comments'])
-    expect(relation('app.people', 'postsByAuthor').constraint).toBe('posts_author_fkey')
-    expect(relation('app.people', 'postsByReviewer').constraint).toBe('posts_reviewer_fkey')
-    expect(relation('app.posts', 'author').nullable).toBe(false)
-    expect(relation('app.posts', 'reviewer').nullable).toBe(true)
-  })
-
-  it('to oneself go both ways', () => {
-    expect(relation('app.comments', 'parent')).toMatchObject({ kind: 'one', nullable: true })
-    expect(relation('app.comments', 'commentsByParent')).toMatchObject({
-      kind: 'many',
-      target: 'app.comments',
-    })
-  })
-
-  it('of a unique foreign key are one to one, and the parent may have none', () => {
-    expect(relation('app.profiles', 'person')).toMatchObject({ kind: 'one', nullable: false })
-    expect(relation('app.people', 'profile')).toMatchObject({ kind: 'one', nullable: true })
-  })
-
-  it('of composite keys keep every pair but the tenant column', () => {
-    expect(relation('app.shipments', 'orderItem')).toMatchObject({
-      nullable: true,
-      columns: [
-        { own: 'order_no', other: 'order_no' },
-        { own: 'line_no', other: 'line_no' },
-      ],
-    })
-    expect(relation('app.shipments', 'person').columns).toEqual([{ own: 'courier', other: 'id' }])
-    expect(relation('app.order_items', 'shipments').kind).toBe('many')
   })
 })
 

@@ -92,6 +92,7 @@ describe('columns and labels', () => {
     ['A1B2', 'A1B2'],
     ['2xl', '_2XL'],
     ['>=', 'U3E_U3D'],
+    ['\u0301', 'U301'],
   ])('label %s → %s', (label, name) => {
     expect(constantCase(label)).toBe(name)
   })
