@@ -17,6 +17,15 @@ const workers = Math.min(2, availableParallelism())
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
+  // Vite would take graphql's ES modules, Node takes its CommonJS ones, and two copies refuse each other.
+  resolve: {
+    alias: [
+      {
+        find: /^graphql$/,
+        replacement: fileURLToPath(new URL('../node_modules/graphql/index.js', import.meta.url)),
+      },
+    ],
+  },
   test: {
     globalSetup: ['test/kit/global-setup.ts'],
     reporters: ['default', lastLine],

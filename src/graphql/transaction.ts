@@ -30,7 +30,7 @@ export function transactionPlugin(): Plugin<GatewayContext> {
   }
 }
 
-async function executeInTransaction(execute: Execute, args: ExecutionArgs): Promise<ExecutionResult> {
+export async function executeInTransaction(execute: Execute, args: ExecutionArgs): Promise<ExecutionResult> {
   const { scope } = args.contextValue as GatewayContext
   try {
     return await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>

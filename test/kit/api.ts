@@ -1,0 +1,82 @@
+/** The API of a world without HTTP: the same schema, door and transactions, called as a function. */
+
+import { type ExecutionResult, execute, type GraphQLSchema, getOperationAST, parse, validate } from 'graphql'
+import type { LimitsConfig } from '../../src/base/config.ts'
+import { deadlineIn } from '../../src/base/time.ts'
+import { withClient } from '../../src/db/client.ts'
+import { RequestScope } from '../../src/graphql/context.ts'
+import type { Extension } from '../../src/graphql/extension.ts'
+import { buildSchema } from '../../src/graphql/schema.ts'
+import { executeInTransaction } from '../../src/graphql/transaction.ts'
+import { introspect } from '../../src/model/introspect.ts'
+import type { Model } from '../../src/model/types.ts'
+import { openWorldDoor, type WorldDoor } from './door.ts'
+import type { World, WorldTenant } from './shard-fixture.ts'
+
+/** Data of any shape: a test knows what it asked for. */
+export type Data = ReturnType<typeof JSON.parse>
+
+export interface WorldApi {
+  readonly model: Model
+  readonly schema: GraphQLSchema
+  readonly gate: WorldDoor
+  /** Runs an operation as a tenant; a document that is not valid throws. */
+  run(tenant: WorldTenant, source: string, variables?: object): Promise<ExecutionResult<Data>>
+  /** As `run`, and expects no error. */
+  data(tenant: WorldTenant, source: string, variables?: object): Promise<Data>
+  end(): void
+}
+
+export async function openWorldApi(
+  world: World,
+  extensions: readonly Extension[] = [],
+  limits: Partial<LimitsConfig> = {},
+): Promise<WorldApi> {
+  const gate = await openWorldDoor(world)
+  const model = await withClient(world.shards[0]!.appUrl, (client) =>
+    introspect(client, { column: 'tenant_id', schemas: [world.schema] }),
+  )
+  const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20, ...limits }), extensions)
+  async function run(
+    tenant: WorldTenant,
+    source: string,
+    variableValues: object = {},
+  ): Promise<ExecutionResult<Data>> {
+    const document = parse(source)
+    const [fault] = validate(schema, document)
+    if (fault) throw fault
+    const identity = {
+      tenant: tenant.id,
+      subject: 'test',
+      roles: ['admin'],
+      issuer: 'test',
+      expiresAt: 0,
+    } as const
+    const scope = new RequestScope({
+      identity,
+      requestId: 'test',
+      deadline: deadlineIn(5_000),
+      door: gate.door,
+    })
+    const args = {
+      schema,
+      document,
+      contextValue: { scope },
+      variableValues: variableValues as Record<string, unknown>,
+    }
+    if (getOperationAST(document)?.operation === 'mutation') return executeInTransaction(execute, args)
+    return execute(args)
+  }
+  return {
+    model,
+    schema,
+    gate,
+    run,
+    async data(tenant, source, variables) {
+      const { data, errors } = await run(tenant, source, variables)
+      if (errors?.length) throw errors[0]
+      return data
+    },
+    end: () => gate.end(),
+  }
+}
