@@ -206,18 +206,22 @@ function pick(
   return (readable.length > 0 ? readable : followed).slice(0, count)
 }
 
-/** `id`, then the column that names the row, then others in the table's order: `count` fields at most. */
+/** `id`, the column that names the row, then others, long texts last: `count` fields at most. */
 function scalars(table: Table, count: number): string[] {
   const label = labelOf(table)
-  const columns = [...(label ? [label] : []), ...ordinary(table).filter((column) => column !== label)]
-  const fields = [...(table.primaryKey.length > 0 ? ['id'] : []), ...columns.map(({ field }) => field)]
-  return fields.length > 0 ? fields.slice(0, count) : ['__typename']
+  const others = ordinary(table).filter((column) => column !== label)
+  const [texts, short] = [others.filter(isText), others.filter((column) => !isText(column))]
+  const fields = [...(label ? [label] : []), ...short, ...texts].map(({ field }) => field)
+  const all = table.primaryKey.length > 0 ? ['id', ...fields] : fields
+  return all.length > 0 ? all.slice(0, count) : ['__typename']
 }
+
+const isText = ({ type }: Column): boolean => type.kind === 'text'
 
 const NAMES = ['name', 'title', 'subject', 'full_name', 'label', 'email', 'body', 'description']
 
 function labelOf(table: Table): Column | undefined {
-  const texts = ordinary(table).filter(({ type }) => type.kind === 'text')
+  const texts = ordinary(table).filter(isText)
   const named = NAMES.map((name) => texts.find((column) => column.name === name)).find(Boolean)
   return named ?? texts[0]
 }
