@@ -1,0 +1,231 @@
+/** Mutations: kept together or not at all, with broken constraints as answers. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
+import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+
+let world: World
+let api: WorldApi
+let tenant: WorldTenant
+let other: WorldTenant
+
+beforeAll(async () => {
+  world = await startWorld({ tenants: 2, shards: 1 })
+  tenant = world.tenants[0]!
+  other = world.tenants[1]!
+  api = await openWorldApi(world)
+})
+afterAll(async () => {
+  api.end()
+  await world.stop()
+})
+
+const CREATE = `mutation($input: CreateProjectInput!) {
+  createProject(input: $input) {
+    __typename
+    ... on Project { id rowId name budgetCents share notes aliases logo createdAt tasks { totalCount } }
+    ... on ConstraintError { kind message constraint columns sqlState }
+  }
+}`
+const create = async (input: object): Promise<Data> =>
+  (await api.data(tenant, CREATE, { input })).createProject
+const names = async (owner: WorldTenant) =>
+  (
+    await world.sql(owner.shard, 'select name from app.projects where tenant_id = $1 order by name', [
+      owner.id,
+    ])
+  ).map(({ name }) => name)
+
+describe('create', () => {
+  it('returns the row as Postgres keeps it, exact to the last digit', async () => {
+    const made = await create({
+      rowId: '9007199254740993',
+      name: 'Ünïcode ☂ "quoted" \\ and more',
+      budgetCents: '9223372036854775807',
+      share: '12345678901234567.89',
+      notes: { a: [1, { b: null }], 'c"': 'd' },
+      aliases: ['one', 'two, with comma', 'NULL', '', '{"}'],
+      logo: '\\x00ff10',
+      createdAt: '2026-03-29T01:59:59.123456Z',
+    })
+    expect(made).toMatchObject({
+      rowId: '9007199254740993',
+      name: 'Ünïcode ☂ "quoted" \\ and more',
+      budgetCents: '9223372036854775807',
+      share: '12345678901234567.89',
+      notes: { a: [1, { b: null }], 'c"': 'd' },
+      aliases: ['one', 'two, with comma', 'NULL', '', '{"}'],
+      logo: '\\x00ff10',
+      createdAt: '2026-03-29 01:59:59.123456+00',
+      tasks: { totalCount: 0 },
+    })
+    const { project } = await api.data(tenant, 'query($id: ID!) { project(id: $id) { name } }', {
+      id: made.id,
+    })
+    expect(project.name).toBe('Ünïcode ☂ "quoted" \\ and more')
+  })
+
+  it('answers a broken constraint with what a form needs', async () => {
+    const [name] = await names(tenant)
+    expect(await create({ rowId: '5', name })).toEqual({
+      __typename: 'ConstraintError',
+      kind: 'UNIQUE',
+      message: 'Another Project has the same name.',
+      constraint: 'projects_tenant_id_name_key',
+      columns: ['name'],
+      sqlState: '23505',
+    })
+  })
+
+  it("F5: cannot learn which names another tenant has, nor point at another tenant's row", async () => {
+    const [foreign] = await names(other)
+    expect((await create({ rowId: '77', name: foreign })).__typename).toBe('Project')
+    const point = (projectId: string) =>
+      api.run(
+        tenant,
+        `mutation($projectId: BigInt!) { createTask(input: { rowId: 900, projectId: $projectId, title: "x" }) {
+          ... on ConstraintError { kind message columns constraint } } }`,
+        { projectId },
+      )
+    const [theirs] = await world.sql(
+      other.shard,
+      'select id from app.projects where tenant_id = $1 limit 1',
+      [other.id],
+    )
+    const answers = await Promise.all([point(String(theirs?.id)), point('123456789')])
+    expect(JSON.stringify(answers[0])).toBe(JSON.stringify(answers[1]))
+    expect(answers[0]?.data?.createTask).toMatchObject({ kind: 'FOREIGN_KEY', columns: ['projectId'] })
+  })
+
+  it.each([
+    [{ rowId: '6', name: 'a\u0000b' }, 'BAD_USER_INPUT'],
+    [{ rowId: '6', name: 'x', share: '1e999' }, 'BAD_USER_INPUT'],
+    [{ rowId: '6', name: 'x', createdAt: '2026-13-45' }, 'BAD_USER_INPUT'],
+  ])('of %j is refused, and changes nothing', async (input, code) => {
+    const before = await world.contents(tenant)
+    const { data, errors } = await api.run(tenant, CREATE, { input })
+    expect([data?.createProject, errors?.[0]?.originalError]).toMatchObject([null, { code }])
+    expect(await world.contents(tenant)).toBe(before)
+  })
+})
+
+describe('update and delete', () => {
+  const UPDATE = `mutation($id: ID!, $patch: ProjectPatch!) {
+    updateProject(id: $id, patch: $patch) { __typename ... on Project { name share } ... on ConstraintError { kind } } }`
+  const DELETE = `mutation($id: ID!) { deleteProject(id: $id) { __typename ... on Project { name } } }`
+
+  it('change what the patch names, a null included, and nothing else', async () => {
+    const { id } = await create({ rowId: '200', name: 'patched', share: '1.50', budgetCents: '7' })
+    expect(await api.data(tenant, UPDATE, { id, patch: { share: null } })).toEqual({
+      updateProject: { __typename: 'Project', name: 'patched', share: null },
+    })
+    const { project } = await api.data(tenant, 'query($id: ID!) { project(id: $id) { budgetCents } }', { id })
+    expect(project.budgetCents).toBe('7')
+    expect((await api.data(tenant, DELETE, { id })).deleteProject).toEqual({
+      __typename: 'Project',
+      name: 'patched',
+    })
+    expect((await api.data(tenant, DELETE, { id })).deleteProject).toBe(null)
+  })
+
+  it("of another tenant's row answer as for a row that does not exist, and leave it alone", async () => {
+    const { projects } = await api.data(other, '{ projects(first: 1) { nodes { id } } }')
+    const missing = Buffer.from(JSON.stringify(['Project', '424242'])).toString('base64url')
+    const before = await world.contents(other)
+    for (const [source, variables] of [
+      [UPDATE, { patch: { name: 'taken over' } }],
+      [DELETE, {}],
+    ] as const) {
+      const [foreign, none] = await Promise.all(
+        [projects.nodes[0].id, missing].map((id) => api.run(tenant, source, { ...variables, id })),
+      )
+      expect(JSON.stringify(foreign)).toBe(JSON.stringify(none))
+    }
+    expect(await world.contents(other)).toBe(before)
+  })
+
+  it('refuse an empty patch and an id of another type', async () => {
+    const { projects, tasks } = await api.data(
+      tenant,
+      '{ projects(first: 1) { nodes { id } } tasks(first: 1) { nodes { id } } }',
+    )
+    const faults = await Promise.all([
+      api.run(tenant, UPDATE, { id: projects.nodes[0].id, patch: {} }),
+      api.run(tenant, UPDATE, { id: tasks.nodes[0].id, patch: { name: 'x' } }),
+    ])
+    expect(faults.map(({ errors }) => errors?.[0]?.message)).toEqual([
+      '"patch" is empty; name a column to change.',
+      '"id" is not an id that this API has given out.',
+    ])
+  })
+})
+
+describe('several mutations in one operation', () => {
+  const BOTH = `mutation($first: String!, $second: String!) {
+    one: createProject(input: { rowId: 301, name: $first }) { ... on Project { name } ... on ConstraintError { kind } }
+    two: createProject(input: { rowId: 302, name: $second }) { ... on Project { name } ... on ConstraintError { kind } }
+    three: createProject(input: { rowId: 303, name: "third" }) { ... on Project { name } ... on ConstraintError { kind } }
+  }`
+
+  it('see each other and are kept together', async () => {
+    const { data, errors } = await api.run(tenant, BOTH, { first: 'first', second: 'second' })
+    expect([data, errors]).toEqual([
+      { one: { name: 'first' }, two: { name: 'second' }, three: { name: 'third' } },
+      undefined,
+    ])
+    expect(await names(tenant)).toEqual(expect.arrayContaining(['first', 'second', 'third']))
+  })
+
+  it('are none of them kept when one breaks a constraint, and only that one has an answer', async () => {
+    const before = await world.contents(tenant)
+    const [taken] = await names(tenant)
+    const { data, errors } = await api.run(tenant, BOTH.replaceAll('30', '40').replace('third', 'fourth'), {
+      first: 'new',
+      second: taken,
+    })
+    expect(data).toEqual({ one: null, two: { kind: 'UNIQUE' }, three: null })
+    expect(errors?.map(({ path, originalError }) => [path, (originalError as Data).code]).sort()).toEqual([
+      [['one'], 'ROLLED_BACK'],
+      [['three'], 'ROLLED_BACK'],
+    ])
+    expect(await world.contents(tenant)).toBe(before)
+  })
+
+  it('are none of them kept when one ends in an error', async () => {
+    const before = await world.contents(tenant)
+    const variables = { first: 'new', second: 'a\u0000b' }
+    const { data } = await api.run(tenant, BOTH.replaceAll('30', '50').replace('third', 'fifth'), variables)
+    expect(data).toEqual({ one: null, two: null, three: null })
+    expect(await world.contents(tenant)).toBe(before)
+  })
+})
+
+describe('node and nodes', () => {
+  it('fetch any row by its id; foreign and unknown ids are null alike', async () => {
+    const { projects, tasks } = await api.data(
+      tenant,
+      '{ projects(first: 1) { nodes { id } } tasks(first: 1) { nodes { id } } }',
+    )
+    const theirs = await api.data(other, '{ projects(first: 1) { nodes { id } } }')
+    const ids = [projects.nodes[0].id, theirs.projects.nodes[0].id, tasks.nodes[0].id]
+    const { nodes } = await api.data(tenant, 'query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', {
+      ids,
+    })
+    expect(nodes).toEqual([{ __typename: 'Project', id: ids[0] }, null, { __typename: 'Task', id: ids[2] }])
+  })
+
+  it.each([
+    '',
+    'x',
+    'WyJQcm9qZWN0Il0',
+    Buffer.from('["Project","1","2"]').toString('base64url'),
+    Buffer.from('["Project","9223372036854775808"]').toString('base64url'),
+    Buffer.from('["__proto__","1"]').toString('base64url'),
+    'x'.repeat(100_000),
+  ])('refuse the id %j', async (id) => {
+    const { errors } = await api.run(tenant, 'query($id: ID!) { node(id: $id) { id } }', { id })
+    expect(errors).toEqual([
+      expect.objectContaining({ message: '"id" is not an id that this API has given out.' }),
+    ])
+  })
+})
