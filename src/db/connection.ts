@@ -45,6 +45,11 @@ export function isStalePlan(error: unknown): boolean {
   return ['0A000', '26000'].includes(sqlState(error) ?? '')
 }
 
+// Sent just before the server hangs up: after pg_terminate_backend, for one.
+function isFatal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['FATAL', 'PANIC'].includes(error.severity ?? '')
+}
+
 /** Which rule of the tables a statement broke, as far as Postgres says it. */
 export interface Violation {
   readonly state: string
@@ -157,6 +162,7 @@ export class Connection {
       return await this.#send({ statements, toParse, toClose }, deadline)
     } catch (error) {
       if (isStalePlan(error)) this.destroy('a prepared statement no longer fits the tables')
+      else if (isFatal(error)) this.destroy('Postgres ended the session')
       else if (!this.usable && !(error instanceof ConnectionLost)) throw this.#lostWith(error)
       throw error
     } finally {

@@ -77,13 +77,12 @@ export class Pool {
     deadline: Deadline,
     check: (results: Result[]) => void = () => {},
   ): Promise<Result[]> {
-    const connection = await this.#roomOnShared(deadline)
-    try {
-      const results = await connection.batch(statements, deadline)
-      distrustIfThrows(connection, () => check(results))
-      return results
-    } finally {
-      this.#wake()
+    for (;;) {
+      const connection = this.#sharedWithRoom()
+      // No await between finding room and taking it, or several callers would find the same room.
+      if (connection) return this.#send(connection, statements, deadline, check)
+      if (this.#canGrow()) await this.#openShared()
+      else await this.#wait(deadline)
     }
   }
 
@@ -136,16 +135,26 @@ export class Pool {
     }
   }
 
-  async #roomOnShared(deadline: Deadline): Promise<Connection> {
-    for (;;) {
-      const least = leastLoaded(this.#shared)
-      if (least && least.inFlight < this.#options.depth) {
-        if (least.inFlight > 1) this.#growShared()
-        return least
-      }
-      if (this.#canGrow()) await this.#openShared()
-      else await this.#wait(deadline)
+  async #send(
+    connection: Connection,
+    statements: readonly Statement[],
+    deadline: Deadline,
+    check: (results: Result[]) => void,
+  ): Promise<Result[]> {
+    try {
+      const results = await connection.batch(statements, deadline)
+      distrustIfThrows(connection, () => check(results))
+      return results
+    } finally {
+      this.#wake()
     }
+  }
+
+  #sharedWithRoom(): Connection | undefined {
+    const least = leastLoaded(this.#shared)
+    if (!least || least.inFlight >= this.#options.depth) return undefined
+    if (least.inFlight > 1) this.#growShared()
+    return least
   }
 
   #canGrow(): boolean {
