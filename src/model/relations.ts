@@ -46,11 +46,9 @@ function foreignKeysOf(found: PgClass, tables: ReadonlyMap<string, Table>): Fore
   return keys.filter((key, i) => keys.findIndex((other) => same(key, other)) === i)
 }
 
-// The copies that a partitioned table's constraint has on partitions carry a parent; a temporal key
-// (PERIOD) matches by containment, which is no join of equal columns.
+// A temporal key (PERIOD) matches by containment, which is no join of equal columns.
 function isPlainForeignKey(constraint: PgConstraint): boolean {
-  const copy = (constraint.conparentid ?? '0') !== '0'
-  return constraint.contype === 'f' && !copy && constraint.conperiod !== true
+  return constraint.contype === 'f' && constraint.conperiod !== true
 }
 
 function foreignKeyOf(constraint: PgConstraint, tables: ReadonlyMap<string, Table>): ForeignKey | undefined {
@@ -64,6 +62,7 @@ function foreignKeyOf(constraint: PgConstraint, tables: ReadonlyMap<string, Tabl
   const crossed = all.some(
     (pair) => (pair.own === child.tenantColumn) !== (pair.other === parent.tenantColumn),
   )
+  // A key that takes the tenant from another column would lead out of the tenant.
   if (pairs.length === 0 || crossed) return undefined
   return {
     constraint: constraint.conname,

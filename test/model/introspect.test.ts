@@ -41,6 +41,7 @@ describe('tables', () => {
   it('with the tenant column are in the model, sorted by id', () => {
     expect(found.model.tables.map(({ id }) => id)).toEqual([
       'app.2 größen',
+      'app.accounts',
       'app.comments',
       'app.events',
       'app.kinds',
@@ -51,6 +52,7 @@ describe('tables', () => {
       'app.posts',
       'app.profiles',
       'app.shipments',
+      'app.transfers',
     ])
   })
 

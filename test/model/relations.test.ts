@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withClient } from '../../src/db/client.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Model, Relation, Table } from '../../src/model/types.ts'
+import { withoutTables } from '../../src/model/without.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
 const FIXTURE = readFileSync(new URL('../fixtures/odd-tables.sql', import.meta.url), 'utf8')
@@ -90,5 +91,39 @@ describe('relations', () => {
     })
     expect(relation('app.shipments', 'person').columns).toEqual([{ own: 'courier', other: 'id' }])
     expect(relation('app.order_items', 'shipments').kind).toBe('many')
+  })
+
+  it('are left out where the key leads by another column to the tenant, or by the tenant alone', () => {
+    expect(table('app.transfers').relations.map(({ field }) => field)).toEqual(['event', 'note'])
+    expect(table('app.accounts').relations).toEqual([])
+    expect(table('app.accounts').primaryKey).toEqual([])
+  })
+
+  it('of a key that is not proven may have no row, though no column is null', () => {
+    expect(relation('app.transfers', 'note')).toMatchObject({ kind: 'one', nullable: true })
+  })
+
+  it('reach a partitioned table once, whatever it is cut into', () => {
+    expect(table('app.events').relations.map(({ field }) => field)).toEqual(['transfers'])
+  })
+})
+
+describe('a model without a table that must not be served', () => {
+  it('has no relation to it, no enum of its own, another fingerprint, and the same names', () => {
+    const smaller = withoutTables(model, new Set(['app.posts']))
+    const people = smaller.tables.find(({ id }) => id === 'app.people')
+
+    expect(smaller.tables.map(({ id }) => id)).not.toContain('app.posts')
+    expect(smaller.tables.flatMap(({ relations }) => relations.map(({ target }) => target))).not.toContain(
+      'app.posts',
+    )
+    expect(people?.relations.map(({ field }) => field)).toEqual(['profile', 'shipments'])
+    expect(smaller.enums).toEqual([])
+    expect(smaller.fingerprint).not.toBe(model.fingerprint)
+    expect(Object.isFrozen(smaller.tables)).toBe(true)
+  })
+
+  it('that holds none of them is the same model', () => {
+    expect(withoutTables(model, new Set(['bad.table']))).toBe(model)
   })
 })
