@@ -1,13 +1,19 @@
-/** A model with some tables left out, and with them every relation that leads to one. */
+/** The model without tables that must not be served. What is left keeps its names. */
 
 import { deepFreeze, fingerprintOf } from './fingerprint.ts'
-import type { Model } from './types.ts'
+import type { Model, Table } from './types.ts'
 
+/** Drops the tables of `ids`, the relations that lead to them, and enums that nobody uses any more. */
 export function withoutTables(model: Model, ids: ReadonlySet<string>): Model {
-  if (ids.size === 0) return model
+  if (!model.tables.some((table) => ids.has(table.id))) return model
   const tables = model.tables
     .filter((table) => !ids.has(table.id))
-    .map((table) => ({ ...table, relations: table.relations.filter(({ target }) => !ids.has(target)) }))
-  const { enums } = model
+    .map((table) => withoutRelations(table, ids))
+  const used = new Set(tables.flatMap((table) => table.columns.flatMap((column) => column.type.enum ?? [])))
+  const enums = model.enums.filter((type) => used.has(type.id))
   return deepFreeze({ tables, enums, fingerprint: fingerprintOf({ tables, enums }) })
+}
+
+function withoutRelations(table: Table, ids: ReadonlySet<string>): Table {
+  return { ...table, relations: table.relations.filter((relation) => !ids.has(relation.target)) }
 }

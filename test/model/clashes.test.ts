@@ -1,8 +1,11 @@
 /** Names that cannot stand are one error that lists each of them with what to type. */
 
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isGatewayError } from '../../src/base/errors.ts'
 import { type Client, connect } from '../../src/db/client.ts'
+import { buildSchema } from '../../src/graphql/schema.ts'
+import { filtersOf, TYPES_OF_THE_API, typesMadeFrom } from '../../src/model/clashes.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
@@ -69,7 +72,7 @@ describe('a clash', () => {
     expect(faults[0]).toContain('alter table app2.t rename to …')
   })
 
-  it.each(['queries', 'nodes', 'page_info', 'dates', 'int_filters', 'mutation'])(
+  it.each(['queries', 'nodes', 'page_info', 'dates', 'int_filters', 'mutation', 'null_filters'])(
     'of the table %s with a type of the API',
     async (name) => {
       const faults = await faultsOf(`create table ${name} (tenant_id text)`)
@@ -146,5 +149,23 @@ describe('two foreign keys on one column', () => {
 
     const notes = model.tables.find((table) => table.id === 'app.notes')
     expect(notes?.relations.map(({ field }) => field)).toEqual(['memberByAuthor', 'userByAuthor'])
+  })
+})
+
+describe('the names kept free', () => {
+  it('are those of every type that the schema makes', async () => {
+    await db.query(`begin; ${readFileSync(new URL('../fixtures/odd-tables.sql', import.meta.url), 'utf8')}`)
+    const model = await introspect(db, { column: 'tenant_id', schemas: ['app'] })
+    await db.query('rollback')
+    const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20 }), [])
+    const own = new Set([...model.tables, ...model.enums].map(({ typeName }) => typeName))
+    const made = Object.keys(schema.getTypeMap()).filter((name) => !own.has(name) && !name.startsWith('__'))
+    const free = new Set([
+      ...TYPES_OF_THE_API,
+      ...[...own].flatMap(typesMadeFrom),
+      ...[...own].flatMap(filtersOf),
+    ])
+
+    expect(made.filter((name) => !free.has(name))).toEqual([])
   })
 })

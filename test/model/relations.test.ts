@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withClient } from '../../src/db/client.ts'
 import { introspect } from '../../src/model/introspect.ts'
+import { withoutTables } from '../../src/model/subset.ts'
 import type { Model, Relation, Table } from '../../src/model/types.ts'
-import { withoutTables } from '../../src/model/without.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
 const FIXTURE = readFileSync(new URL('../fixtures/odd-tables.sql', import.meta.url), 'utf8')
