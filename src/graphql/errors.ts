@@ -59,9 +59,10 @@ function presentable(error: unknown): GraphQLError {
   if (own && own.code !== 'INTERNAL_SERVER_ERROR') return withCode(own.code, own.message, located, own)
   if (located) {
     const { code, http } = coded(located)
-    if (code) return withCode(tableCode(code) ?? code, located.message, located, undefined, http)
-    // Yoga and its plugins refuse with a status alone.
+    // Yoga says these two with a status: a mutation by GET, and a request that a page could forge.
+    if (http?.status === 405) return withCode('METHOD_NOT_ALLOWED', located.message, located, undefined, http)
     if (http?.status === 403) return withCode('FORBIDDEN', located.message, located)
+    if (code) return withCode(tableCode(code) ?? code, located.message, located, undefined, http)
     // These two quote what the caller sent, and nothing else.
     if (/^(Variable|Argument) "/.test(located.message)) {
       return withCode('BAD_USER_INPUT', located.message, located)

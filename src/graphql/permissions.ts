@@ -68,6 +68,10 @@ export function createPermissions(schema: GraphQLSchema, tree: RuleTree, emit: E
     const operation = operationOf(document, operationName)
     const known = remembered.get(operation)
     if (known) return known
+    // Validation lets such an operation pass, and without a root type it touches nothing.
+    if (!schema.getRootType(operation.operation)) {
+      fail('GRAPHQL_VALIDATION_FAILED', `The schema has no ${operation.operation} type.`)
+    }
     const { fields, conditional } = touchedFields(schema, document, operation, variables)
     const required = collectRules(fields.values(), findRule)
     if (!conditional) remembered.set(operation, required)

@@ -104,6 +104,14 @@ describe('D14: deny by default', () => {
     expect(await ask(text, { roles: ['admin'] })).toContain(`${field} is open to nobody`)
   })
 
+  it('an operation of a kind that the schema does not have', async () => {
+    const small = createPermissions(buildSchema('type Query { a: Int }'), {}, () => {})
+    for (const kind of ['mutation', 'subscription']) {
+      const decided = small.decide({ document: parse(`${kind} { a }`), contextValue: contextOf(['admin']) })
+      await expect(decided).rejects.toMatchObject({ code: 'GRAPHQL_VALIDATION_FAILED' })
+    }
+  })
+
   it('but columns of rows are allowed', async () => {
     expect(await ask('{ users { id name boss { salary tickets { title } } } }')).toBe('allowed')
   })

@@ -1,0 +1,37 @@
+/**
+ * CORS: browsers may call from the origins of `http.corsOrigins`, compared letter by letter.
+ *
+ * An origin is never reflected and credentials are never allowed: tokens travel in a header that pages
+ * must set, so that cookies have no part in it. Pages of the gateway itself need no entry.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+const ALLOWED_HEADERS =
+  'authorization, content-type, x-request-id, x-tenant-id, x-graphql-yoga-csrf, apollo-require-preflight'
+
+/** Set what a browser needs to see; the same for every answer, refusals included. */
+export function setCorsHeaders(
+  request: IncomingMessage,
+  response: ServerResponse,
+  origins: readonly string[],
+): void {
+  if (origins.length === 0) return
+  // Also without an Origin: a cache must not keep an answer for one origin and give it to another.
+  response.setHeader('vary', 'Origin')
+  const { origin } = request.headers
+  if (origin === undefined || !origins.includes(origin)) return
+  response.setHeader('access-control-allow-origin', origin)
+  response.setHeader('access-control-expose-headers', 'x-request-id, retry-after')
+}
+
+/** Answer a preflight. Whether the origin may call stands in what `setCorsHeaders` has set. */
+export function answerPreflight(response: ServerResponse): void {
+  if (response.hasHeader('access-control-allow-origin')) {
+    response.setHeader('access-control-allow-methods', 'GET, POST')
+    response.setHeader('access-control-allow-headers', ALLOWED_HEADERS)
+    response.setHeader('access-control-max-age', '600')
+  }
+  // Safari waits for a body that a 204 never has unless it is told the length.
+  response.writeHead(204, { 'content-length': 0, allow: 'GET, POST, OPTIONS' }).end()
+}

@@ -1,0 +1,93 @@
+/**
+ * One request and its answer on the public port: what is known of it, from the first byte to the last.
+ *
+ * Each exchange ends in one `request.done`, also when the client hangs up, and is ended by force when
+ * its answer is not taken: a client that never reads must not hold memory for longer than a deadline.
+ */
+
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ErrorCode } from '../base/errors.ts'
+import type { Emit, Route } from '../base/events.ts'
+import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
+import type { Identity } from '../tenant/types.ts'
+
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly requestId: string
+  readonly deadline: Deadline
+  /** Path without its query, as it came. */
+  readonly path: string
+  /** What follows the '?'. */
+  readonly search: string
+  route: Route
+  identity?: Identity
+  /** Name of the operation that ran; a GraphQL name, cut to 100 characters. */
+  operation?: string
+  code?: ErrorCode
+}
+
+export interface ExchangeOptions {
+  readonly clock: Clock
+  readonly emit: Emit
+  /** Milliseconds until the deadline of the request. */
+  readonly requestMs: number
+}
+
+// The answer of a request that used all its time must still leave; a slow line takes 256 kB in this.
+const LEAVING_MS = 5_000
+
+// Letters that need no quoting anywhere, and a length that a log line and a header can bear.
+const SANE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/
+
+/** Begin an exchange: an id that is echoed, a deadline, and the event at its end. */
+export function beginExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { clock, emit, requestMs }: ExchangeOptions,
+): Exchange {
+  const startedAt = clock.elapsed()
+  const [path = '', search = ''] = splitOnce(request.url ?? '')
+  const exchange: Exchange = {
+    request,
+    response,
+    requestId: requestIdOf(request),
+    deadline: deadlineIn(requestMs, clock),
+    path,
+    search,
+    route: 'none',
+  }
+  response.setHeader('x-request-id', exchange.requestId)
+  const stuck = setTimeout(() => response.destroy(), requestMs + LEAVING_MS).unref()
+  response.once('close', () => {
+    clearTimeout(stuck)
+    emit(doneEvent(exchange, clock.elapsed() - startedAt))
+  })
+  return exchange
+}
+
+function splitOnce(url: string): [string, string] {
+  const at = url.indexOf('?')
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)]
+}
+
+function requestIdOf(request: IncomingMessage): string {
+  const [given, ...more] = request.headersDistinct['x-request-id'] ?? []
+  return given !== undefined && more.length === 0 && SANE_ID.test(given) ? given : randomUUID()
+}
+
+function doneEvent(exchange: Exchange, durationMs: number) {
+  const { request, response, requestId, route, identity, operation, code } = exchange
+  return {
+    kind: 'request.done' as const,
+    requestId,
+    method: request.method ?? '',
+    route,
+    status: response.writableFinished ? response.statusCode : 499,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    ...(identity ? { tenant: identity.tenant } : {}),
+    ...(operation ? { operation: operation.slice(0, 100) } : {}),
+    ...(code ? { code } : {}),
+  }
+}

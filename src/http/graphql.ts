@@ -1,0 +1,194 @@
+/**
+ * The GraphQL stages of a request, as one list of plugins for Yoga.
+ *
+ * Yoga keeps HTTP's side of GraphQL (media types, results, masking); each default of it that would be
+ * open is closed here by name. The order of the list is the order of the stages.
+ */
+
+import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
+import { getOperationAST } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
+import type { Config } from '../base/config.ts'
+import { fail } from '../base/errors.ts'
+import type { Emit } from '../base/events.ts'
+import type { Deadline } from '../base/time.ts'
+import type { FindPlacement } from '../directory/types.ts'
+import type { GatewayContext } from '../graphql/context.ts'
+import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
+import { limitsPlugin, NO_DOCUMENT_CACHE } from '../graphql/limits.ts'
+import { type Permissions, permissionsPlugin } from '../graphql/permissions.ts'
+import { validationPlugin } from '../graphql/validation.ts'
+import { requireAgreement } from '../tenant/agreement.ts'
+import type { Identity } from '../tenant/types.ts'
+import type { Exchange } from './exchange.ts'
+import { checkHeaders, readParameters } from './intake.ts'
+
+export interface GraphqlOptions {
+  readonly config: () => Config
+  /** The rules and, in them, the schema that they belong to. */
+  readonly permissions: () => Permissions
+  readonly authenticate: (authorization: string | undefined) => Promise<Identity>
+  readonly placementOf: FindPlacement
+  readonly contextFor: (parts: {
+    readonly identity: Identity
+    readonly requestId: string
+    readonly deadline: Deadline
+  }) => GatewayContext
+  /** Plugins that watch (metrics); they come before all others. */
+  readonly plugins?: readonly Plugin[]
+  readonly emit: Emit
+}
+
+interface ServerContext {
+  readonly exchange: Exchange
+}
+
+type ServerPlugin = Plugin<GatewayContext & ServerContext, ServerContext>
+
+/** Answers an exchange whose path is the API's. */
+export type AnswerGraphql = (exchange: Exchange) => Promise<Response>
+
+export function createGraphql(options: GraphqlOptions): AnswerGraphql {
+  const { config, permissions, contextFor, plugins = [], emit } = options
+  const yoga = createYoga<ServerContext, GatewayContext>({
+    schema: () => permissions().schema,
+    context: ({ exchange }) => {
+      const { requestId, deadline } = exchange
+      return contextFor({ identity: identityOf(exchange), requestId, deadline })
+    },
+    plugins: [
+      ...plugins,
+      useCSRFPrevention({ requestHeaders: ['x-graphql-yoga-csrf', 'apollo-require-preflight'] }),
+      intakePlugin(options),
+      limitsPlugin(() => config().limits),
+      validationPlugin(config().mode),
+      permissionsPlugin(permissions),
+      deadlinePlugin(),
+      finishPlugin(emit),
+    ],
+    maskedErrors: { maskError },
+    parserAndValidationCache: NO_DOCUMENT_CACHE,
+    // Defaults of Yoga that are open: a page and files from a CDN, uploads, every origin, 25 MB, a
+    // health check under any address that ends with its name (no address ends with a space).
+    graphiql: false,
+    landingPage: false,
+    multipart: false,
+    batching: false,
+    cors: false,
+    maxRequestBodySize: false, // intake.ts reads the body
+    healthCheckEndpoint: ' ',
+    logging: false, // what happens is an event
+  })
+  return async (exchange) => {
+    const { request, path, search } = exchange
+    // The host is the caller's text, and as part of an address it could be one that no parser takes.
+    const address = `http://gateway${path}${search === '' ? '' : `?${search}`}`
+    const init = {
+      method: request.method ?? 'GET',
+      headers: plainHeaders(request.headers),
+      signal: hangUp(exchange),
+    }
+    return yoga.fetch(new yoga.fetchAPI.Request(address, init), { exchange })
+  }
+}
+
+function identityOf({ identity }: Exchange): Identity {
+  return identity ?? fail('UNAUTHENTICATED', 'No identity was established.')
+}
+
+/** Who asks, for which tenant, and what: nothing is read of the body before the first two are known. */
+function intakePlugin(options: GraphqlOptions): ServerPlugin {
+  const { config, authenticate, placementOf } = options
+  return {
+    async onRequestParse({ serverContext: { exchange }, setRequestParser }) {
+      const { limits, http } = config()
+      const { request } = exchange
+      checkHeaders(request, limits.bodyBytes)
+      const identity = await authenticate(authorizationOf(exchange))
+      exchange.identity = identity
+      const placement = await placementOf(identity.tenant)
+      if (!placement) fail('TENANT_UNKNOWN', 'The token names a tenant that is not known here.')
+      requireAgreement({
+        tenant: identity.tenant,
+        subdomain: placement.subdomain,
+        headers: request.headersDistinct,
+        baseDomain: http.baseDomain,
+      })
+      setRequestParser(() => readParameters(exchange, limits.bodyBytes))
+    },
+  }
+}
+
+// Node keeps the first of two and drops the other; a proxy in front may look at the other one.
+function authorizationOf({ request }: Exchange): string | undefined {
+  const [value, ...more] = request.headersDistinct.authorization ?? []
+  if (more.length > 0) fail('UNAUTHENTICATED', 'The Authorization header came twice.', { reason: 'scheme' })
+  return value
+}
+
+// The door ends its own work at the deadline and knows whether a change was kept; it goes first.
+const GRACE_MS = 500
+
+/** Ends what does not end itself: a resolver of an extension that waits for ever. */
+function deadlinePlugin(): ServerPlugin {
+  return {
+    onExecute({ args, executeFn, setExecuteFn }) {
+      const { exchange } = args.contextValue
+      const operation = getOperationAST(args.document, args.operationName)
+      if (operation?.name) exchange.operation = operation.name.value
+      const late = operation?.operation === 'mutation' ? 'OUTCOME_UNKNOWN' : 'TIMEOUT'
+      setExecuteFn((given) => withinDeadline(exchange.deadline, late, () => executeFn(given)))
+    },
+  }
+}
+
+async function withinDeadline<T>(
+  deadline: Deadline,
+  late: 'TIMEOUT' | 'OUTCOME_UNKNOWN',
+  work: () => T | Promise<T>,
+): Promise<T> {
+  const { promise: expiry, reject } = Promise.withResolvers<never>()
+  const expire = (): void => {
+    try {
+      fail(late, 'The operation did not end before the deadline of its request.')
+    } catch (error) {
+      reject(error)
+    }
+  }
+  const timer = setTimeout(expire, deadline.remainingMs() + GRACE_MS)
+  try {
+    return await Promise.race([work(), expiry])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The last stage: errors are masked, numbered with the request's id, and told to the log. */
+function finishPlugin(emit: Emit): ServerPlugin {
+  return {
+    onResultProcess({ result, setResult, serverContext: { exchange } }) {
+      if (Array.isArray(result) || !('errors' in result) || !result.errors) return
+      const { requestId, identity } = exchange
+      const errors = finishErrors(result.errors, { requestId, tenant: identity?.tenant, emit })
+      const code = firstCode(errors)
+      if (code) exchange.code = code
+      setResult({ ...result, errors })
+    },
+  }
+}
+
+function plainHeaders(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
+  const plain: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) plain[name] = Array.isArray(value) ? value.join(', ') : value
+  }
+  return plain
+}
+
+function hangUp({ response }: Exchange): AbortSignal {
+  const controller = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort()
+  })
+  return controller.signal
+}

@@ -1,0 +1,114 @@
+/**
+ * The public port: one list of stages, and nothing else knows their order.
+ *
+ *     request id, deadline ─▶ headers of every answer ─▶ health · preflight · pages · the API ─▶ answer
+ *     the API: CSRF ─▶ headers ─▶ token ─▶ tenant ─▶ body ─▶ limits ─▶ validation ─▶ permissions ─▶ execution
+ *
+ * Node's own defaults would let a client hold a connection for minutes by sending slowly (D17); they
+ * are set here. What breaks before there is a request is answered on the socket (sockets.ts).
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { GatewayError } from '../base/errors.ts'
+import type { Clock } from '../base/time.ts'
+import { refuse, sendJson } from './answer.ts'
+import { answerPreflight, setCorsHeaders } from './cors.ts'
+import { beginExchange, type Exchange } from './exchange.ts'
+import type { Route } from './graphiql.ts'
+import { createGraphql, type GraphqlOptions } from './graphql.ts'
+import { answerBrokenRequest } from './sockets.ts'
+
+export interface HttpServerOptions extends GraphqlOptions {
+  readonly clock: Clock
+  /** GraphiQL's pages; left out, there are none. Production leaves them out. */
+  readonly graphiql?: Route
+}
+
+export interface HttpServer {
+  readonly server: Server
+  /** From now on each answer ends its connection, and `/health` says 503. Serving goes on. */
+  drain(): void
+}
+
+/** D17: Node's defaults are 60 s, 300 s, 5 s, 30 s and no bound. Milliseconds, bytes, counts. */
+export const SERVER_SETTINGS = Object.freeze({
+  headersTimeout: 5_000,
+  requestTimeout: 15_000,
+  keepAliveTimeout: 65_000, // more than the 60 s of common balancers, so that they close first
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+  maxConnections: 10_000,
+  maxRequestsPerSocket: 10_000,
+})
+
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  const { config, clock, emit } = options
+  const answerApi = createGraphql(options)
+  const open = new Set<Exchange>()
+  let draining = false
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const exchange = beginExchange(request, response, { clock, emit, requestMs: config().limits.requestMs })
+    open.add(exchange)
+    response.once('close', () => open.delete(exchange))
+    try {
+      setCommonHeaders(exchange)
+      await answer(exchange)
+    } catch (error) {
+      refuse(exchange, error, emit)
+    }
+  }
+
+  const setCommonHeaders = ({ request, response }: Exchange): void => {
+    response.setHeader('x-content-type-options', 'nosniff')
+    response.setHeader('cache-control', 'no-store')
+    if (draining) response.setHeader('connection', 'close')
+    setCorsHeaders(request, response, config().http.corsOrigins)
+  }
+
+  const answer = async (exchange: Exchange): Promise<void> => {
+    const { request, response, path } = exchange
+    if (path === '/health') return answerHealth(exchange, draining)
+    if (path === '/graphql' && request.method === 'OPTIONS') {
+      exchange.route = 'graphql'
+      return answerPreflight(response)
+    }
+    exchange.route = 'page'
+    if (options.graphiql && (await options.graphiql(request, response))) return
+    exchange.route = path === '/graphql' ? 'graphql' : 'none'
+    if (path !== '/graphql') throw new GatewayError('NOT_FOUND', 'Nothing is served under this path.')
+    await sendAnswer(exchange, await answerApi(exchange))
+  }
+
+  const server = createServer(SERVER_SETTINGS, handle)
+  // `Expect: 100-continue`: the same stages; intake.ts says "continue" once it wants the body.
+  server.on('checkContinue', handle)
+  server.on('clientError', answerBrokenRequest)
+  server.maxConnections = SERVER_SETTINGS.maxConnections
+  server.maxRequestsPerSocket = SERVER_SETTINGS.maxRequestsPerSocket
+  const drain = (): void => {
+    draining = true
+    for (const { response } of open) if (!response.headersSent) response.setHeader('connection', 'close')
+  }
+  return { server, drain }
+}
+
+function answerHealth(exchange: Exchange, draining: boolean): void {
+  exchange.route = 'health'
+  sendJson(exchange.response, draining ? 503 : 200, { status: draining ? 'draining' : 'ok' })
+}
+
+async function sendAnswer(exchange: Exchange, answer: Response): Promise<void> {
+  const { response } = exchange
+  const body = await answer.text()
+  if (response.destroyed) return
+  // Yoga says "not acceptable" without a word.
+  if (answer.status >= 400 && body === '') {
+    throw new GatewayError('BAD_REQUEST', 'Wanted "application/json" in the Accept header, or "*/*".')
+  }
+  answer.headers.forEach((value, name) => {
+    response.setHeader(name, value)
+  })
+  response.writeHead(answer.status, { 'content-length': Buffer.byteLength(body) })
+  response.end(body)
+}
