@@ -77,6 +77,9 @@ describe('a careless schema', () => {
     'bad.switched_off tenant-policy unsafe',
     'bad.view_of_view view-rights unsafe',
     'bad.wrong_setting tenant-policy unsafe',
+    'bad_parts.logs_2027 policy-permissive advice',
+    'bad_parts.logs_2027 row-security unsafe',
+    'bad_parts.logs_2027 tenant-policy unsafe',
   ]
 
   it('is found out, habit by habit', async () => {
