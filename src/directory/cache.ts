@@ -107,7 +107,7 @@ class Cache implements PlacementCache {
     }
     const missingSince = this.#missing.get(tenant)
     if (missingSince !== undefined && this.#age(missingSince) < this.#missingMs) return null
-    return (this.#flights.get(tenant) ?? this.#take(tenant)).now
+    return this.#take(tenant).now
   }
 
   async refresh(tenant: TenantId): Promise<Placement | null> {
