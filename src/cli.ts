@@ -8,8 +8,11 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const suits = major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18)
 
 if (suits) {
-  const { runCommand } = await import('./commands/program.ts')
-  process.exitCode = await runCommand(process.argv.slice(2))
+  const [{ runCommand }, { runGateway }] = await Promise.all([
+    import('./commands/program.ts'),
+    import('./main.ts'),
+  ])
+  process.exitCode = await runCommand(process.argv.slice(2), runGateway)
 } else {
   process.stderr.write(
     `shardgate wants Node 22.18, 24.11, or 26 and later; this is ${process.versions.node}.\n`,

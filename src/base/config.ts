@@ -131,7 +131,8 @@ function environmentSettings(env: Environment, faults: string[]) {
     host: env.HOST || '127.0.0.1',
     adminPort: portOf('ADMIN_PORT', env.ADMIN_PORT, 4001, faults),
     adminHost: env.ADMIN_HOST || '127.0.0.1',
-    logLevel: logLevelOf(env.LOG_LEVEL, faults),
+    // A person who has just typed "start" reads a table of addresses, not a log.
+    logLevel: logLevelOf(env.LOG_LEVEL || (mode === 'production' ? 'info' : 'warn'), faults),
     dataDir: resolve(env.SHARDGATE_DATA || '.shardgate'),
   }
 }
@@ -145,8 +146,8 @@ function portOf(name: string, text: string | undefined, fallback: number, faults
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug'] as const
 
-function logLevelOf(text: string | undefined, faults: string[]): (typeof LOG_LEVELS)[number] {
-  const level = LOG_LEVELS.find((known) => known === (text || 'info'))
+function logLevelOf(text: string, faults: string[]): (typeof LOG_LEVELS)[number] {
+  const level = LOG_LEVELS.find((known) => known === text)
   if (!level) faults.push(`LOG_LEVEL: wanted one of ${LOG_LEVELS.join(', ')}; ${JSON.stringify(text)} came`)
   return level ?? 'info'
 }

@@ -12,6 +12,7 @@ import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { systemTerminal, type Terminal, visible } from './print.ts'
+import { addServeCommand, addStartCommand, type RunGateway } from './serve.ts'
 import { addSetupCommand } from './setup.ts'
 import { addTenantCommands } from './tenant.ts'
 import { addTokenCommand } from './token.ts'
@@ -19,13 +20,15 @@ import { addTokenCommand } from './token.ts'
 /**
  * Run one command line, `args` without program and file.
  *
+ * @param run  builds the gateway, for the commands that serve
  * @returns the exit status; never throws
  */
 export async function runCommand(
   args: readonly string[],
+  run: RunGateway,
   terminal: Terminal = systemTerminal(),
 ): Promise<number> {
-  const program = commandLine(terminal)
+  const program = commandLine(terminal, run)
   try {
     await program.parseAsync(args, { from: 'user' })
     return 0
@@ -35,7 +38,7 @@ export async function runCommand(
 }
 
 /** All verbs; run them with `runCommand`. */
-export function commandLine(terminal: Terminal): Command {
+export function commandLine(terminal: Terminal, run: RunGateway): Command {
   const program = new Command('shardgate')
     .description('One GraphQL API over tenants on many Postgres servers.')
     .version(version(), '-V, --version', 'print the version')
@@ -49,6 +52,8 @@ export function commandLine(terminal: Terminal): Command {
     .option('--debug', 'show where an error came from')
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 wrong usage, 3 refused.')
   const contextOf = contextMaker(terminal)
+  addStartCommand(program, contextOf, run)
+  addServeCommand(program, contextOf, run)
   addSetupCommand(program, contextOf)
   addConfigCommands(program, contextOf)
   addDoctorCommand(program, contextOf)

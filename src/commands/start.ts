@@ -34,7 +34,7 @@ export interface Started {
   /** The configuration with every place filled in. */
   readonly config: Config
   /** Three tenants of the example that live on different shards, as far as there are so many. */
-  readonly demo: readonly ExampleTenant[]
+  readonly demo: readonly (ExampleTenant & { readonly shard: string })[]
   /** Stop the embedded servers. */
   stop(): Promise<void>
 }
@@ -121,7 +121,7 @@ async function makeDirectory(superuserUrl: string, password: string): Promise<vo
   })
 }
 
-async function fillWithExample(config: Config, progress: Progress, scale: number): Promise<ExampleTenant[]> {
+async function fillWithExample(config: Config, progress: Progress, scale: number): Promise<Started['demo']> {
   const example = await loadExample()
   const schema = config.tenancy.schemas[0] ?? 'public'
   const shards = Object.entries(config.shards).map(([key, { weight, url, ownerUrl = url }]) => ({
@@ -148,7 +148,7 @@ async function fillWithExample(config: Config, progress: Progress, scale: number
       ),
     ),
   )
-  return [...placed.values()].flatMap(([firstHere]) => firstHere ?? []).slice(0, 3)
+  return demoOf(placed)
 }
 
 async function seedShard(
@@ -161,4 +161,9 @@ async function seedShard(
   await withClient(url, async (client) => {
     for (const tenant of tenants) done(await example.seedTenant(client, tenant, target))
   })
+}
+
+function demoOf(placed: ReadonlyMap<string, readonly ExampleTenant[]>): Started['demo'] {
+  const firsts = [...placed].flatMap(([shard, [first]]) => (first ? [{ ...first, shard }] : []))
+  return firsts.slice(0, 3)
 }

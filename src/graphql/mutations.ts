@@ -9,7 +9,7 @@ import type { GraphQLResolveInfo } from 'graphql'
 import { fail } from '../base/errors.ts'
 import type { Row } from '../db/batch.ts'
 import type { Statement } from '../db/sql.ts'
-import type { Column, Table } from '../model/types.ts'
+import type { Column, Model, Table } from '../model/types.ts'
 import { ConstraintFailure, type InputRef, inputObject } from './builder.ts'
 import { constraintFailure } from './constraints.ts'
 import type { RequestScope } from './context.ts'
@@ -26,10 +26,26 @@ export function addMutations(parts: SchemaParts): void {
   })
   for (const table of parts.model.tables) {
     addCreate(parts, table)
-    if (table.primaryKey.length === 0) continue
-    if (patchColumns(table).length > 0) addUpdate(parts, table)
-    addDelete(parts, table)
+    if (isUpdatable(table)) addUpdate(parts, table)
+    if (isDeletable(table)) addDelete(parts, table)
   }
+}
+
+/** Names of the fields that `addMutations` makes. */
+export function mutationFields({ tables }: Model): string[] {
+  return [
+    ...tables.map(({ typeName }) => `create${typeName}`),
+    ...tables.filter(isUpdatable).map(({ typeName }) => `update${typeName}`),
+    ...tables.filter(isDeletable).map(({ typeName }) => `delete${typeName}`),
+  ]
+}
+
+function isDeletable({ primaryKey }: Table): boolean {
+  return primaryKey.length > 0
+}
+
+function isUpdatable(table: Table): boolean {
+  return isDeletable(table) && patchColumns(table).length > 0
 }
 
 function addCreate(parts: SchemaParts, table: Table): void {

@@ -2,7 +2,7 @@
 
 import { fail } from '../base/errors.ts'
 import type { Row } from '../db/batch.ts'
-import type { Table } from '../model/types.ts'
+import type { Model, Table } from '../model/types.ts'
 import { rememberType } from './builder.ts'
 import type { GatewayContext } from './context.ts'
 import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
@@ -14,9 +14,19 @@ export function addQueries(parts: SchemaParts): void {
   parts.builder.queryType({ description: "Reads the rows of the caller's tenant." })
   for (const table of parts.model.tables) {
     addList(parts, table)
-    if (table.primaryKey.length > 0) addOne(parts, table)
+    if (hasKey(table)) addOne(parts, table)
   }
   addNodes(parts)
+}
+
+/** Names of the root fields that `addQueries` makes. */
+export function queryFields({ tables }: Model): string[] {
+  const ones = tables.filter(hasKey).map(({ oneField }) => oneField)
+  return [...ones, ...tables.map(({ manyField }) => manyField), 'node', 'nodes']
+}
+
+function hasKey({ primaryKey }: Table): boolean {
+  return primaryKey.length > 0
 }
 
 function addOne(parts: SchemaParts, table: Table): void {

@@ -20,7 +20,7 @@ import type { GatewayContext } from './context.ts'
 
 type Execute = (args: ExecutionArgs) => Promise<ExecutionResult> | ExecutionResult
 
-export function transactionPlugin(): Plugin<GatewayContext> {
+export function transactionPlugin(): Plugin {
   return {
     onExecute({ args, executeFn, setExecuteFn }) {
       const operation = getOperationAST(args.document, args.operationName)

@@ -1,0 +1,139 @@
+/**
+ * `shardgate serve` and `shardgate start`: the two commands that go on until they are told to stop. The
+ * gateway itself is passed in, because it is built above this floor.
+ */
+
+import { type Command, Option } from 'commander'
+import { type Config, loadConfig } from '../base/config.ts'
+import { fail } from '../base/errors.ts'
+import { tenantId } from '../base/ids.ts'
+import { systemClock } from '../base/time.ts'
+import { issueToken } from '../tenant/issue.ts'
+import { type CommandContext, configOf, type MakeContext } from './context.ts'
+import { fillEmbedded, readEmbedded } from './embedded.ts'
+import type { ExampleTenant } from './example.ts'
+import { terminalProgress } from './progress.ts'
+import { type Started, start } from './start.ts'
+
+/** A gateway that listens. */
+export interface RunningGateway {
+  readonly port: number
+  readonly adminPort: number
+  /** Resolves when it has stopped, because of a signal or of `stop`. */
+  readonly stopped: Promise<void>
+  stop(reason: string): Promise<void>
+}
+
+export interface RunOptions {
+  readonly config: Config
+  /** Reads the file again at a change. */
+  readonly load: (file: string) => Config
+}
+
+export type RunGateway = (options: RunOptions) => Promise<RunningGateway>
+
+const load = (file: string): Config => {
+  const config = loadConfig(file)
+  return fillEmbedded(config, readEmbedded(config.dataDir))
+}
+
+export function addServeCommand(program: Command, contextOf: MakeContext, run: RunGateway): void {
+  program
+    .command('serve')
+    .description('Serve the tenants of the configured shards, until SIGTERM.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  NODE_ENV=production HOST=0.0.0.0 shardgate serve -c /etc/shardgate/shards.config.json',
+    )
+    .action(async (_options: object, command: Command) => {
+      const config = configOf(contextOf(command))
+      const gateway = await run({ config, load })
+      await gateway.stopped
+    })
+}
+
+export function addStartCommand(program: Command, contextOf: MakeContext, run: RunGateway): void {
+  program
+    .command('start')
+    .description(
+      'Everything on this machine, with nothing to fill in: shards, example, gateway. For development.',
+    )
+    .addOption(new Option('--scale <n>', 'multiply the rows of the example').argParser(scaleOf).default(1))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  shardgate start\n  PORT=5000 SHARDGATE_DATA=./other shardgate start --scale 10',
+    )
+    .action(async (options: { scale: number }, command: Command) => {
+      const context = contextOf(command)
+      const config = loadConfig(context.options.config)
+      const started = await start({ config, progress: terminalProgress(), scale: options.scale })
+      try {
+        const gateway = await run({ config: started.config, load })
+        await printWelcome(context, started, gateway)
+        await gateway.stopped
+      } finally {
+        await started.stop()
+      }
+    })
+}
+
+function scaleOf(text: string): number {
+  const scale = Number(text)
+  if (scale > 0 && scale <= 1_000) return scale
+  return fail('USAGE', `--scale wants a number above 0, up to 1000; "${text}" came.`)
+}
+
+const TOKEN_TTL_S = 30 * 24 * 3_600
+
+async function printWelcome(
+  context: CommandContext,
+  started: Started,
+  gateway: RunningGateway,
+): Promise<void> {
+  const base = `http://localhost:${gateway.port}`
+  const curls = await Promise.all(started.demo.map((tenant) => curlOf(started.config, tenant, base)))
+  const places = {
+    GraphQL: `${base}/graphql`,
+    GraphiQL: `${base}/graphql (in a browser)`,
+    Admin: `http://localhost:${gateway.adminPort} (/livez /readyz /metrics)`,
+    Data: started.config.dataDir,
+  }
+  context.print({ ...places, tenants: curls }, () => welcomeText(places, curls))
+}
+
+interface Curl {
+  readonly tenant: string
+  readonly shard: string
+  readonly curl: string
+}
+
+async function curlOf(
+  config: Config,
+  { id, shard }: ExampleTenant & { shard: string },
+  base: string,
+): Promise<Curl> {
+  const issuer = config.tokens.find(({ secrets }) => secrets.length > 0)
+  const secret = issuer?.secrets[0]
+  if (!issuer || !secret) return { tenant: id, shard, curl: '(no issuer has a secret to sign a token with)' }
+  const token = await issueToken({
+    ...issuer,
+    secret,
+    tenant: tenantId(id),
+    roles: ['admin'],
+    subject: 'shardgate-start',
+    ttlS: TOKEN_TTL_S,
+    clock: systemClock,
+    algorithm:
+      issuer.algorithms.find((name) => name === 'HS256' || name === 'HS384' || name === 'HS512') ?? 'HS256',
+  })
+  const query = '{"query":"{ tickets(first: 3) { totalCount nodes { subject author { name } } } }"}'
+  const curl = `curl -s ${base}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${query}'`
+  return { tenant: id, shard, curl }
+}
+
+function welcomeText(places: Record<string, string>, curls: readonly Curl[]): string {
+  const width = Math.max(...Object.keys(places).map((name) => name.length))
+  const lines = Object.entries(places).map(([name, place]) => `  ${name.padEnd(width)}  ${place}`)
+  const calls = curls.flatMap(({ tenant, shard, curl }) => ['', `  # ${tenant}, on ${shard}`, `  ${curl}`])
+  return ['', ...lines, ...calls, '', '  Ctrl-C stops everything; the data stay.', ''].join('\n')
+}
