@@ -32,7 +32,7 @@ export interface Tenancy {
 }
 
 /** Something in a served schema that is not in the model. */
-export interface LeftOut {
+interface LeftOut {
   /** 'schema.name', or the schema alone when it does not exist. */
   readonly id: string
   /** A clause for a person: 'it has no column tenant_id'. */

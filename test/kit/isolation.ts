@@ -50,12 +50,12 @@ export async function isolatedDatabase(...fixtures: string[]): Promise<IsolatedD
   }
 }
 
-export function readFixture(name: string): string {
+function readFixture(name: string): string {
   const text = readFileSync(new URL(`../fixtures/${name}.sql`, import.meta.url), 'utf8')
   return text.replaceAll('owner_role', OWNER).replaceAll('app_role', APP)
 }
 
-export function inTenant(
+function inTenant(
   client: Client,
   tenant: string,
   statement: string,
