@@ -12,6 +12,7 @@ import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { systemTerminal, type Terminal, visible } from './print.ts'
+import { addSchemaCommands } from './schema.ts'
 import { addServeCommand, addStartCommand, type RunGateway } from './serve.ts'
 import { addSetupCommand } from './setup.ts'
 import { addTenantCommands } from './tenant.ts'
@@ -54,6 +55,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   const contextOf = contextMaker(terminal)
   addStartCommand(program, contextOf, run)
   addServeCommand(program, contextOf, run)
+  addSchemaCommands(program, contextOf)
   addSetupCommand(program, contextOf)
   addConfigCommands(program, contextOf)
   addDoctorCommand(program, contextOf)
