@@ -53,7 +53,11 @@ export const VARIABLES: readonly Variable[] = [
   },
   { name: 'ADMIN_PORT', fallback: '4001', meaning: 'Port of health and metrics. Keep it private.' },
   { name: 'ADMIN_HOST', fallback: '127.0.0.1', meaning: 'Address that the admin port listens on.' },
-  { name: 'LOG_LEVEL', fallback: 'info', meaning: 'One of `fatal`, `error`, `warn`, `info`, `debug`.' },
+  {
+    name: 'LOG_LEVEL',
+    fallback: 'warn',
+    meaning: 'One of `fatal`, `error`, `warn`, `info`, `debug`; in production the default is `info`.',
+  },
   {
     name: 'SHARDGATE_DATA',
     fallback: '.shardgate',
@@ -82,7 +86,8 @@ the file while it is written.
   never written into the file. A variable without a default that is not set is a fault. An empty one counts
   as not set.
 - **\`embedded\`** in place of a database URL or a token secret leaves it to \`shardgate start\`, which makes
-  and keeps it on this machine. \`shardgate serve\` refuses it.
+  and keeps it in its data folder. The other commands use what \`start\` has made there, and say so where it
+  has made nothing.
 - **Unknown keys** are faults, so that a slip of the pen is not a default.
 - **In a URL** the characters \`/\`, \`@\`, \`:\` and \`#\` of a password are written \`%2F\`, \`%40\`, \`%3A\`, \`%23\`.
 
