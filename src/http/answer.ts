@@ -1,10 +1,9 @@
 /** Answers that need no GraphQL server: refusals before it, in its shape, and small JSON documents. */
 
-import type { ServerResponse } from 'node:http'
-import { GatewayError } from '../base/errors.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type ErrorCode, GatewayError } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { finishErrors, firstCode } from '../graphql/errors.ts'
-import type { Exchange } from './exchange.ts'
 
 /** Send `body`, unless an answer is under way. */
 export function sendJson(
@@ -22,23 +21,30 @@ export function sendJson(
   response.end(text)
 }
 
-/** Refuse an exchange with `error`, masked where it is none of ours. */
-export function refuse(exchange: Exchange, error: unknown, emit: Emit): void {
-  const { requestId, identity, response, request } = exchange
-  const [safe] = finishErrors([error], { requestId, tenant: identity?.tenant, emit })
-  if (!safe) return
-  const code = firstCode([safe])
-  if (code) exchange.code = code
-  const { http, ...extensions } = safe.extensions
+export interface Refusal {
+  readonly error: unknown
+  readonly requestId: string
+  readonly tenant?: string | undefined
+  readonly emit: Emit
+}
+
+/**
+ * Refuse with `error` in the shape of a GraphQL answer, masked where it is none of ours.
+ *
+ * @returns  its code, when it is one of the table
+ */
+export function sendRefusal(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { error, ...scope }: Refusal,
+): ErrorCode | undefined {
+  const errors = finishErrors([error], scope)
+  const { http, ...extensions } = errors[0]?.extensions ?? {}
   const { status, headers } = http as { status: number; headers?: Record<string, string> }
-  if (!response.headersSent)
-    for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value)
-  sendJson(
-    response,
-    status,
-    { errors: [{ message: safe.message, extensions }] },
-    mediaType(request.headers.accept),
-  )
+  if (!response.headersSent) response.setHeaders(new Map(Object.entries(headers ?? {})))
+  const body = { errors: [{ message: errors[0]?.message, extensions }] }
+  sendJson(response, status, body, mediaType(request.headers.accept))
+  return firstCode(errors)
 }
 
 const RESPONSE_TYPE = 'application/graphql-response+json'

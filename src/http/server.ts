@@ -11,7 +11,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { GatewayError } from '../base/errors.ts'
 import type { Clock } from '../base/time.ts'
-import { refuse, sendJson } from './answer.ts'
+import { sendJson, sendRefusal } from './answer.ts'
 import { answerPreflight, setCorsHeaders } from './cors.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
 import type { Route } from './graphiql.ts'
@@ -55,7 +55,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       setCommonHeaders(exchange)
       await answer(exchange)
     } catch (error) {
-      refuse(exchange, error, emit)
+      const { requestId, identity } = exchange
+      const code = sendRefusal(request, response, { error, requestId, tenant: identity?.tenant, emit })
+      if (code) exchange.code = code
     }
   }
 

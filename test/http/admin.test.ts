@@ -1,0 +1,155 @@
+/** The contract of http/admin.ts and http/operation-metrics.ts: probes, metrics, and who may see them. */
+
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { configFile } from '../../src/base/config-schema.ts'
+import { tenantId } from '../../src/base/ids.ts'
+import { createMetrics } from '../../src/base/metrics.ts'
+import { systemClock } from '../../src/base/time.ts'
+import { createAdminServer, type ShardState } from '../../src/http/admin.ts'
+import { operationMetrics } from '../../src/http/operation-metrics.ts'
+import { authenticator } from '../../src/tenant/authenticate.ts'
+import type { Role } from '../../src/tenant/types.ts'
+import { EDGE_SECRET, type Edge, edgeToken, startEdge } from '../kit/edge.ts'
+
+let server: Server
+let port: number
+let draining = false
+let shards: ShardState[] = []
+const { registry, listener } = createMetrics({ version: '1.2.3' })
+
+beforeAll(async () => {
+  const issuers = configFile.shape.tokens.parse([
+    { issuer: 'edge', audience: 'edge', algorithms: ['HS256'], secrets: [EDGE_SECRET] },
+  ])
+  const { authenticate } = authenticator({ issuers, clock: systemClock, emit: listener })
+  const options = { version: '1.2.3', registry, emit: listener, authenticate }
+  server = createAdminServer({ ...options, draining: () => draining, shards: () => shards })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  port = (server.address() as AddressInfo).port
+})
+afterAll(() => {
+  server.close()
+  server.closeAllConnections()
+})
+
+const get = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers, method })
+  return { status: response.status, text: await response.text() }
+}
+const bearer = async (...roles: Role[]) => ({
+  authorization: `Bearer ${await edgeToken(roles, tenantId('acme'))}`,
+})
+
+function raw(text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(text))
+    let came = ''
+    socket.on('data', (chunk) => {
+      came += chunk
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(came))
+  })
+}
+
+describe('probes', () => {
+  it('/livez is open', async () => {
+    expect(await get('/livez')).toEqual({ status: 200, text: 'alive\n' })
+  })
+
+  it.each([
+    ['all up', [true, true], false, 200, '[+] shard s0 up\n[+] shard s1 up\nready\n'],
+    ['one dead', [true, false], false, 200, '[+] shard s0 up\n[-] shard s1 down\nready\n'],
+    ['all dead', [false, false], false, 503, '[-] shard s0 down\n[-] shard s1 down\nnot ready\n'],
+    ['none at all', [], false, 503, 'not ready\n'],
+    ['draining', [true], true, 503, '[+] shard s0 up\n[-] draining\nnot ready\n'],
+  ])('/readyz with %s', async (_, ups, isDraining, status, text) => {
+    shards = ups.map((isUp, i) => ({ shard: `s${i}`, isUp }))
+    draining = isDraining
+    expect(await get('/readyz')).toEqual({ status, text })
+    expect(await get('/readyz?verbose')).toEqual({ status, text })
+    draining = false
+  })
+})
+
+describe('who may see what', () => {
+  it('metrics are open to who asks from this machine', async () => {
+    const { status, text } = await get('/metrics')
+    expect(status).toBe(200)
+    expect(text).toContain('gateway_build_info{version="1.2.3"')
+  })
+
+  it.each([
+    ['through a proxy', { 'x-forwarded-for': '203.0.113.9' }],
+    ['through a proxy of another kind', { forwarded: 'for=203.0.113.9' }],
+    ['through a proxy that says less', { via: '1.1 proxy' }],
+  ])('but not %s', async (_, headers) => {
+    expect((await get('/metrics', headers)).status).toBe(401)
+    expect((await get('/metrics', { ...headers, ...(await bearer('operator')) })).status).toBe(200)
+  })
+
+  it('nor to a page whose name leads here', async () => {
+    const came = await raw('GET /metrics HTTP/1.1\r\nhost: rebound.example\r\nconnection: close\r\n\r\n')
+    expect(came).toMatch(/^HTTP\/1.1 401 /)
+    expect(came).not.toContain('gateway_')
+  })
+
+  it.each(['/version', '/', '/console', '/metrics/', '/livez/x', '/graphql', '/health'])(
+    '%s needs the token of an operator',
+    async (path) => {
+      expect((await get(path)).status).toBe(401)
+      expect((await get(path, await bearer('admin'))).status).toBe(403)
+      expect((await get(path, await bearer('operator'))).status).toBe(path === '/version' ? 200 : 404)
+    },
+  )
+
+  it.each(['POST', 'PUT', 'DELETE'])('%s is no method here', async (method) => {
+    expect((await get('/livez', {}, method)).status).toBe(405)
+  })
+
+  it('two Authorization headers are refused', async () => {
+    const { authorization } = await bearer('operator')
+    const twice = `authorization: ${authorization}\r\n`.repeat(2)
+    const came = await raw(`GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${twice}\r\n`)
+    expect(came).toMatch(/^HTTP\/1.1 401 /)
+  })
+})
+
+describe('metrics of operations', () => {
+  let edge: Edge
+  beforeAll(async () => {
+    edge = await startEdge({ plugins: [operationMetrics(registry)] })
+  })
+  afterAll(() => edge.close())
+
+  const seriesOf = async (name: string): Promise<string[]> =>
+    (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`))
+
+  it('are named after the operation that ran, also behind a fragment', async () => {
+    const query = 'fragment F on Query { hello } query One { ...F } query Two { ...F }'
+    await edge.post({ query, operationName: 'Two' })
+    expect(await seriesOf('graphql_envelop_request')).toEqual([
+      'graphql_envelop_request{operationType="query",operationName="Two"} 1',
+    ])
+  })
+
+  it('count errors without the path to them', async () => {
+    await edge.post({ query: 'query Boom { boom again: boom }' })
+    expect(await seriesOf('graphql_envelop_error_result')).toContain(
+      'graphql_envelop_error_result{operationType="query",operationName="Boom"} 2',
+    )
+    expect(await registry.metrics()).not.toContain('path=')
+  })
+
+  it('fault 66: random names become "other"', async () => {
+    for (let i = 0; i < 260; i += 1) await edge.post({ query: `query Random${i} { hello }` })
+    const series = await seriesOf('graphql_envelop_request')
+    expect(series.length).toBeLessThanOrEqual(201)
+    expect(series.some((line) => line.includes('operationName="other"'))).toBe(true)
+    expect((await registry.metrics()).split('\n').some((line) => line.includes('Random259'))).toBe(false)
+  })
+})
