@@ -228,14 +228,16 @@ function openLink(client: Socket, server: Socket | undefined): Link {
 }
 
 function destroy({ client, server }: Link, how: Cut): void {
-  for (const socket of [client, server]) {
-    if (how === 'end') socket?.destroySoon()
-    else {
-      // The first alone would wait for what is still to be written, for ever if nobody reads it.
-      socket?.resetAndDestroy()
-      socket?.destroy()
-    }
-  }
+  for (const socket of [client, server]) if (socket) closeSocket(socket, how)
+}
+
+// A reset is refused while an orderly end is on its way, and the socket then never closes (libuv's
+// uv_tcp_close_reset gives EINVAL, Node 26). By itself `resetAndDestroy` waits for what is still to be
+// written, for ever if nobody reads it.
+function closeSocket(socket: Socket, how: Cut): void {
+  if (how === 'end') return socket.destroySoon()
+  if (!socket.writableEnded) socket.resetAndDestroy()
+  socket.destroy()
 }
 
 const KEPT = 10_000

@@ -23,7 +23,6 @@ const isForeign = (text: string) => scanner(['acme', 'globex']).scan('acme', tex
 
 it.each([
   ['ID', ['node', 'id']],
-  ['String', ['tasks', 'after']],
   ['String', ['tasks', 'filter', 'title', 'eq']],
   ['BigInt', ['projects', 'filter', 'rowId', 'in']],
   ['UUID', ['invoices', 'filter', 'rowId', 'eq']],
@@ -34,6 +33,23 @@ it.each([
   const foreign = values.filter(isForeign)
   expect(foreign.length).toBeGreaterThan(100)
   expect(foreign.length).toBeLessThan(250)
+})
+
+it('gives cursors of both, and not often', () => {
+  const values = draw({ type: 'String', path: ['tasks', 'after'] }).filter(Boolean)
+  expect(values.length).toBeGreaterThan(20)
+  expect(values.length).toBeLessThan(120)
+  expect(values.some(isForeign)).toBe(true)
+})
+
+it('gives ids that fit the field, mostly', () => {
+  const other = Buffer.from('["Task","1"]').toString('base64url')
+  const two = { ...acme, ids: [...acme.ids, other] }
+  const source = worldSource(two, [two])
+  const drawn = Array.from({ length: 300 }, () =>
+    source({ type: 'ID', path: ['deleteTask', 'id'], operation: 'mutation' }, random),
+  )
+  expect(drawn.filter((id) => id === other).length).toBeGreaterThan(240)
 })
 
 it('writes own values only, but for keys that refer to a row', () => {

@@ -56,13 +56,11 @@ function soughtValue(place: Place, random: Random, whose: TenantPool): unknown {
   const { values } = whose
   switch (place.type) {
     case 'ID':
-      return whose.ids.length > 0 ? random.pick(whose.ids) : undefined
+      return random.pick(random.chance(0.9) ? fittingIds(place, whose.ids) : whose.ids)
     case 'String':
-      if (/^(after|before)$/.test(last(place)))
-        return whose.cursors.length > 0 ? random.pick(whose.cursors) : undefined
-      return textPiece(random, random.pick(values.texts))
+      return isPosition(place) ? position(random, whose) : textPiece(random, random.pick(values.texts))
     case 'Int':
-      return /^(first|last)$/.test(last(place)) ? random.int(6) : random.pick(values.taskIds)
+      return isPageSize(place) ? pageSize(place, random) : random.pick(values.taskIds)
     case 'BigInt':
       return String(random.pick(random.chance(0.5) ? values.projectIds : values.numbers))
     case 'Decimal':
@@ -75,6 +73,28 @@ function soughtValue(place: Place, random: Random, whose: TenantPool): unknown {
       return plainValue(place, random)
   }
 }
+
+// An id of another type, a cursor of another list and both sizes at once are refused before any row is
+// looked for. That is worth trying, but not often: one refusal takes the whole answer with it.
+function fittingIds({ path }: Place, ids: readonly string[]): readonly string[] {
+  const [type] = /(Project|Task|Invoice|Label)$/i.exec(path[0] ?? '') ?? []
+  const fitting =
+    type &&
+    ids.filter((id) =>
+      String(Buffer.from(id, 'base64url')).toLowerCase().startsWith(`["${type.toLowerCase()}"`),
+    )
+  return fitting && fitting.length > 0 ? fitting : ids
+}
+
+const isPosition = (place: Place): boolean => /^(after|before)$/.test(last(place))
+
+const position = (random: Random, { cursors }: TenantPool): string | undefined =>
+  random.chance(0.2) && cursors.length > 0 ? random.pick(cursors) : undefined
+
+const isPageSize = (place: Place): boolean => /^(first|last)$/.test(last(place))
+
+const pageSize = (place: Place, random: Random): number | undefined =>
+  random.chance(last(place) === 'last' ? 0.15 : 0.7) ? random.int(6) : undefined
 
 // Mostly the whole text; `contains` and its kin also get a piece that still holds the tag.
 function textPiece(random: Random, text: string): string {
