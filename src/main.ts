@@ -10,9 +10,10 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname } from 'node:path'
 import type { Config } from './base/config.ts'
-import { watchConfig } from './base/config-watch.ts'
+import { type ConfigWatch, watchConfig } from './base/config-watch.ts'
 import { fail } from './base/errors.ts'
 import { type Emit, eventBus } from './base/events.ts'
+import { tenantId } from './base/ids.ts'
 import { createLog } from './base/log.ts'
 import { createMetrics, type Metrics } from './base/metrics.ts'
 import { systemClock } from './base/time.ts'
@@ -21,17 +22,30 @@ import { withClient } from './db/client.ts'
 import { type PlacementCache, placementCache } from './directory/cache.ts'
 import { type DirectoryReader, directoryReader } from './directory/reader.ts'
 import { listShards } from './directory/shards.ts'
+import { listTenants } from './directory/tenants.ts'
 import { buildApi } from './graphql/api.ts'
 import { RequestScope } from './graphql/context.ts'
+import { exampleQueries } from './graphql/examples.ts'
 import { loadExtensions } from './graphql/extension.ts'
 import type { Permissions } from './graphql/permissions.ts'
 import { transactionPlugin } from './graphql/transaction.ts'
+import { createAdminServer } from './http/admin.ts'
+import { graphiqlRoutes, type Route } from './http/graphiql.ts'
+import { ensureGraphiqlAssets } from './http/graphiql-assets.ts'
+import { operationMetrics } from './http/operation-metrics.ts'
 import { createHttpServer } from './http/server.ts'
+import { createShutdown, type Shutdown } from './http/shutdown.ts'
+import type { Model } from './model/types.ts'
 import { type Admission, admitShards } from './shards/admission.ts'
 import { openDoor } from './shards/door.ts'
 import { type Fleet, openFleet, reconfigureFleet } from './shards/fleet.ts'
 import { createRouter } from './shards/router.ts'
 import { type Authenticator, authenticator } from './tenant/authenticate.ts'
+import { signToken } from './tenant/sign.ts'
+
+const VERSION = '0.1.0'
+/** Tenants that GraphiQL's switcher offers. */
+const GRAPHIQL_TENANTS = 200
 
 /** What a gateway is made of, in the order in which it is made. */
 interface Parts {
@@ -68,7 +82,7 @@ async function makeParts(config: () => Config): Promise<Parts> {
 
 function observers(config: Config): { emit: Emit; metrics: Metrics } {
   const log = createLog(config.logLevel)
-  const metrics = createMetrics({ version: '0.1.0', logDropped: log.dropped })
+  const metrics = createMetrics({ version: VERSION, logDropped: log.dropped })
   return { emit: eventBus(log.listener, metrics.listener), metrics }
 }
 
@@ -76,18 +90,28 @@ function observers(config: Config): { emit: Emit; metrics: Metrics } {
 export const runGateway: RunGateway = async ({ config: first, load }) => {
   let config = first
   const parts = await makeParts(() => config)
-  const { emit, placements, fleet, api } = parts
+  const { emit, metrics, placements, fleet, api } = parts
   const door = openDoor({ router: createRouter(placements, emit), shards: fleet, emit })
   let gate = authenticatorOf(config, emit)
+  const authenticate: Authenticator['authenticate'] = (authorization) => gate.authenticate(authorization)
   const http = createHttpServer({
     config: () => config,
     permissions: () => api,
-    authenticate: (authorization) => gate.authenticate(authorization),
+    authenticate,
     placementOf: (tenant) => placements.find(tenant),
     contextFor: (request) => ({ scope: new RequestScope({ ...request, door }) }),
-    plugins: [transactionPlugin()],
+    plugins: [operationMetrics(metrics.registry), transactionPlugin()],
     emit,
     clock: systemClock,
+    ...(config.mode === 'development' && { graphiql: await graphiqlOf(config, parts.admission.model) }),
+  })
+  const admin = createAdminServer({
+    version: VERSION,
+    registry: metrics.registry,
+    draining: () => shutdown.draining(),
+    shards: () => [...fleet.values()].map(({ key, available }) => ({ shard: key, isUp: available })),
+    authenticate,
+    emit,
   })
   const watch = watchConfig({
     config,
@@ -99,22 +123,60 @@ export const runGateway: RunGateway = async ({ config: first, load }) => {
       config = next
     },
   })
-  await listen(http.server, config.port, config.host)
-  const { promise: stopped, resolve } = Promise.withResolvers<void>()
-  const stop = async (reason: string): Promise<void> => {
-    emit({ kind: 'gateway.draining', reason })
-    watch.stop()
-    http.drain()
-    http.server.close()
-    http.server.closeAllConnections()
-    endParts(parts)
-    resolve()
-  }
-  process.once('SIGINT', () => void stop('SIGINT'))
-  return { port: portOf(http.server), adminPort: 0, stopped, stop }
+  const shutdown = createShutdown({
+    http,
+    admin,
+    // On a developer's machine there is no balancer that has to notice.
+    times: () => ({ ...config.http, ...(config.mode === 'development' && { drainMs: 0 }) }),
+    close: async () => endParts(parts, watch),
+    emit,
+  })
+  await listenOnBoth(http.server, admin, config).catch((error: unknown) => {
+    endParts(parts, watch)
+    throw error
+  })
+  emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
+  const stopped = stopOnSignals(shutdown, () => void watch.reload())
+  return { port: portOf(http.server), adminPort: portOf(admin), stopped, stop: shutdown.stop }
 }
 
-function endParts({ reader, fleet, admission }: Parts): void {
+/** GraphiQL with tokens for every tenant: for development alone. */
+async function graphiqlOf(config: Config, model: Model): Promise<Route> {
+  const { baseDomain } = config.http
+  return graphiqlRoutes({
+    assets: await ensureGraphiqlAssets(),
+    tenants: () => withClient(config.directory.url, (client) => listTenants(client, GRAPHIQL_TENANTS)),
+    token: async (tenant, role) => {
+      const request = { tenant: tenantId(tenant), roles: [role], subject: 'graphiql', ttlS: 8 * 3_600 }
+      return (await signToken(config.tokens, request)).token
+    },
+    examples: exampleQueries(model),
+    ...(baseDomain !== undefined && { baseDomain }),
+  })
+}
+
+/** Resolves once the gateway has stopped after SIGINT or SIGTERM; a second one hurries it. */
+async function stopOnSignals(shutdown: Shutdown, reload: () => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const stop = (signal: NodeJS.Signals): void => void shutdown.stop(signal).then(resolve, reject)
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', reload)
+  try {
+    await promise
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', reload)
+  }
+}
+
+async function listenOnBoth(http: Server, admin: Server, config: Config): Promise<void> {
+  await listen(admin, config.adminPort, config.adminHost, 'ADMIN_PORT')
+  await listen(http, config.port, config.host, 'PORT').catch((error: unknown) => {
+    admin.close()
+    throw error
+  })
+}
+
+function endParts({ reader, fleet, admission }: Parts, watch: ConfigWatch): void {
+  watch.stop()
   admission.end()
   reader.end()
   for (const shard of fleet.values()) shard.end()
@@ -130,20 +192,18 @@ function authenticatorOf(config: Config, emit: Emit, previous?: Authenticator): 
   })
 }
 
-async function listen(server: Server, port: number, host: string): Promise<void> {
+async function listen(server: Server, port: number, host: string, name: string): Promise<void> {
   server.listen(port, host)
-  await once(server, 'listening').catch((cause: NodeJS.ErrnoException) =>
-    fail(
+  await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+    const taken = `Port ${port} of ${host} is taken by another program. Choose another: ${name}=${port + 10}`
+    return fail(
       'SETUP_FAILED',
-      cause.code === 'EADDRINUSE' ? takenPort(port) : `Port ${port}: ${cause.message}.`,
+      cause.code === 'EADDRINUSE' ? taken : `${name}: ${cause.message}.`,
       {},
       { cause },
-    ),
-  )
+    )
+  })
 }
-
-const takenPort = (port: number): string =>
-  `Port ${port} is taken by another program. Choose another: PORT=${port + 10} npm start`
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port

@@ -7,8 +7,7 @@ import { type Command, Option } from 'commander'
 import { type Config, loadConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
-import { systemClock } from '../base/time.ts'
-import { issueToken } from '../tenant/issue.ts'
+import { signToken } from '../tenant/sign.ts'
 import { type CommandContext, configOf, type MakeContext } from './context.ts'
 import { fillEmbedded, readEmbedded } from './embedded.ts'
 import type { ExampleTenant } from './example.ts'
@@ -112,19 +111,11 @@ async function curlOf(
   { id, shard }: ExampleTenant & { shard: string },
   base: string,
 ): Promise<Curl> {
-  const issuer = config.tokens.find(({ secrets }) => secrets.length > 0)
-  const secret = issuer?.secrets[0]
-  if (!issuer || !secret) return { tenant: id, shard, curl: '(no issuer has a secret to sign a token with)' }
-  const token = await issueToken({
-    ...issuer,
-    secret,
+  const { token } = await signToken(config.tokens, {
     tenant: tenantId(id),
     roles: ['admin'],
     subject: 'shardgate-start',
     ttlS: TOKEN_TTL_S,
-    clock: systemClock,
-    algorithm:
-      issuer.algorithms.find((name) => name === 'HS256' || name === 'HS384' || name === 'HS512') ?? 'HS256',
   })
   const query = '{"query":"{ tickets(first: 3) { totalCount nodes { subject author { name } } } }"}'
   const curl = `curl -s ${base}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${query}'`

@@ -1,13 +1,11 @@
 /** `shardgate token`: a signed token for development, or for an operator. */
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Config, IssuerConfig } from '../base/config.ts'
-import { fail } from '../base/errors.ts'
+import type { Config } from '../base/config.ts'
 import { type TenantId, tenantId } from '../base/ids.ts'
-import { systemClock } from '../base/time.ts'
 import { onDirectory } from '../control/reach.ts'
 import { findTenant } from '../directory/tenants.ts'
-import { issueToken } from '../tenant/issue.ts'
+import { signToken } from '../tenant/sign.ts'
 import { ROLES, type Role } from '../tenant/types.ts'
 import { configOf, type MakeContext } from './context.ts'
 import { seconds } from './parse.ts'
@@ -47,10 +45,10 @@ export function addTokenCommand(program: Command, contextOf: MakeContext): void 
       const context = contextOf(command)
       const tenant = tenantId(id)
       const config = configOf(context)
-      const issuer = signingIssuer(config, options.issuer)
       await requireTenant(config, tenant)
-      const token = await signed(issuer, tenant, options)
-      context.print({ token, tenant, roles: options.role, ttlS: options.ttl, issuer: issuer.issuer }, textOf)
+      const request = { tenant, roles: options.role, subject: options.subject, ttlS: options.ttl }
+      const signed = await signToken(config.tokens, { ...request, issuer: options.issuer })
+      context.print({ ...signed, ...request }, textOf)
     })
 }
 
@@ -67,38 +65,4 @@ const textOf = ({ token }: { token: string }): string => `${token}\n`
 async function requireTenant(config: Config, tenant: TenantId): Promise<void> {
   const found = await onDirectory(config.directory.url, (db) => findTenant(db, tenant))
   if (!found) unknownTenant(tenant)
-}
-
-const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const
-
-function signingIssuer(config: Config, name: string | undefined): IssuerConfig {
-  const withSecret = config.tokens.filter((issuer) => issuer.secrets.length > 0)
-  const chosen = withSecret.find((issuer) => name === undefined || issuer.issuer === name)
-  if (chosen) return chosen
-  const names = withSecret.map((issuer) => issuer.issuer).join(', ')
-  return fail(
-    'USAGE',
-    name === undefined
-      ? 'No issuer of the configuration has a secret; its tokens come from your identity provider.'
-      : `No issuer "${name}" has a secret; those that have: ${names || 'none'}.`,
-  )
-}
-
-function signed(issuer: IssuerConfig, tenant: TenantId, options: TokenOptions): Promise<string> {
-  const algorithm = SECRET_ALGORITHMS.find((known) => issuer.algorithms.includes(known))
-  if (!algorithm) fail('USAGE', `Issuer "${issuer.issuer}" has a secret but no algorithm that uses one.`)
-  return issueToken({
-    secret: issuer.secrets[0] ?? '',
-    issuer: issuer.issuer,
-    audience: issuer.audience,
-    tenantClaim: issuer.tenantClaim,
-    rolesClaim: issuer.rolesClaim,
-    type: issuer.type,
-    algorithm,
-    tenant,
-    roles: options.role,
-    subject: options.subject,
-    ttlS: options.ttl,
-    clock: systemClock,
-  })
 }

@@ -82,7 +82,7 @@ export function filterTypes(
   }
 
   function orderType(table: Table): InputRef {
-    const name = `${table.typeName}Order`
+    const name = `${table.typeName}OrderBy`
     const description = `One column to order ${table.manyField} by.`
     return once(name, { description, isOneOf: true }, (t) =>
       table.columns.filter(isOrderable).map(({ field }) => [field, t.field({ type: shared.direction })]),

@@ -42,7 +42,7 @@ export const TYPES_OF_THE_API = [
 
 /** Types that the API makes from a table's type, beside the type itself; a test holds it to the schema. */
 export function typesMadeFrom(typeName: string): string[] {
-  const endings = ['Connection', 'Edge', 'Filter', 'Order', 'Patch']
+  const endings = ['Connection', 'Edge', 'Filter', 'OrderBy', 'Patch']
   const verbs = ['Create', 'Update', 'Delete']
   return [
     ...endings.map((ending) => typeName + ending),

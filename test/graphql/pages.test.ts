@@ -32,7 +32,7 @@ afterAll(async () => {
   await world.stop()
 })
 
-const LIST = `query($first: Int, $last: Int, $after: String, $before: String, $orderBy: [TaskOrder!], $filter: TaskFilter) {
+const LIST = `query($first: Int, $last: Int, $after: String, $before: String, $orderBy: [TaskOrderBy!], $filter: TaskFilter) {
   tasks(first: $first, last: $last, after: $after, before: $before, orderBy: $orderBy, filter: $filter) {
     totalCount
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
