@@ -40,9 +40,3 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', done, { once: true })
   })
 }
-
-/** Milliseconds to wait before try `attempt` (0, 1, …): doubling, capped, half of it random. */
-export function backoffMs(attempt: number, baseMs: number, capMs: number, random = Math.random): number {
-  const full = Math.min(capMs, baseMs * 2 ** attempt)
-  return full / 2 + random() * (full / 2)
-}
