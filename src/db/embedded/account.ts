@@ -80,9 +80,14 @@ export function makeFolder(path: string): void {
   for (let at = path; at.length >= first.length; at = dirname(at)) chmodSync(at, 0o755)
 }
 
-/** Give `path` and all in it to `account`; nothing to do when we run as ourselves. */
+/** Give `path`, and not what is in it, to `account`; nothing to do when we run as ourselves. */
 export function giveTo(account: Account | undefined, path: string): void {
+  if (account) lchownSync(path, account.uid, account.gid)
+}
+
+/** As `giveTo`, with all that is in it: for what nobody else uses yet. */
+export function giveAllTo(account: Account | undefined, path: string): void {
   if (!account) return
-  const below = statSync(path).isDirectory() ? readdirSync(path, { recursive: true, encoding: 'utf8' }) : []
-  for (const entry of ['', ...below]) lchownSync(join(path, entry), account.uid, account.gid)
+  const below = readdirSync(path, { recursive: true, encoding: 'utf8' })
+  for (const entry of ['', ...below]) giveTo(account, join(path, entry))
 }

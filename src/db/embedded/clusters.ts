@@ -11,7 +11,7 @@ import { once } from 'node:events'
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fail } from '../../base/errors.ts'
-import { giveTo, makeFolder, spawnAs } from './account.ts'
+import { giveAllTo, giveTo, makeFolder, spawnAs } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { dataFolder, type Home, type Report } from './home.ts'
 
@@ -97,7 +97,7 @@ async function initialise(home: Home, binaries: Binaries, path: string, password
 
 function copyCluster(home: Home, from: string, to: string): void {
   cpSync(from, to, { recursive: true, verbatimSymlinks: true })
-  giveTo(home.account, to)
+  giveAllTo(home.account, to)
 }
 
 function sync(home: Home, binaries: Binaries, path: string): Promise<void> {
