@@ -29,7 +29,7 @@ describe('the repository', () => {
     expect([...files.keys()]).toEqual(expect.arrayContaining(['package.json', 'src/base/config.ts']))
   })
 
-  it('keeps the rules of the house', () => {
+  it('keeps the rules of the house (among them D8: no tenant from ambient state)', () => {
     expect(untidiness(files)).toEqual([])
   })
 })
@@ -112,6 +112,7 @@ describe('the rules', () => {
     ],
     ['src/db/planted.ts', `const url = process.env.URL`, 'reads process.env'],
     ['src/db/planted.ts', `process.exit(1)`, 'ends the process'],
+    ['src/db/planted.ts', `new AsyncLocalStorage()`, 'uses AsyncLocalStorage'],
     ['src/db/planted.ts', `${'\n'.repeat(300)}const last = 1`, 'has over 300 lines'],
     ['src/db/index.ts', '', 'has a name that says nothing'],
     ['src/db/utils/planted.ts', '', 'has a name that says nothing'],

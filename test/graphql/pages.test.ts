@@ -201,7 +201,7 @@ describe('a filter', () => {
     expect((await list({ filter })).totalCount).toBe(await countWhere(`(${where})`))
   })
 
-  it('takes a value as a value, whatever it looks like', async () => {
+  it('F12: takes a value as a value, whatever it looks like', async () => {
     const before = await world.contents(tenant)
     for (const eq of [`'; drop table app.tasks; --`, '$1', '\\', '"', '\u2028', `${'x'.repeat(10_000)}`]) {
       expect((await list({ filter: { title: { eq } } })).totalCount).toBe(0)

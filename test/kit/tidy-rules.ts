@@ -134,6 +134,9 @@ const RULES: readonly Rule[] = [
   inSource((file, text) =>
     when(/\bprocess\.exit\b/.test(codeOf(text)) && !ENTRIES.includes(file), 'ends the process'),
   ),
+  // D8: a pooled callback runs in the context of the request that opened the connection. The tenant is
+  // an argument; nothing in the source may look it up.
+  inSource((_, text) => when(/\bAsyncLocalStorage\b/.test(codeOf(text)), 'uses AsyncLocalStorage')),
   (file, text) => when(!opensWithHeader(file, text), 'does not open with what it is for'),
   (_, text) =>
     FOREIGN.filter((word) => text.includes(word)).map((word) => `speaks of "${word}", which is none of ours`),

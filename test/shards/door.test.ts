@@ -87,7 +87,7 @@ describe('a batch', () => {
 })
 
 describe('answers that were mixed up', () => {
-  it('are noticed by the tenant they carry: the request fails, the connection goes, an alarm comes', async () => {
+  it('D6: are noticed by the tenant they carry: the request fails, the connection goes, an alarm comes', async () => {
     const proxy = shardOf(one!).proxy!
     await gate.ask(one!.id, TENANTS)
     const isBatchOf = ({ statements }: { statements: readonly string[] }) => statements.includes(TENANTS)
@@ -139,7 +139,7 @@ describe('a transaction', () => {
     await expect(failing).rejects.toMatchObject({ code: 'CONFLICT' })
   })
 
-  it('D3: that gets no answer destroys its connection, and the next borrower is well', async () => {
+  it('D3, D5: that gets no answer destroys its connection, and the next borrower is well', async () => {
     await gate.ask(one!.id, TENANTS)
     const late = transaction(async ({ run }) => {
       shardOf(one!).proxy!.blackhole()
@@ -148,6 +148,8 @@ describe('a transaction', () => {
     await expect(late).rejects.toMatchObject({ code: 'TIMEOUT' })
     shardOf(one!).proxy!.pass()
     shardOf(one!).proxy!.cut()
+    // D5: a cancel hits a connection, not a query, so none is ever sent.
+    expect(shardOf(one!).proxy!.counts.cancels).toBe(0)
     expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
   })
 
@@ -173,6 +175,31 @@ describe('a transaction', () => {
     await expect(lost).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
     cut.off()
     expect(await count(104)).toBe(1)
+  })
+})
+
+describe('a shard whose server was demoted', () => {
+  it('D7: refuses writes as SHARD_UNAVAILABLE, goes on reading, and writes again on new connections', async () => {
+    const readOnly = (on: boolean) =>
+      world.sql(
+        one!.shard,
+        `do $$ begin execute format('alter database %I set default_transaction_read_only = ${on}',
+        current_database()); end $$`,
+      )
+    const write = (id: number) => gate.ask(one!.id, INSERT, [one!.id, id], 'write')
+    await readOnly(true)
+    try {
+      await expect(write(401)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+      expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+    } finally {
+      await world.sql(
+        one!.shard,
+        `begin read write; do $$ begin execute format('alter database %I reset default_transaction_read_only',
+        current_database()); end $$; commit`,
+      )
+    }
+    await expect(write(402)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    expect(await write(403)).toEqual([])
   })
 })
 
