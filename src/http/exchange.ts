@@ -33,10 +33,9 @@ export interface ExchangeOptions {
   readonly emit: Emit
   /** Milliseconds until the deadline of the request. */
   readonly requestMs: number
+  /** Milliseconds after the deadline until an answer that is not taken is given up. */
+  readonly leavingMs: number
 }
-
-// The answer of a request that used all its time must still leave; a slow line takes 256 kB in this.
-const LEAVING_MS = 5_000
 
 // Letters that need no quoting anywhere, and a length that a log line and a header can bear.
 const SANE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/
@@ -45,7 +44,7 @@ const SANE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/
 export function beginExchange(
   request: IncomingMessage,
   response: ServerResponse,
-  { clock, emit, requestMs }: ExchangeOptions,
+  { clock, emit, requestMs, leavingMs }: ExchangeOptions,
 ): Exchange {
   const startedAt = clock.elapsed()
   const [path = '', search = ''] = splitOnce(request.url ?? '')
@@ -59,7 +58,7 @@ export function beginExchange(
     route: 'none',
   }
   response.setHeader('x-request-id', exchange.requestId)
-  const stuck = setTimeout(() => response.destroy(), requestMs + LEAVING_MS).unref()
+  const stuck = setTimeout(() => response.destroy(), requestMs + leavingMs).unref()
   response.once('close', () => {
     clearTimeout(stuck)
     emit(doneEvent(exchange, clock.elapsed() - startedAt))

@@ -22,6 +22,8 @@ export interface HttpServerOptions extends GraphqlOptions {
   readonly clock: Clock
   /** GraphiQL's pages; left out, there are none. Production leaves them out. */
   readonly graphiql?: Route
+  /** Default SERVER_SETTINGS. */
+  readonly settings?: typeof SERVER_SETTINGS
 }
 
 export interface HttpServer {
@@ -30,8 +32,18 @@ export interface HttpServer {
   drain(): void
 }
 
+type Setting =
+  | 'headersTimeout'
+  | 'requestTimeout'
+  | 'keepAliveTimeout'
+  | 'connectionsCheckingInterval'
+  | 'maxHeaderSize'
+  | 'maxConnections'
+  | 'maxRequestsPerSocket'
+  | 'leavingMs'
+
 /** D17: Node's defaults are 60 s, 300 s, 5 s, 30 s and no bound. Milliseconds, bytes, counts. */
-export const SERVER_SETTINGS = Object.freeze({
+export const SERVER_SETTINGS: Readonly<Record<Setting, number>> = Object.freeze({
   headersTimeout: 5_000,
   requestTimeout: 15_000,
   keepAliveTimeout: 65_000, // more than the 60 s of common balancers, so that they close first
@@ -39,16 +51,20 @@ export const SERVER_SETTINGS = Object.freeze({
   maxHeaderSize: 16_384,
   maxConnections: 10_000,
   maxRequestsPerSocket: 10_000,
+  /** After its deadline, for an answer to leave on a slow line; then the connection is cut. */
+  leavingMs: 5_000,
 })
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { config, clock, emit } = options
+  const { config, clock, emit, settings = SERVER_SETTINGS } = options
+  const { leavingMs } = settings
   const answerApi = createGraphql(options)
   const open = new Set<Exchange>()
   let draining = false
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const exchange = beginExchange(request, response, { clock, emit, requestMs: config().limits.requestMs })
+    const { requestMs } = config().limits
+    const exchange = beginExchange(request, response, { clock, emit, requestMs, leavingMs })
     open.add(exchange)
     response.once('close', () => open.delete(exchange))
     try {
@@ -82,12 +98,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     await sendAnswer(exchange, await answerApi(exchange))
   }
 
-  const server = createServer(SERVER_SETTINGS, handle)
+  const server = createServer(settings, handle)
   // `Expect: 100-continue`: the same stages; intake.ts says "continue" once it wants the body.
   server.on('checkContinue', handle)
   server.on('clientError', answerBrokenRequest)
-  server.maxConnections = SERVER_SETTINGS.maxConnections
-  server.maxRequestsPerSocket = SERVER_SETTINGS.maxRequestsPerSocket
+  server.maxConnections = settings.maxConnections
+  server.maxRequestsPerSocket = settings.maxRequestsPerSocket
   const drain = (): void => {
     draining = true
     for (const { response } of open) if (!response.headersSent) response.setHeader('connection', 'close')

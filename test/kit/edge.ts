@@ -19,7 +19,7 @@ import type { GatewayContext } from '../../src/graphql/context.ts'
 import { createPermissions } from '../../src/graphql/permissions.ts'
 import { defaultRules } from '../../src/graphql/rules.ts'
 import type { Route } from '../../src/http/graphiql.ts'
-import { createHttpServer, type HttpServer } from '../../src/http/server.ts'
+import { createHttpServer, type HttpServer, SERVER_SETTINGS } from '../../src/http/server.ts'
 import { authenticator } from '../../src/tenant/authenticate.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import type { Role } from '../../src/tenant/types.ts'
@@ -73,6 +73,8 @@ export interface EdgeOptions {
   readonly http?: object
   readonly graphiql?: Route
   readonly plugins?: readonly Plugin[]
+  /** Settings of the server on top of its own. */
+  readonly settings?: Partial<typeof SERVER_SETTINGS>
 }
 
 export interface Edge extends HttpServer {
@@ -124,6 +126,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     contextFor: (scope) => ({ scope }) as unknown as GatewayContext,
     emit,
     clock: systemClock,
+    settings: { ...SERVER_SETTINGS, ...options.settings },
     ...(options.graphiql ? { graphiql: options.graphiql } : {}),
     ...(options.plugins ? { plugins: options.plugins } : {}),
   })
