@@ -17,6 +17,7 @@ import { tenantId } from './base/ids.ts'
 import { createLog } from './base/log.ts'
 import { createMetrics, type Metrics } from './base/metrics.ts'
 import { systemClock } from './base/time.ts'
+import { VERSION } from './base/version.ts'
 import type { RunGateway } from './commands/serve.ts'
 import { withClient } from './db/client.ts'
 import { type PlacementCache, placementCache } from './directory/cache.ts'
@@ -43,7 +44,6 @@ import { createRouter } from './shards/router.ts'
 import { type Authenticator, authenticator } from './tenant/authenticate.ts'
 import { signToken } from './tenant/sign.ts'
 
-const VERSION = '0.1.0'
 /** Tenants that GraphiQL's switcher offers. */
 const GRAPHIQL_TENANTS = 200
 

@@ -4,10 +4,9 @@
  *     0 done    1 failed    2 wrong usage or configuration    3 refused
  */
 
-import { readFileSync } from 'node:fs'
-import { findPackageJSON } from 'node:module'
 import { Command, CommanderError, Option } from 'commander'
 import { ERRORS, isGatewayError } from '../base/errors.ts'
+import { VERSION } from '../base/version.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addDoctorCommand } from './doctor.ts'
@@ -42,7 +41,7 @@ export async function runCommand(
 export function commandLine(terminal: Terminal, run: RunGateway): Command {
   const program = new Command('shardgate')
     .description('One GraphQL API over tenants on many Postgres servers.')
-    .version(version(), '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err, outputError: () => {} })
     .configureHelp({ showGlobalOptions: true })
@@ -62,11 +61,6 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addTenantCommands(program, contextOf)
   addTokenCommand(program, contextOf)
   return program
-}
-
-function version(): string {
-  const file = findPackageJSON(import.meta.url)
-  return file ? (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version : 'unknown'
 }
 
 interface Call {

@@ -110,11 +110,6 @@ export class Shard {
     return this.#breaker.execute(() => work(this.#pool))
   }
 
-  /** Whether the shard answers; opens a connection when there is none. Throws why it does not. */
-  async ping(deadline: Deadline): Promise<void> {
-    await this.use((pool) => pool.batch([prepared('select 1')], deadline))
-  }
-
   /** Close what is open, so that the address is looked up anew: the server behind it was demoted. */
   dropConnections(): void {
     this.#pool.drop('the server only reads')
