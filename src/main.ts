@@ -18,10 +18,10 @@ import { createLog } from './base/log.ts'
 import { createMetrics, type Metrics } from './base/metrics.ts'
 import { systemClock } from './base/time.ts'
 import { VERSION } from './base/version.ts'
-import type { RunGateway } from './commands/serve.ts'
+import type { RunGateway, RunningGateway } from './commands/serve.ts'
 import { withClient } from './db/client.ts'
 import { type PlacementCache, placementCache } from './directory/cache.ts'
-import { type DirectoryReader, directoryReader } from './directory/reader.ts'
+import { directoryReader } from './directory/reader.ts'
 import { listShards } from './directory/shards.ts'
 import { listTenants } from './directory/tenants.ts'
 import { buildApi } from './graphql/api.ts'
@@ -30,14 +30,14 @@ import { exampleQueries } from './graphql/examples.ts'
 import { loadExtensions } from './graphql/extension.ts'
 import type { Permissions } from './graphql/permissions.ts'
 import { transactionPlugin } from './graphql/transaction.ts'
-import { createAdminServer } from './http/admin.ts'
+import { type AdminOptions, createAdminServer } from './http/admin.ts'
 import { graphiqlRoutes, type Route } from './http/graphiql.ts'
 import { ensureGraphiqlAssets } from './http/graphiql-assets.ts'
 import { operationMetrics } from './http/operation-metrics.ts'
-import { createHttpServer } from './http/server.ts'
+import { createHttpServer, type HttpServerOptions } from './http/server.ts'
 import { createShutdown, type Shutdown } from './http/shutdown.ts'
 import type { Model } from './model/types.ts'
-import { type Admission, admitShards } from './shards/admission.ts'
+import { admitShards } from './shards/admission.ts'
 import { openDoor } from './shards/door.ts'
 import { type Fleet, openFleet, reconfigureFleet } from './shards/fleet.ts'
 import { createRouter } from './shards/router.ts'
@@ -51,33 +51,112 @@ const GRAPHIQL_TENANTS = 200
 interface Parts {
   readonly emit: Emit
   readonly metrics: Metrics
-  readonly reader: DirectoryReader
   readonly placements: PlacementCache
   readonly fleet: Fleet
-  readonly admission: Admission
+  readonly model: Model
   readonly api: Permissions
 }
 
-async function makeParts(config: () => Config): Promise<Parts> {
-  const { emit, metrics } = observers(config())
-  const { url, cacheTenants, cacheMs } = config().directory
+/** What a reload may replace while the gateway runs. */
+interface Live {
+  config: Config
+  gate: Authenticator
+}
+
+/** Undoes what has been opened, the latest first. */
+type Closers = (() => void)[]
+
+/** Build the gateway and listen. Resolves when both ports are open. Throws as its parts do. */
+export const runGateway: RunGateway = async ({ config, load }) => {
+  const closers: Closers = []
+  try {
+    const { emit, metrics } = observers(config)
+    const live: Live = { config, gate: authenticatorOf(config, emit) }
+    const parts = await makeParts(live, emit, metrics, closers)
+    const watch = watchConfig({ config, load, emit, apply: (next) => reconfigure(live, parts, next) })
+    closers.push(watch.stop)
+    return await openPorts(live, parts, watch, closers)
+  } catch (error) {
+    closeAll(closers)
+    throw error
+  }
+}
+
+async function makeParts(live: Live, emit: Emit, metrics: Metrics, closers: Closers): Promise<Parts> {
+  const { config } = live
+  const { url, cacheTenants, cacheMs } = config.directory
   const ids = await withClient(url, listShards).catch((cause: Error) =>
     fail('DIRECTORY_UNAVAILABLE', `The directory cannot be reached: ${cause.message}.`, {}, { cause }),
   )
   const reader = directoryReader({ url })
-  const placements = placementCache({
-    find: reader.find,
-    load: reader.list,
-    max: cacheTenants,
-    ttlMs: cacheMs,
+  closers.push(reader.end)
+  const copies = { find: reader.find, load: reader.list, max: cacheTenants, ttlMs: cacheMs, emit }
+  const placements = placementCache(copies)
+  await placements.preload()
+  const fleet = openFleet(config, new Map(ids.map(({ key, id }) => [key, id])), emit)
+  closers.push(() => endFleet(fleet))
+  const { model, end } = await admitShards([...fleet.values()], config, emit)
+  closers.push(end)
+  const extensions = await loadExtensions(config.extensions, dirname(config.file))
+  const api = buildApi(model, () => live.config.limits, extensions, emit)
+  return { emit, metrics, placements, fleet, model, api }
+}
+
+async function openPorts(
+  live: Live,
+  parts: Parts,
+  watch: ConfigWatch,
+  closers: Closers,
+): Promise<RunningGateway> {
+  const { emit } = parts
+  const http = createHttpServer(await publicPort(live, parts))
+  const admin = createAdminServer(adminPort(live, parts, () => shutdown.draining()))
+  const shutdown = createShutdown({
+    http,
+    admin,
+    // On a developer's machine there is no balancer that has to notice.
+    times: () => ({ ...live.config.http, ...(live.config.mode === 'development' && { drainMs: 1 }) }),
+    close: async () => closeAll(closers),
     emit,
   })
-  await placements.preload()
-  const fleet = openFleet(config(), new Map(ids.map(({ key, id }) => [key, id])), emit)
-  const admission = await admitShards([...fleet.values()], config(), emit)
-  const extensions = await loadExtensions(config().extensions, dirname(config().file))
-  const api = buildApi(admission.model, () => config().limits, extensions, emit)
-  return { emit, metrics, reader, placements, fleet, admission, api }
+  await listenOnBoth(http.server, admin, live.config)
+  emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
+  const stopped = stopOnSignals(shutdown, () => void watch.reload())
+  return { port: portOf(http.server), adminPort: portOf(admin), stopped, stop: shutdown.stop }
+}
+
+async function publicPort(live: Live, { emit, metrics, placements, fleet, model, api }: Parts) {
+  const door = openDoor({ router: createRouter(placements, emit), shards: fleet, emit })
+  const options: HttpServerOptions = {
+    config: () => live.config,
+    permissions: () => api,
+    authenticate: (authorization) => live.gate.authenticate(authorization),
+    placementOf: (tenant) => placements.find(tenant),
+    contextFor: (request) => ({ scope: new RequestScope({ ...request, door }) }),
+    plugins: [operationMetrics(metrics.registry), transactionPlugin()],
+    emit,
+    clock: systemClock,
+  }
+  if (live.config.mode === 'production') return options
+  return { ...options, graphiql: await graphiqlOf(live.config, model) }
+}
+
+function adminPort(live: Live, { emit, metrics, fleet }: Parts, draining: () => boolean): AdminOptions {
+  return {
+    version: VERSION,
+    registry: metrics.registry,
+    draining,
+    shards: () => [...fleet.values()].map(({ key, available }) => ({ shard: key, isUp: available })),
+    authenticate: (authorization) => live.gate.authenticate(authorization),
+    emit,
+  }
+}
+
+/** Take over a configuration whose changes may be made at run time. Throws CONFIG_INVALID, and changes nothing. */
+function reconfigure(live: Live, { emit, fleet }: Parts, next: Config): void {
+  live.gate = authenticatorOf(next, emit, live.gate)
+  reconfigureFleet(fleet, next)
+  live.config = next
 }
 
 function observers(config: Config): { emit: Emit; metrics: Metrics } {
@@ -86,58 +165,12 @@ function observers(config: Config): { emit: Emit; metrics: Metrics } {
   return { emit: eventBus(log.listener, metrics.listener), metrics }
 }
 
-/** Build the gateway and listen. Resolves when both ports are open. Throws as its parts do. */
-export const runGateway: RunGateway = async ({ config: first, load }) => {
-  let config = first
-  const parts = await makeParts(() => config)
-  const { emit, metrics, placements, fleet, api } = parts
-  const door = openDoor({ router: createRouter(placements, emit), shards: fleet, emit })
-  let gate = authenticatorOf(config, emit)
-  const authenticate: Authenticator['authenticate'] = (authorization) => gate.authenticate(authorization)
-  const http = createHttpServer({
-    config: () => config,
-    permissions: () => api,
-    authenticate,
-    placementOf: (tenant) => placements.find(tenant),
-    contextFor: (request) => ({ scope: new RequestScope({ ...request, door }) }),
-    plugins: [operationMetrics(metrics.registry), transactionPlugin()],
-    emit,
-    clock: systemClock,
-    ...(config.mode === 'development' && { graphiql: await graphiqlOf(config, parts.admission.model) }),
-  })
-  const admin = createAdminServer({
-    version: VERSION,
-    registry: metrics.registry,
-    draining: () => shutdown.draining(),
-    shards: () => [...fleet.values()].map(({ key, available }) => ({ shard: key, isUp: available })),
-    authenticate,
-    emit,
-  })
-  const watch = watchConfig({
-    config,
-    load,
-    emit,
-    apply(next) {
-      gate = authenticatorOf(next, emit, gate)
-      reconfigureFleet(fleet, next)
-      config = next
-    },
-  })
-  const shutdown = createShutdown({
-    http,
-    admin,
-    // On a developer's machine there is no balancer that has to notice.
-    times: () => ({ ...config.http, ...(config.mode === 'development' && { drainMs: 0 }) }),
-    close: async () => endParts(parts, watch),
-    emit,
-  })
-  await listenOnBoth(http.server, admin, config).catch((error: unknown) => {
-    endParts(parts, watch)
-    throw error
-  })
-  emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
-  const stopped = stopOnSignals(shutdown, () => void watch.reload())
-  return { port: portOf(http.server), adminPort: portOf(admin), stopped, stop: shutdown.stop }
+function endFleet(fleet: Fleet): void {
+  for (const shard of fleet.values()) shard.end()
+}
+
+function closeAll(closers: Closers): void {
+  for (const close of closers.splice(0).reverse()) close()
 }
 
 /** GraphiQL with tokens for every tenant: for development alone. */
@@ -173,13 +206,6 @@ async function listenOnBoth(http: Server, admin: Server, config: Config): Promis
     admin.close()
     throw error
   })
-}
-
-function endParts({ reader, fleet, admission }: Parts, watch: ConfigWatch): void {
-  watch.stop()
-  admission.end()
-  reader.end()
-  for (const shard of fleet.values()) shard.end()
 }
 
 function authenticatorOf(config: Config, emit: Emit, previous?: Authenticator): Authenticator {

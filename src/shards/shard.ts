@@ -12,7 +12,7 @@ import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'co
 import type { ShardConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
-import { type Deadline, deadlineIn } from '../base/time.ts'
+import { deadlineIn } from '../base/time.ts'
 import type { Connection } from '../db/connection.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
 import { prepared } from '../db/sql.ts'
