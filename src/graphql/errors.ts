@@ -18,12 +18,15 @@ export interface ErrorScope {
   readonly requestId: string
   readonly tenant?: string | undefined
   readonly emit: Emit
+  /** Take 'Did you mean' out of what is said of variables; the executor cannot leave it out. */
+  readonly hideSuggestions?: boolean
 }
 
 /** Errors that were made here → what they hide; their text may go out. */
 const made = new WeakSet<GraphQLError>()
 const hidden = new WeakMap<GraphQLError, unknown>()
 
+const QUOTED_MAX = 1_000
 const MASKED = 'Something failed inside the gateway.'
 
 /** The error that a client may see in place of `error`. For Yoga's `maskedErrors`. */
@@ -42,6 +45,9 @@ export function finishErrors(errors: readonly unknown[], scope: ErrorScope): Gra
       const { requestId, tenant, emit } = scope
       emit({ kind: 'request.failed', requestId, error: hidden.get(safe), ...(tenant ? { tenant } : {}) })
       hidden.delete(safe)
+    }
+    if (scope.hideSuggestions && safe.extensions.code === 'BAD_USER_INPUT') {
+      safe.message = safe.message.replace(/ Did you mean .*\?$/s, '')
     }
     safe.extensions.requestId = scope.requestId
     return safe
@@ -63,9 +69,9 @@ function presentable(error: unknown): GraphQLError {
     if (http?.status === 405) return withCode('METHOD_NOT_ALLOWED', located.message, located, undefined, http)
     if (http?.status === 403) return withCode('FORBIDDEN', located.message, located)
     if (code) return withCode(tableCode(code) ?? code, located.message, located, undefined, http)
-    // These two quote what the caller sent, and nothing else.
+    // These two quote what the caller sent, and nothing else; that may be long.
     if (/^(Variable|Argument) "/.test(located.message)) {
-      return withCode('BAD_USER_INPUT', located.message, located)
+      return withCode('BAD_USER_INPUT', located.message.slice(0, QUOTED_MAX), located)
     }
   }
   const masked = withCode('INTERNAL_SERVER_ERROR', MASKED, located)

@@ -64,7 +64,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       validationPlugin(config().mode),
       permissionsPlugin(permissions),
       deadlinePlugin(),
-      finishPlugin(emit),
+      finishPlugin(emit, config().mode === 'production'),
     ],
     maskedErrors: { maskError },
     parserAndValidationCache: NO_DOCUMENT_CACHE,
@@ -83,11 +83,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
     const { request, path, search } = exchange
     // The host is the caller's text, and as part of an address it could be one that no parser takes.
     const address = `http://gateway${path}${search === '' ? '' : `?${search}`}`
-    const init = {
-      method: request.method ?? 'GET',
-      headers: plainHeaders(request.headers),
-      signal: hangUp(exchange),
-    }
+    const init = { method: request.method ?? 'GET', headers: plainHeaders(request.headers) }
     return yoga.fetch(new yoga.fetchAPI.Request(address, init), { exchange })
   }
 }
@@ -164,12 +160,13 @@ async function withinDeadline<T>(
 }
 
 /** The last stage: errors are masked, numbered with the request's id, and told to the log. */
-function finishPlugin(emit: Emit): ServerPlugin {
+function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
   return {
     onResultProcess({ result, setResult, serverContext: { exchange } }) {
       if (Array.isArray(result) || !('errors' in result) || !result.errors) return
       const { requestId, identity } = exchange
-      const errors = finishErrors(result.errors, { requestId, tenant: identity?.tenant, emit })
+      const scope = { requestId, tenant: identity?.tenant, emit, hideSuggestions }
+      const errors = finishErrors(result.errors, scope)
       const code = firstCode(errors)
       if (code) exchange.code = code
       setResult({ ...result, errors })
@@ -177,18 +174,16 @@ function finishPlugin(emit: Emit): ServerPlugin {
   }
 }
 
+/**
+ * The headers as Yoga wants them. Streams of events and of parts are taken out of what the client
+ * accepts: there is nothing to stream yet, and as an envelope around one answer they only confuse.
+ */
 function plainHeaders(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
   const plain: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) plain[name] = Array.isArray(value) ? value.join(', ') : value
   }
-  return plain
-}
-
-function hangUp({ response }: Exchange): AbortSignal {
-  const controller = new AbortController()
-  response.once('close', () => {
-    if (!response.writableFinished) controller.abort()
-  })
-  return controller.signal
+  const { accept = '*/*' } = plain
+  const ranges = accept.split(',').filter((range) => /^\s*(\*|application)\//i.test(range))
+  return { ...plain, accept: ranges.join(',') || 'none/none' }
 }
