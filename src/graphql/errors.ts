@@ -65,9 +65,8 @@ function presentable(error: unknown): GraphQLError {
   if (own && own.code !== 'INTERNAL_SERVER_ERROR') return withCode(own.code, own.message, located, own)
   if (located) {
     const { code, http } = coded(located)
-    // Yoga says these two with a status: a mutation by GET, and a request that a page could forge.
+    // Yoga calls a mutation by GET a bad request and means the method.
     if (http?.status === 405) return withCode('METHOD_NOT_ALLOWED', located.message, located, undefined, http)
-    if (http?.status === 403) return withCode('FORBIDDEN', located.message, located)
     if (code) return withCode(tableCode(code) ?? code, located.message, located, undefined, http)
     // These two quote what the caller sent, and nothing else; that may be long.
     if (/^(Variable|Argument) "/.test(located.message)) {
@@ -150,7 +149,8 @@ function withCode(
 }
 
 function httpOf(code: string, status: number | undefined, given: HttpExtension | undefined): object {
-  const headers = { ...given?.headers, ...HEADERS.get(code) }
+  const theirs = Object.entries(given?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])
+  const headers = { ...HEADERS.get(code), ...Object.fromEntries(theirs) }
   return {
     status: status ?? given?.status ?? 400,
     ...(Object.keys(headers).length > 0 ? { headers } : {}),

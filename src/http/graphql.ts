@@ -58,7 +58,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
     },
     plugins: [
       ...plugins,
-      useCSRFPrevention({ requestHeaders: ['x-graphql-yoga-csrf', 'apollo-require-preflight'] }),
+      forgeryPlugin(),
       intakePlugin(options),
       limitsPlugin(() => config().limits),
       validationPlugin(config().mode),
@@ -90,6 +90,24 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
 
 function identityOf({ identity }: Exchange): Identity {
   return identity ?? fail('UNAUTHENTICATED', 'No identity was established.')
+}
+
+/**
+ * What a foreign page can send without asking the browser's leave (GET, forms) needs a header that it
+ * cannot set. The library refuses with 403 and no code; ours says what to send.
+ */
+function forgeryPlugin(): Plugin {
+  const library = useCSRFPrevention({ requestHeaders: ['x-graphql-yoga-csrf', 'apollo-require-preflight'] })
+  return {
+    onRequestParse(payload) {
+      try {
+        return library.onRequestParse?.(payload)
+      } catch {
+        const sentence = 'A foreign page could send this; add the header "x-graphql-yoga-csrf: 1" to it.'
+        return fail('BAD_REQUEST', sentence, { header: 'x-graphql-yoga-csrf' })
+      }
+    },
+  }
 }
 
 /** Who asks, for which tenant, and what: nothing is read of the body before the first two are known. */

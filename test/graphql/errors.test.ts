@@ -128,9 +128,10 @@ describe('errors of others that were meant for the client', () => {
     expect(finish(error).error.extensions).toMatchObject({ code: ours, http: { status } })
   })
 
-  it('a status of 403 alone is FORBIDDEN', () => {
-    const error = new GraphQLError('No.', { extensions: { http: { status: 403 } } })
-    expect(finish(error).error.extensions).toMatchObject({ code: 'FORBIDDEN', http: { status: 403 } })
+  it('a mutation by GET is a matter of the method', () => {
+    const extensions = { code: 'BAD_REQUEST', http: { status: 405, headers: { Allow: 'POST' } } }
+    const { error } = finish(new GraphQLError('x', { extensions }))
+    expect(error.extensions).toMatchObject({ code: 'METHOD_NOT_ALLOWED', http: { status: 405 } })
   })
 
   it('names of every object are no codes', () => {
