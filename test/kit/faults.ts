@@ -65,8 +65,8 @@ async function harass(victim: Victim, { everyMs, lockMs }: FaultOptions): Promis
   while (!signal.aborted) {
     await sleep(random.int(everyMs * 2), signal)
     const die = random.unit()
-    if (die < 0.8) counts.killed += await killOne(client)
-    else if (die < 0.9) await lockTable(client, victim, lockMs)
+    if (die < 0.92) counts.killed += await killOne(client)
+    else if (die < 0.96) await lockTable(client, victim, lockMs)
     else if (shard.proxy && shard.proxy.counts.open > 0) {
       shard.proxy.cut(random.pick(['reset', 'end']))
       counts.cut++

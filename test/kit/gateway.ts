@@ -1,8 +1,10 @@
 /** The gateway as a process of its own, serving a world; whatever it prints is kept. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { buildSchema, type GraphQLSchema } from 'graphql'
 import { systemClock } from '../../src/base/time.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import type { Role } from '../../src/tenant/types.ts'
@@ -22,15 +24,18 @@ export interface Gateway {
 }
 
 /** TEST_GATEWAY names another file to run instead, to try the tests on a gateway that is broken on purpose. */
-const ENTRY = process.env.TEST_GATEWAY ?? fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const ENTRY = process.env.TEST_GATEWAY ?? fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
 /**
  * Start a gateway on free ports and wait until it listens.
  *
  * @param env  settings on top: { NODE_ENV: 'production' }
  */
-export async function startGateway(world: World, env: Record<string, string> = {}): Promise<Gateway> {
-  const child = spawn(process.execPath, [ENTRY, '--config', world.configFile], {
+export async function startGateway(
+  world: Pick<World, 'configFile'>,
+  env: Record<string, string> = {},
+): Promise<Gateway> {
+  const child = spawn(process.execPath, [ENTRY, 'serve', '--config', world.configFile], {
     env: { PATH: process.env.PATH, PORT: '0', ADMIN_PORT: '0', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -53,6 +58,13 @@ export async function startGateway(world: World, env: Record<string, string> = {
     output,
     stop: (waitMs = 20_000) => stop(child, waitMs),
   }
+}
+
+/** The schema that the gateway serves for a world, as `schema print` writes it: production tells it to nobody. */
+export async function worldSchema(world: World): Promise<GraphQLSchema> {
+  const args = [ENTRY, 'schema', 'print', '--config', world.configFile]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  return buildSchema(stdout)
 }
 
 const LISTENING = /\{[^\n]*"kind":"gateway\.listening"[^\n]*\}/

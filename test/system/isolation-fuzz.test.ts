@@ -1,0 +1,145 @@
+/**
+ * Isolation from outside: random operations of many tenants at once against a gateway process, while its
+ * backends are killed, its tables locked, its connections cut, and its clients hang up.
+ *
+ * The short form runs with the other tests. The long form, in numbers of operations, and any run again:
+ *
+ *     COUNT=20000 npx vitest run --config test/vitest.config.ts test/system/isolation-fuzz.test.ts
+ *     SEED=1234 COUNT=20000 npx vitest …
+ */
+
+import { setImmediate } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startFaults } from '../kit/faults.ts'
+import { type FuzzSetup, type FuzzTenant, fuzz, twins } from '../kit/fuzz.ts'
+import { type Gateway, startGateway, worldSchema, worldToken } from '../kit/gateway.ts'
+import { openProbe } from '../kit/probe.ts'
+import { runRandom } from '../kit/random.ts'
+import { startWorld, type World } from '../kit/shard-fixture.ts'
+import { harvest, type TenantPool } from '../kit/world-source.ts'
+
+const COUNT = Number(process.env.COUNT ?? 1_500)
+const TIMEOUT_MS = 60_000 + COUNT * 60
+/** Milliseconds for one request; a locked table lasts longer. */
+const REQUEST_MS = 600
+/** Patience with a shard after the faults; half a second is what its breaker takes. */
+const RECOVERY_MS = 15_000
+/** Two tenants that ask on each shard, and one on each that only owns rows. */
+const ASKING = 6
+
+let world: World
+let gateway: Gateway
+let setup: FuzzSetup
+const probe = openProbe()
+
+beforeAll(async () => {
+  world = await startWorld(
+    { tenants: 9, shards: 3, rows: 8, proxies: true },
+    { limits: { requestMs: REQUEST_MS, aliases: 200, rootFields: 30 }, http: { drainMs: 1 } },
+  )
+  gateway = await startGateway(world, { NODE_ENV: 'production' })
+  const tenants = await Promise.all(world.tenants.map(fuzzTenant))
+  for (const tenant of tenants) await fillPool(tenant)
+  setup = {
+    url: gateway.url,
+    schema: await worldSchema(world),
+    tenants: tenants.slice(0, ASKING),
+    pools: tenants.map(({ pool }) => pool),
+    scanner: world.scanner,
+    probe,
+    random: runRandom(),
+  }
+})
+afterAll(async () => {
+  probe.close()
+  await gateway?.stop()
+  await world?.stop()
+})
+
+async function fuzzTenant(tenant: World['tenants'][number]): Promise<FuzzTenant> {
+  const { id, canary, values } = tenant
+  return { id, token: await worldToken(world, tenant), pool: { canary, values, ids: [], cursors: [] } }
+}
+
+async function ask({ token }: FuzzTenant, query: string): Promise<{ data: Record<string, unknown> }> {
+  const reply = await probe.send({ url: gateway.url, token, body: { query } })
+  return JSON.parse(String(reply?.body))
+}
+
+async function fillPool(tenant: FuzzTenant): Promise<void> {
+  const lists = ['projects', 'tasks', 'invoices', 'labels']
+  const query = `{ ${lists.map((list) => `${list} { nodes { id } edges { cursor } }`).join(' ')} }`
+  const pool: TenantPool = tenant.pool
+  harvest(pool, await ask(tenant, query))
+  expect(pool.ids.length).toBeGreaterThanOrEqual(32)
+}
+
+// After the faults a shard may be taken for down for a moment, and then has to come back by itself.
+async function recovered(tenant: FuzzTenant): Promise<void> {
+  const end = performance.now() + RECOVERY_MS
+  for (;;) {
+    const { data } = await ask(tenant, '{ tasks(first: 1) { nodes { id } } }')
+    if (data) return
+    if (performance.now() > end) throw new Error(`The shard of ${tenant.id} has not come back by itself.`)
+    await setImmediate()
+  }
+}
+
+const bystanders = () => Promise.all(world.tenants.slice(ASKING).map((tenant) => world.contents(tenant)))
+
+it(
+  `shows nobody a foreign value in ${COUNT} operations while everything fails around it`,
+  async () => {
+    const before = await bystanders()
+    const faults = startFaults(world, setup.random.fork('faults'), { everyMs: 120, lockMs: REQUEST_MS + 300 })
+    const counts = await fuzz(setup, COUNT, 2)
+    await faults.stop()
+    const { leaks, lost, ...numbers } = counts
+    console.log(
+      JSON.stringify({
+        seed: setup.random.seed,
+        ...numbers,
+        ...faults.counts,
+        scannedBytes: world.scanner.bytes,
+      }),
+    )
+
+    expect(gateway.ended).toBeUndefined()
+    expect(leaks).toEqual([])
+    expect(lost).toEqual([])
+    expect(counts.sent).toBeGreaterThanOrEqual(COUNT)
+    expect(counts.codes.INTERNAL_SERVER_ERROR ?? 0).toBe(0)
+    // A run in which nothing was asked, answered, kept or broken would prove nothing.
+    expect(counts.withForeign).toBeGreaterThan(COUNT / 3)
+    expect(counts.answered).toBeGreaterThan(COUNT / 3)
+    expect(counts.mutationsKept).toBeGreaterThan(COUNT / 100)
+    expect(faults.counts.killed).toBeGreaterThan(0)
+    expect(await bystanders()).toEqual(before)
+  },
+  TIMEOUT_MS,
+)
+
+it('has stored nothing of one tenant in the rows of another', async () => {
+  for (const tenant of world.tenants) {
+    expect(world.scanner.scan(tenant.id, await world.contents(tenant))).toEqual([])
+  }
+})
+
+it(
+  'answers foreign values byte for byte as it answers values of nobody',
+  async () => {
+    await Promise.all(setup.tenants.map(recovered))
+    const counts = await twins(setup, Math.ceil(COUNT / 30))
+    console.log(JSON.stringify({ twins: counts.asked, mutations: counts.mutations }))
+    expect(counts.differences).toEqual([])
+    expect(counts.mutations).toBeGreaterThan(0)
+  },
+  TIMEOUT_MS,
+)
+
+it('writes no value of any tenant into its log or its metrics', async () => {
+  const metrics = await fetch(`${gateway.adminUrl}/metrics`).then((answer) => answer.text())
+  expect(world.scanner.scan(null, metrics)).toEqual([])
+  expect(world.scanner.scan(null, gateway.output())).toEqual([])
+  expect(gateway.ended).toBeUndefined()
+})
