@@ -4,14 +4,11 @@
  */
 
 import { mkdir } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { createSchema, createYoga } from 'graphql-yoga'
 import { type Browser, type BrowserContext, type Page, chromium as playwright } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { graphiqlRoutes } from '../../src/http/graphiql.ts'
-import { ensureGraphiqlAssets } from '../../src/http/graphiql-assets.ts'
+import { startGateway as serve } from '../kit/gateway.ts'
+import { startHelpdesk } from '../kit/helpdesk.ts'
 import { chromium } from '../kit/optional.ts'
 
 interface Gateway {
@@ -82,7 +79,7 @@ describe.skipIf(!program)('GraphiQL with the network cut', () => {
     expect(await headerEditor()).toContain(`"X-Tenant-ID": "${second.id}"`)
     await runUntil(second.mark)
     expect(await answer()).not.toContain(first.mark)
-    await page.locator('.graphiql-tab').nth(1).click()
+    await openTab('TicketSearch')
     await expect.poll(() => editor('operation'), POLL).toContain('totalCount')
     expect(await headerEditor()).toContain(`"X-Tenant-ID": "${second.id}"`)
     await page.screenshot({ path: join(SHOTS, 'graphiql-switched.png') })
@@ -125,7 +122,7 @@ describe.skipIf(!program)('GraphiQL with the network cut', () => {
   it('stays on the tab in sight when it is loaded again', async () => {
     await type('operation', 'query Mine { __typename }')
     await expect.poll(() => page.url(), POLL).toContain('Mine')
-    await page.locator('.graphiql-tab').nth(1).click()
+    await openTab('TicketSearch')
     await expect.poll(() => page.url(), POLL).not.toContain('Mine')
     await page.reload()
     await opened()
@@ -164,6 +161,16 @@ async function choose(label: 'Tenant' | 'Role', value: string): Promise<void> {
 async function opened(): Promise<void> {
   await page.locator('.graphiql-execute-button').waitFor()
   await expect.poll(() => page.evaluate('globalThis.__MONACO?.editor.getModels().length'), POLL).toBe(4)
+}
+
+/** GraphiQL drops a click while it draws an answer, so click until the tab is in front. */
+async function openTab(name: string): Promise<void> {
+  const tab = page.locator('.graphiql-tab').filter({ hasText: name })
+  const isOpen = async () => {
+    await tab.locator('.graphiql-tab-button').click()
+    return (await tab.getAttribute('class')) ?? ''
+  }
+  await expect.poll(isOpen, POLL).toContain('active')
 }
 
 async function runUntil(mark: string): Promise<void> {
@@ -215,65 +222,18 @@ async function isolated(): Promise<BrowserContext> {
   return context
 }
 
-/** Stands in for the gateway: a schema whose rows carry the token's tenant. */
+/** The help desk behind a gateway in development mode, as `npm start` serves it. */
 async function startGateway(): Promise<Gateway> {
-  const yoga = createYoga({ graphiql: false, landingPage: false, logging: false, schema: stubSchema })
-  const graphiql = graphiqlRoutes({
-    assets: await ensureGraphiqlAssets(),
-    tenants: async () => [
-      { id: 'acme', name: 'Acme Industries' },
-      { id: 'globex', name: 'Globex' },
-    ],
-    token: async (tenant, role) =>
-      Buffer.from(`${tenant} ${role} ${'padding '.repeat(30)}`).toString('base64url'),
-    examples: [
-      {
-        title: 'The first five tickets',
-        query:
-          'query TicketList {\n  tickets(first: 5) {\n    nodes {\n      id\n      subject\n    }\n  }\n}',
-      },
-      {
-        title: 'Filter and count',
-        query: 'query TicketSearch {\n  tickets(first: 2) {\n    totalCount\n  }\n}',
-      },
-    ],
-  })
-  const server = createServer(async (request, response) => {
-    if (!(await graphiql(request, response))) await yoga(request, response)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const helpdesk = await startHelpdesk()
+  const served = await serve(helpdesk)
+  const [first, second] = [...helpdesk.tenants].sort().map((id) => ({ id, mark: helpdesk.mark(id) }))
   return {
-    url: `http://127.0.0.1:${port}`,
-    tenants: [
-      { id: 'acme', mark: 'Printer of acme' },
-      { id: 'globex', mark: 'Printer of globex' },
-    ],
+    url: new URL(served.url).origin,
+    tenants: [first!, second!],
     firstTab: 'TicketList',
-    stop: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+    async stop() {
+      await served.stop()
+      await helpdesk.stop()
     },
   }
 }
-
-const stubSchema = createSchema<{ request: Request }>({
-  typeDefs: `
-    "A question or a fault that somebody reported."
-    type Ticket { id: ID! "One line." subject: String! }
-    type TicketConnection { totalCount: Int! nodes: [Ticket!]! }
-    type Query { tickets(first: Int): TicketConnection! }`,
-  resolvers: {
-    Query: {
-      tickets: (_, { first }: { first: number }, { request }) => {
-        const token = request.headers.get('authorization')?.slice('Bearer '.length) ?? ''
-        const [tenant] = Buffer.from(token, 'base64url').toString().split(' ')
-        const nodes = Array.from({ length: first }, (_, i) => ({
-          id: i,
-          subject: `Printer of ${tenant}, ${i}`,
-        }))
-        return { totalCount: first, nodes }
-      },
-    },
-  },
-})

@@ -139,11 +139,14 @@ describe('a list', () => {
     [{ filter: { title: null } }, expect.stringContaining('The filter of "title" is null')],
     [{ filter: { effort: { gt: null } } }, expect.stringContaining('"gt" of "effort" is null')],
     [{ filter: { not: null } }, expect.stringContaining('"not" in a filter wants a condition')],
-  ])('refuses %j in one sentence', async (variables, message) => {
-    const { data, errors } = await api.run(tenant, LIST, variables)
-    expect(data).toBe(null)
-    expect(errors).toEqual([expect.objectContaining({ message })])
-  })
+  ])(
+    'refuses %j in one sentence (D15: a page size counts as much in a variable)',
+    async (variables, message) => {
+      const { data, errors } = await api.run(tenant, LIST, variables)
+      expect(data).toBe(null)
+      expect(errors).toEqual([expect.objectContaining({ message })])
+    },
+  )
 })
 
 describe('a cursor', () => {
