@@ -15,7 +15,7 @@ import { fail } from './base/errors.ts'
 import { type Emit, eventBus } from './base/events.ts'
 import { tenantId } from './base/ids.ts'
 import { createLog } from './base/log.ts'
-import { createMetrics, type Metrics } from './base/metrics.ts'
+import { createMetrics, type Metrics, watchPools } from './base/metrics.ts'
 import { systemClock } from './base/time.ts'
 import { VERSION } from './base/version.ts'
 import type { RunGateway, RunningGateway } from './commands/serve.ts'
@@ -95,6 +95,7 @@ async function makeParts(live: Live, emit: Emit, metrics: Metrics, closers: Clos
   await placements.preload()
   const fleet = openFleet(config, new Map(ids.map(({ key, id }) => [key, id])), emit)
   closers.push(() => endFleet(fleet))
+  watchPools(metrics.registry, () => [...fleet.values()].map(({ key, stats }) => ({ shard: key, ...stats })))
   const { model, end } = await admitShards([...fleet.values()], config, emit)
   closers.push(end)
   const extensions = await loadExtensions(config.extensions, dirname(config.file))

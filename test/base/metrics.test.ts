@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/base/events.ts'
-import { boundedLabel, createMetrics } from '../../src/base/metrics.ts'
+import { boundedLabel, createMetrics, watchPools } from '../../src/base/metrics.ts'
 
 const request = (over: object): Event =>
   ({
@@ -81,5 +81,18 @@ describe('fault 66: a cardinality bomb', () => {
   it('boundedLabel keeps the first and calls the rest other', () => {
     const label = boundedLabel(2)
     expect(['a', 'b', 'c', 'a', 'd'].map(label)).toEqual(['a', 'b', 'other', 'a', 'other'])
+  })
+})
+
+describe('the connections of shards', () => {
+  it('are read at each scrape', async () => {
+    const { registry } = createMetrics({ version: 'test' })
+    const reading = { shard: 'shard-a', shared: 3, exclusiveInUse: 1, exclusiveIdle: 2, waiting: 0 }
+    watchPools(registry, () => [reading])
+    expect(await registry.metrics()).toContain(
+      'gateway_shard_pool_connections{shard="shard-a",state="held"} 1',
+    )
+    reading.waiting = 7
+    expect(await registry.metrics()).toContain('gateway_shard_pool_waiting{shard="shard-a"} 7')
   })
 })
