@@ -13,8 +13,9 @@
 import { createHash } from 'node:crypto'
 import { type FSWatcher, readFileSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { type Config, deepFreeze, loadConfig } from './config.ts'
+import { type Config, loadConfig } from './config.ts'
 import type { Emit } from './events.ts'
+import { deepFreeze } from './freeze.ts'
 
 const RUNTIME: readonly RegExp[] = [
   /^limits\.\w+$/,

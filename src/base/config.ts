@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type ConfigFile, configFile } from './config-schema.ts'
 import { fail } from './errors.ts'
+import { deepFreeze } from './freeze.ts'
 
 /** Stands for a database URL or a secret that `shardgate start` provides. */
 export const EMBEDDED = 'embedded'
@@ -153,10 +154,3 @@ function logLevelOf(text: string, faults: string[]): (typeof LOG_LEVELS)[number]
 }
 
 /** Freeze `value` and all that it holds. */
-export function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const item of Object.values(value)) deepFreeze(item)
-  }
-  return value
-}

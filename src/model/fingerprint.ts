@@ -1,18 +1,10 @@
-/** The model as one fixed value: frozen, and with a fingerprint by which shards are compared. */
+/** The fingerprint of a model, by which shards are compared. */
 
 import { createHash } from 'node:crypto'
 
 /** SHA-256, in hex, of `value` as canonical JSON: keys sorted, no spaces, absent keys left out. */
 export function fingerprintOf(value: object): string {
   return createHash('sha256').update(canonical(value)).digest('hex')
-}
-
-export function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const item of Object.values(value)) deepFreeze(item)
-  }
-  return value
 }
 
 function canonical(value: object): string {

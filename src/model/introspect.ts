@@ -15,10 +15,11 @@ import {
   parseIntrospectionResults,
 } from 'pg-introspection'
 import { fail } from '../base/errors.ts'
+import { deepFreeze } from '../base/freeze.ts'
 import type { Queryable } from '../db/client.ts'
 import { checkNames } from './clashes.ts'
 import { readType } from './column-types.ts'
-import { deepFreeze, fingerprintOf } from './fingerprint.ts'
+import { fingerprintOf } from './fingerprint.ts'
 import { uniqueKeys } from './keys.ts'
 import { columnField, constantCase, pascalCase, tableNames } from './names.ts'
 import { relationsOf } from './relations.ts'

@@ -1,6 +1,7 @@
 /** The model without tables that must not be served. What is left keeps its names. */
 
-import { deepFreeze, fingerprintOf } from './fingerprint.ts'
+import { deepFreeze } from '../base/freeze.ts'
+import { fingerprintOf } from './fingerprint.ts'
 import type { Model, Table } from './types.ts'
 
 /** Drops the tables of `ids`, the relations that lead to them, and enums that nobody uses any more. */

@@ -12,6 +12,7 @@ import { fail } from '../../base/errors.ts'
 import type { TenantId } from '../../base/ids.ts'
 import type { Row } from '../../db/batch.ts'
 import type { Table } from '../../model/types.ts'
+import { decodeOpaque, encodeOpaque } from './opaque.ts'
 import type { OrderTerm, Position } from './types.ts'
 
 const CURSOR_LENGTH_MAX = 4_096
@@ -28,7 +29,7 @@ export function encodeCursor(mark: string, table: Table, order: readonly OrderTe
   const position = order.map(
     (term) => row[table.columns.findIndex(({ name }) => name === term.column)] ?? null,
   )
-  return Buffer.from(JSON.stringify([mark, ...position])).toString('base64url')
+  return encodeOpaque([mark, ...position])
 }
 
 /** @throws BAD_USER_INPUT  `cursor` was not made for this list */
@@ -38,7 +39,7 @@ export function decodeCursor(
   mark: string,
   order: readonly OrderTerm[],
 ): Position {
-  const [found, ...position] = cursor.length > CURSOR_LENGTH_MAX ? [] : parseList(cursor)
+  const [found, ...position] = decodeOpaque(cursor, CURSOR_LENGTH_MAX)
   const fits =
     position.length === order.length && position.every((value) => value === null || typeof value === 'string')
   if (found !== mark || !fits) {
@@ -48,13 +49,4 @@ export function decodeCursor(
     )
   }
   return position as Position
-}
-
-function parseList(cursor: string): unknown[] {
-  try {
-    const list: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
-    return Array.isArray(list) ? list : []
-  } catch {
-    return []
-  }
 }

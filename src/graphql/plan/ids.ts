@@ -8,6 +8,7 @@
 import { fail } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
 import type { Table } from '../../model/types.ts'
+import { decodeOpaque, encodeOpaque } from './opaque.ts'
 import { columnOf } from './sql.ts'
 
 const ID_LENGTH_MAX = 2_048
@@ -20,12 +21,12 @@ export interface RowId {
 
 export function encodeId(table: Table, row: Row): string {
   const key = table.primaryKey.map((name) => row[table.columns.findIndex((column) => column.name === name)])
-  return Buffer.from(JSON.stringify([table.typeName, ...key])).toString('base64url')
+  return encodeOpaque([table.typeName, ...key])
 }
 
 /** @throws BAD_USER_INPUT  `id` is not an id that this schema gives out */
 export function decodeId(id: string, tables: ReadonlyMap<string, Table>, argument = 'id'): RowId {
-  const [typeName, ...key] = id.length > ID_LENGTH_MAX ? [] : parseList(id)
+  const [typeName, ...key] = decodeOpaque(id, ID_LENGTH_MAX)
   const table = typeof typeName === 'string' ? tables.get(typeName) : undefined
   if (!table || key.length !== table.primaryKey.length || !key.every((part) => typeof part === 'string')) {
     return fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out.`)
@@ -58,13 +59,4 @@ function requireKey(table: Table, key: string[], argument: string): void {
       fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out.`)
     }
   })
-}
-
-function parseList(id: string): unknown[] {
-  try {
-    const list: unknown = JSON.parse(Buffer.from(id, 'base64url').toString('utf8'))
-    return Array.isArray(list) ? list : []
-  } catch {
-    return []
-  }
 }
