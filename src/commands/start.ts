@@ -8,7 +8,9 @@
  */
 
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { type Config, EMBEDDED } from '../base/config.ts'
+import { fail, isGatewayError } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
 import { ensureDatabase, ensureLogin } from '../control/bootstrap.ts'
 import { install } from '../control/install.ts'
@@ -54,7 +56,9 @@ export async function start({ config, progress, scale = 1 }: StartOptions): Prom
     const state = stateOf(config, servers, names)
     writeEmbedded(config.dataDir, state)
     const filled = fillEmbedded(config, state)
-    await progress.step('Databases, roles and directory', () => prepare(filled, servers, state, keys))
+    await progress.step('Databases, roles and directory', () =>
+      prepare(filled, servers, state, keys).catch((error) => explainStranger(error, keys, servers.home)),
+    )
     const demo = await fillWithExample(filled, progress, scale)
     return { config: filled, demo, stop: () => servers.stopAll() }
   } catch (error) {
@@ -112,6 +116,18 @@ async function prepare(
         : { key, weight, url: ownerUrl },
     ),
   })
+}
+
+// "Put the right URL back" helps nobody who has no URL: a part of the data was removed or exchanged.
+function explainStranger(error: unknown, keys: readonly string[], home: string): never {
+  if (!isGatewayError(error, 'SHARD_UNSAFE') || !keys.includes(String(error.details.shard))) throw error
+  return fail(
+    'SETUP_FAILED',
+    `The data of ${error.details.shard} in ${home} are not those that the directory beside them knows. ` +
+      `Put them back, or begin anew with all servers: rm -r ${join(home, 'data')}`,
+    {},
+    { cause: error },
+  )
 }
 
 async function makeDirectory(superuserUrl: string, password: string): Promise<void> {

@@ -229,7 +229,7 @@ describe('a first start that was cut short', () => {
     await (await start(dir)).stopAll()
     rmSync(join(dir, 'data', 'a', 'global', 'pg_control'))
 
-    expect(await refusal(start(dir))).toContain(`not whole. Remove them to begin anew: rm -r ${dir}/data/a`)
+    expect(await refusal(start(dir))).toContain(`not whole. Begin anew with all servers: rm -r ${dir}/data`)
     expect(existsSync(join(dir, 'data', 'a', 'PG_VERSION'))).toBe(true)
     expect(existsSync(join(dir, 'lock'))).toBe(false)
   })

@@ -52,7 +52,7 @@ export async function makeClusters(
   giveTo(home.account, folder)
   removeUnfinished(folder, report)
   const missing = names.filter((name) => !existsSync(dataFolder(home, name)))
-  for (const name of names) if (!missing.includes(name)) checkWhole(dataFolder(home, name), binaries)
+  for (const name of names) if (!missing.includes(name)) checkWhole(home, name, binaries)
   const [first, ...others] = missing.map((name) => unfinished(home, name))
   if (first === undefined) return
   report(`Making ${missing.length} Postgres ${binaries.major} server${missing.length > 1 ? 's' : ''}.`)
@@ -68,17 +68,21 @@ function removeUnfinished(folder: string, report: Report): void {
   if (names.length > 0) report('An earlier start was cut short; its unfinished data are made anew.')
 }
 
-function checkWhole(path: string, binaries: Binaries): void {
+// The servers of one folder fit each other alone (one holds the directory of all), so the way out is to
+// make all of them anew: one made anew among old ones would be refused as a stranger.
+function checkWhole(home: Home, name: string, binaries: Binaries): void {
+  const path = dataFolder(home, name)
+  const all = dataFolder(home)
   const version = join(path, 'PG_VERSION')
   if (!existsSync(version) || !existsSync(join(path, 'global', 'pg_control'))) {
-    fail('SETUP_FAILED', `The data in ${path} are not whole. Remove them to begin anew: rm -r ${path}`)
+    fail('SETUP_FAILED', `The data in ${path} are not whole. Begin anew with all servers: rm -r ${all}`)
   }
   const major = readFileSync(version, 'utf8').trim()
   if (major !== binaries.major) {
     fail(
       'SETUP_FAILED',
       `The data in ${path} were made by Postgres ${major}, and the installed one is ${binaries.major}. ` +
-        `Install the older package again, or remove them to begin anew: rm -r ${path}`,
+        `Install the older package again, or begin anew with all servers: rm -r ${all}`,
     )
   }
 }
