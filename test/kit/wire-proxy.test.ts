@@ -64,7 +64,7 @@ describe('carrying', () => {
   it('passes a request for encryption and its answer', async () => {
     const socket = rawSocket()
     socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
-    expect(String(await data(socket))).toBe('N')
+    expect(String((await once(socket, 'data'))[0])).toBe('N')
     socket.destroy()
   })
 
@@ -207,16 +207,12 @@ describe('rules', () => {
     expect(answered).toBe(false)
     held.off()
     expect(await answer).toBe(1)
-    const order: string[] = []
-    proxy.on(
+    const asked = proxy.on(
       ({ text }) => text === 'select 2',
-      async () => {
-        order.push('rule')
-        return undefined
-      },
+      async () => undefined,
     )
     expect(await one(client, 'select 2')).toBe(2)
-    expect(order).toEqual(['rule'])
+    expect(asked.hits).toBe(1)
     proxy.on(({ type }) => type === 'DataRow', 'drop')
     expect((await client.query('select 3')).rows).toEqual([])
   })
@@ -280,11 +276,6 @@ const outcome = (work: Promise<unknown>): Promise<string> => work.then(() => 'do
 
 function rawSocket(): Socket {
   return connect(proxy.port, '127.0.0.1').on('error', () => {}) // closing the proxy resets it
-}
-
-async function data(socket: Socket): Promise<Buffer> {
-  const [chunk] = await once(socket, 'data')
-  return chunk
 }
 
 async function withDirect<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
