@@ -16,6 +16,8 @@ import { removeEmbedded } from '../kit/folders.ts'
 const SHARDS = ['shard-a', 'shard-b', 'shard-c']
 /** Of the example's 64,000 rows; the shape of the data is the same. */
 const SCALE = '0.05'
+// What was ended just now may still be listed for a moment.
+const POLL = { timeout: 10_000, interval: 20 }
 
 interface Line {
   readonly tenant: string
@@ -179,7 +181,7 @@ describe('Ctrl-C and the next start', () => {
     first.signal('SIGINT')
     const ending = await first.ended
     expect([ending.status, ending.signal]).toEqual([0, null])
-    expect(processesOn(folder)).toEqual([])
+    await expect.poll(() => processesOn(folder), POLL).toEqual([])
     expect(ending.err).not.toMatch(/^\s+at |rror/m)
 
     const second = start()
@@ -195,6 +197,6 @@ describe('Ctrl-C and the next start', () => {
     )
     second.signal('SIGTERM')
     expect(await second.ended).toMatchObject({ status: 0, signal: null })
-    expect(processesOn(folder)).toEqual([])
+    await expect.poll(() => processesOn(folder), POLL).toEqual([])
   })
 })

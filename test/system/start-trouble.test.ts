@@ -1,0 +1,221 @@
+/**
+ * What can be in the way of `shardgate start`: each is one sentence and the way out, exit status 1, no
+ * stack trace and no process left behind. A start that was cut short is finished by the next one.
+ */
+
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Ending, endCommands, processesOn, type RunningCommand, shardgate } from '../kit/command.ts'
+import { removeEmbedded } from '../kit/folders.ts'
+
+const POLL = { timeout: 60_000, interval: 100 }
+const READY = /Ctrl-C stops everything/
+
+const folders: string[] = []
+let folder: string
+/** Number of rows that a whole start makes. */
+let rows: number
+
+beforeAll(async () => {
+  folder = newFolder()
+  const first = await ready(folder)
+  rows = Number(/Rows of the example: (\d+) new/.exec(first.output())?.[1])
+  await stopped(first)
+})
+afterAll(async () => {
+  await endCommands()
+  for (const path of folders) removeEmbedded(path)
+})
+
+function newFolder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'shardgate-trouble-'))
+  chmodSync(path, 0o755) // Postgres may run as another account than ours.
+  folders.push(path)
+  return path
+}
+
+const start = (at: string, env: Record<string, string> = {}): RunningCommand =>
+  shardgate(['start', '--scale', '0.01'], { SHARDGATE_DATA: at, PORT: '0', ADMIN_PORT: '0', ...env })
+
+async function stopped(command: RunningCommand): Promise<void> {
+  command.signal('SIGINT')
+  expect(await command.ended).toMatchObject({ status: 0, signal: null })
+}
+
+// What was ended just now may still be listed for a moment.
+const nothingRuns = (at: string) => expect.poll(() => processesOn(at), POLL).toEqual([])
+
+/** The start is refused: the sentence matches, and nothing else has happened. */
+async function refused(command: RunningCommand, sentence: RegExp, at = folder): Promise<Ending> {
+  const before = processesOn(at)
+  const ending = await command.ended
+  expect(ending.err).toMatch(sentence)
+  expect([ending.status, ending.signal, ending.out]).toEqual([1, null, ''])
+  expect(ending.err).not.toMatch(/^\s+at |node:internal|\.ts:\d/m)
+  expect(ending.err.match(/^✗/gm)?.length ?? 0).toBeLessThanOrEqual(1)
+  await expect.poll(() => processesOn(at), POLL).toEqual(before)
+  return ending
+}
+
+/** A copy of the whole data, to spoil. */
+function copyOfAll(): string {
+  const at = newFolder()
+  execFileSync('cp', ['-a', `${folder}/.`, at])
+  return at
+}
+
+/** A whole start: what an earlier one has left undone is done. */
+async function worksAgain(at = folder): Promise<string> {
+  const again = start(at)
+  await again.prints(READY)
+  expect(await countRows(at)).toBe(rows)
+  await stopped(again)
+  await nothingRuns(at)
+  return again.output()
+}
+
+async function countRows(at: string): Promise<number> {
+  const { shards } = JSON.parse(readFileSync(join(at, 'embedded.json'), 'utf8'))
+  const counts = Object.values<{ ownerUrl: string }>(shards).map(async ({ ownerUrl }) => {
+    const url = new URL(ownerUrl)
+    url.username = 'postgres'
+    url.password = readFileSync(join(at, 'superuser-password'), 'utf8').trim()
+    const client = new pg.Client(url.href)
+    await client.connect()
+    const tables = await client.query(`select format('helpdesk.%I', tablename) as t from pg_tables
+      where schemaname = 'helpdesk'`)
+    const sum = tables.rows.map(({ t }) => `(select count(*) from ${t})`).join(' + ')
+    const result = await client.query(`select (${sum})::int as n`)
+    await client.end()
+    return result.rows[0].n as number
+  })
+  return (await Promise.all(counts)).reduce((sum, n) => sum + n, 0)
+}
+
+describe('a taken port', () => {
+  let squatter: Server
+  let port: string
+
+  beforeAll(async () => {
+    squatter = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => squatter.once('listening', resolve))
+    port = String((squatter.address() as { port: number }).port)
+  })
+  afterAll(() => void squatter.close())
+
+  it.each(['PORT', 'ADMIN_PORT'])('%s', async (name) => {
+    const { err } = await refused(
+      start(folder, { [name]: port }),
+      new RegExp(`^Port ${port} .*taken.*${name}=\\d+`, 'm'),
+    )
+    expect(err.match(/taken/g)).toHaveLength(1)
+    await nothingRuns(folder)
+  })
+
+  it('both the same', async () => {
+    await refused(start(folder, { PORT: '45678', ADMIN_PORT: '45678' }), /45678.*taken|the same port/)
+    await nothingRuns(folder)
+  })
+})
+
+describe('a data folder', () => {
+  it('that another start uses: told by its process, which notices nothing', async () => {
+    const holder = start(folder)
+    await holder.prints(READY)
+    await refused(
+      start(folder),
+      new RegExp(`^Another Shardgate \\(process ${holder.pid}\\) is using the data in ${folder}`, 'm'),
+    )
+    expect(await countRows(folder)).toBe(rows)
+    await stopped(holder)
+    await nothingRuns(folder)
+  })
+
+  it.each([
+    ['by half', 'data/shard-b/PG_VERSION', /^The data in .*shard-b are not whole\./m],
+    ['no more', 'data/shard-b', /^The data of shard-b in .* are not those that the directory/m],
+    ['no more, nor the directory on it', 'data/shard-a', /^The data of shard-[bc] in .* are not those/m],
+  ])('in which a server is %s', async (_, lost, sentence) => {
+    const at = copyOfAll()
+    rmSync(join(at, lost), { recursive: true })
+    const { err } = await refused(start(at), sentence, at)
+    expect(err).toContain(`rm -r ${at}/data\n`)
+  })
+
+  it.each([
+    ['with a server by half', 'data/shard-c/global/pg_control', 'rm -r {}/data'],
+    ['with torn notes', 'embedded.json', 'rm -r {}'],
+  ])('%s: the way out that is told leads out', async (_, torn, way) => {
+    const at = copyOfAll()
+    rmSync(join(at, torn))
+    if (torn.endsWith('.json')) writeFileSync(join(at, torn), '{"secret": "')
+    const command = way.replace('{}', at)
+    expect((await refused(start(at), /not whole|cannot be read/, at)).err).toContain(`${command}\n`)
+    execFileSync('sh', ['-c', command])
+    await worksAgain(at)
+  })
+
+  it('whose superuser password is gone: putting it back is enough', async () => {
+    const file = join(folder, 'superuser-password')
+    renameSync(file, `${file}.away`)
+    await refused(start(folder), /superuser-password has been deleted\. Put it back/)
+    renameSync(`${file}.away`, file)
+    await worksAgain()
+  })
+
+  it('that is a file', async () => {
+    const file = join(newFolder(), 'file')
+    writeFileSync(file, '')
+    await refused(start(file), /cannot be set up in .*file: .*\. Mend that/, file)
+  })
+})
+
+async function ready(at: string): Promise<RunningCommand> {
+  const command = start(at)
+  await command.prints(READY)
+  return command
+}
+
+describe('a start that was cut short', () => {
+  it('kill -9 while it serves: the next start takes over, with the same rows', async () => {
+    const killed = await ready(folder)
+    killed.signal('SIGKILL')
+    await killed.ended
+    const output = await worksAgain()
+    expect(output).toMatch(/nothing new/)
+  })
+
+  it.each([
+    ['SIGKILL', 'tenants'],
+    ['SIGINT', 'Postgres servers'],
+  ] as const)(
+    '%s after "%s": nothing stays running, and the next start makes the rest',
+    async (signal, step) => {
+      const at = newFolder()
+      const cut = start(at)
+      await cut.prints(new RegExp(`✓.*${step}`))
+      cut.signal(signal)
+      const { err } = await cut.ended
+      expect(err).not.toMatch(/^\s+at /m)
+      await nothingRuns(at)
+      await worksAgain(at)
+    },
+  )
+
+  it('SIGINT while initdb works', async () => {
+    const at = newFolder()
+    const cut = start(at)
+    await expect
+      .poll(() => processesOn(at).some((text) => text.includes('initdb')), { timeout: 60_000, interval: 5 })
+      .toBe(true)
+    cut.signal('SIGINT')
+    await cut.ended
+    await nothingRuns(at)
+    await worksAgain(at)
+  })
+})
