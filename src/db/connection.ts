@@ -86,6 +86,9 @@ const PREPARED_MAX = 500
 /** Milliseconds that the server gets after its own statement timeout before we give up on it. */
 const GRACE_MS = 250
 
+/** Milliseconds after which a batch in flight is no short read: a hundred times a point query. */
+const STALLED_MS = 200
+
 export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
   return {
     connectionString: options.url,
@@ -103,7 +106,8 @@ export class Connection {
   readonly #evicted: string[] = []
   /** For each batch in flight, oldest first: the names whose Parse is not confirmed yet. */
   readonly #parsing: string[][] = []
-  #inFlight = 0
+  /** When each batch in flight was sent, oldest first. */
+  readonly #sentAt: number[] = []
   #lost: Error | undefined
   readonly #onLost: ((reason: string) => void)[] = []
 
@@ -129,7 +133,13 @@ export class Connection {
 
   /** Batches that were sent and not answered yet. */
   get inFlight(): number {
-    return this.#inFlight
+    return this.#sentAt.length
+  }
+
+  /** Whether the oldest batch in flight takes so long that others should not queue behind it. */
+  get stalled(): boolean {
+    const [oldest] = this.#sentAt
+    return oldest !== undefined && performance.now() - oldest > STALLED_MS
   }
 
   get usable(): boolean {
@@ -138,11 +148,13 @@ export class Connection {
 
   /** Whether the server says that no transaction is open here. */
   get idle(): boolean {
-    return this.#inFlight === 0 && this.#client.getTransactionStatus() === 'I'
+    return this.inFlight === 0 && this.#client.getTransactionStatus() === 'I'
   }
 
+  /** Calls `listener` once the connection is lost; at once when it is already. */
   onLost(listener: (reason: string) => void): void {
-    this.#onLost.push(listener)
+    if (this.#lost) listener(this.#lost.message)
+    else this.#onLost.push(listener)
   }
 
   /**
@@ -157,7 +169,7 @@ export class Connection {
     const toClose = this.#evicted.splice(0)
     const parsing = toParse.map(({ name }) => name ?? '')
     this.#parsing.push(parsing)
-    this.#inFlight++
+    this.#sentAt.push(performance.now())
     try {
       return await this.#send({ statements, toParse, toClose }, deadline)
     } catch (error) {
@@ -166,7 +178,7 @@ export class Connection {
       else if (!this.usable && !(error instanceof ConnectionLost)) throw this.#lostWith(error)
       throw error
     } finally {
-      this.#inFlight--
+      this.#sentAt.shift()
       this.#settleParsing(parsing)
     }
   }

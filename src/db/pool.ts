@@ -15,7 +15,7 @@ import { Connection, ConnectionLost, type ConnectionOptions } from './connection
 import type { Statement } from './sql.ts'
 
 export interface PoolOptions extends ConnectionOptions {
-  /** Pipelined connections that batches share, at most. */
+  /** Pipelined connections that batches share; twice as many while slow batches hold all of them up. */
   readonly shared: number
   /** Batches in flight on one shared connection, at most. */
   readonly depth: number
@@ -150,15 +150,20 @@ export class Pool {
     }
   }
 
+  // Answers come in order, so one slow batch holds up all behind it: a connection with one is passed
+  // over while there is another, and when all have one, as many again may be opened.
   #sharedWithRoom(): Connection | undefined {
-    const least = leastLoaded(this.#shared)
+    const quick = leastLoaded(this.#shared.filter(({ stalled }) => !stalled))
+    if (!quick && this.#canGrow()) return undefined
+    const least = quick ?? leastLoaded(this.#shared)
     if (!least || least.inFlight >= this.#options.depth) return undefined
     if (least.inFlight > 1) this.#growShared()
     return least
   }
 
   #canGrow(): boolean {
-    return this.#shared.length === 0 || this.#shared.length < this.#options.shared
+    const allStalled = this.#shared.every(({ stalled }) => stalled)
+    return this.#shared.length < (allStalled ? 2 * this.#options.shared : this.#options.shared)
   }
 
   // In the background: the caller already has a connection, and a failure here will be met again by

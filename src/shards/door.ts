@@ -147,8 +147,11 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
           const [, begun] = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
           requireTenant(begun, tenant, shard)
           await failpoints.hit('session.after-begin')
+          // Explained here, because the work may take the error as an answer and never pass it on.
           const run = (statement: Statement): Promise<Row[]> =>
-            timed(shard, mode, () => runOne(connection, statement, deadline))
+            timed(shard, mode, () => runOne(connection, statement, deadline)).catch((error: unknown) => {
+              throw explain(error, mode)
+            })
           const { keep, value } = await work({ tenant, run })
           await failpoints.hit('session.before-commit')
           await (keep ? commit(connection, deadline) : connection.batch([ROLLBACK], deadline))

@@ -37,6 +37,16 @@ export function isShardDown(error: unknown): boolean {
   return error instanceof ConnectionLost || isSocketError(error)
 }
 
+/**
+ * Whether `error` counts towards opening the breaker. One killed backend fails every batch that it had in
+ * flight, and says nothing about the server; a server that is really gone refuses the next connection.
+ */
+export function tripsBreaker(error: unknown): boolean {
+  if (error instanceof ConnectionLost) return error.reason === 'deadline'
+  if (sqlState(error) === '57P01') return false
+  return isShardDown(error)
+}
+
 /** Whether a read that failed with `error` may be sent once more, on another connection. */
 export function isWorthAnotherRead(error: unknown): boolean {
   const state = sqlState(error)

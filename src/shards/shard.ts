@@ -16,7 +16,7 @@ import { deadlineIn } from '../base/time.ts'
 import type { Connection } from '../db/connection.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
 import { prepared } from '../db/sql.ts'
-import { isShardDown } from './failures.ts'
+import { tripsBreaker } from './failures.ts'
 
 /** Failures in a row after which the breaker opens. */
 const FAILURES_MAX = 3
@@ -58,7 +58,7 @@ export class Shard {
       onConnect: (connection) => this.#check(connection),
       onDestroyed: (reason) => emit({ kind: 'connection.destroyed', shard: key, reason }),
     })
-    this.#breaker = circuitBreaker(handleWhen(isShardDown), {
+    this.#breaker = circuitBreaker(handleWhen(tripsBreaker), {
       halfOpenAfter: RETRY_MS,
       breaker: new ConsecutiveBreaker(FAILURES_MAX),
     })

@@ -117,6 +117,14 @@ describe('a connection', () => {
     await expect(ask('select 1', [], own)).rejects.toMatchObject({ name: 'ConnectionLost', reason: 'unsent' })
   })
 
+  it('that is lost already tells who asks to be told', async () => {
+    const own = await open()
+    own.destroy('for a reason')
+    const told: string[] = []
+    own.onLost((reason) => told.push(reason))
+    expect(told).toEqual(['for a reason'])
+  })
+
   it('that does not answer is given up at the deadline; who shared it learns that it was lost', async () => {
     const own = await open(proxy.url(database.url))
     proxy.blackhole()

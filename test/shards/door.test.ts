@@ -163,6 +163,15 @@ describe('a transaction', () => {
     expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
   })
 
+  it('gives its work the errors that it would throw: a statement that takes too long is TIMEOUT', async () => {
+    const codes: unknown[] = []
+    await transaction(async ({ run }) => {
+      await run(prepared('select pg_sleep(20)')).catch(({ code }) => codes.push(code))
+      return { keep: false, value: null }
+    }, 100)
+    expect(codes).toEqual(['TIMEOUT'])
+  })
+
   it('whose COMMIT was sent and not answered has an unknown outcome, and is not tried again', async () => {
     const proxy = shardOf(one!).proxy!
     const cut = proxy.on(({ type, text }) => type === 'CommandComplete' && text === 'COMMIT', 'cut', {
@@ -237,6 +246,28 @@ describe('a placement that is out of date', () => {
       code: 'DIRECTORY_UNAVAILABLE',
     })
     await world.directoryProxy!.restore()
+  })
+})
+
+describe('a backend that is killed', () => {
+  it('fails at most what it had in flight; the shard stays in service', async () => {
+    for (let round = 0; round < 5; round++) {
+      const reads = Array.from({ length: 20 }, () =>
+        gate.ask(one!.id, 'select pg_sleep(0.02)').then(
+          () => 'answered',
+          ({ code }) => code,
+        ),
+      )
+      await world.sql(
+        one!.shard,
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'shardgate' and datname = current_database()`,
+      )
+      for (const answer of await Promise.all(reads))
+        expect(['answered', 'SHARD_UNAVAILABLE']).toContain(answer)
+      expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
+    }
+    expect(gate.events.filter(({ kind }) => kind === 'shard.down')).toEqual([])
   })
 })
 
