@@ -57,11 +57,9 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
         keys.map((key) => [...key]),
       ),
     ])
-    const positions = by.map((name) => table.columns.findIndex((column) => column.name === name))
-    const byKey = new Map(
-      rows.map((row) => [JSON.stringify(positions.map((position) => row[position])), row]),
-    )
-    return keys.map((key) => byKey.get(JSON.stringify(key)) ?? null)
+    const found = keys.map((): Row | null => null)
+    for (const [n, ...row] of rows) found[Number(n) - 1] = row
+    return found
   }
 
   async function loadChildren(plan: ListPlan, keys: readonly Key[]): Promise<Row[][]> {

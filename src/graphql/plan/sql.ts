@@ -40,14 +40,17 @@ export function countStatement(
   )
 }
 
-/** Rows whose `by` columns equal one of `values`. */
+/**
+ * Rows whose `by` columns equal one of `values`, the number of the value first. Values are matched in
+ * Postgres, because one value may have several texts ('1' and '1.00', a UUID in capitals).
+ */
 export function lookupStatement(
   table: Table,
   tenant: TenantId,
   by: readonly string[],
   values: readonly Value[][],
 ): Statement {
-  return compile(sql`select ${columns(table)} from ${keys(table, by, values)} join ${from(table)}
+  return compile(sql`select k.n, ${columns(table)} from ${keys(table, by, values)} join ${from(table)}
     on ${isTenant(table, tenant)} and ${matchesKey(by)}`)
 }
 
