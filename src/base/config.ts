@@ -3,8 +3,8 @@
  *
  * Strings in the file may hold `${NAME}` or `${NAME:-default}`; secrets come that way and are never
  * inline. The word `embedded` in place of a database URL or a token secret means "made and kept by
- * `shardgate start` on this machine"; `serve` refuses it. Every fault names its key, what was wanted
- * and what came. This is the only file that reads `process.env`.
+ * `shardgate start` on this machine" (commands/embedded.ts). Every fault names its key, what was
+ * wanted and what came. This is the only file that reads `process.env`.
  */
 
 import { readFileSync } from 'node:fs'
@@ -44,9 +44,15 @@ export function loadConfig(file: string, env: Environment = process.env): Config
   const path = resolve(file)
   const text = readText(path)
   const faults: string[] = []
-  const filled = fillVariables(parseJson(path, text), env, '', faults)
+  const unset = new Set<string>()
+  const filled = fillVariables(parseJson(path, text), env, '', (at, name) => {
+    unset.add(at)
+    faults.push(`${at}: wanted the environment variable ${name}; it is not set`)
+  })
   const parsed = configFile.safeParse(filled)
-  if (!parsed.success) faults.push(...parsed.error.issues.map((issue) => sentence(issue, filled)))
+  // What is wrong with the value that an unset variable leaves behind is no news.
+  const issues = parsed.error?.issues.filter(({ path }) => !unset.has(keyOf(path))) ?? []
+  faults.push(...issues.map((issue) => sentence(issue, filled)))
   const settings = environmentSettings(env, faults)
   if (!parsed.success || faults.length > 0) {
     fail('CONFIG_INVALID', [`${path} cannot be used:`, ...faults].join('\n  '))
@@ -84,19 +90,21 @@ function withoutExcerpt(message: string): string {
 
 const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
 
-function fillVariables(value: unknown, env: Environment, at: string, faults: string[]): unknown {
+type OnUnset = (at: string, name: string) => void
+
+function fillVariables(value: unknown, env: Environment, at: string, onUnset: OnUnset): unknown {
   if (typeof value === 'string') {
     return value.replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
       const found = env[name] || fallback
-      if (found === undefined) faults.push(`${at}: wanted the environment variable ${name}; it is not set`)
+      if (found === undefined) onUnset(at, name)
       return found ?? ''
     })
   }
-  if (Array.isArray(value)) return value.map((item, i) => fillVariables(item, env, `${at}[${i}]`, faults))
+  if (Array.isArray(value)) return value.map((item, i) => fillVariables(item, env, `${at}[${i}]`, onUnset))
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).map(([key, item]) => [
     key,
-    fillVariables(item, env, at ? `${at}.${key}` : key, faults),
+    fillVariables(item, env, at ? `${at}.${key}` : key, onUnset),
   ])
   return Object.fromEntries(entries)
 }
@@ -106,12 +114,12 @@ interface Issue {
   readonly message: string
 }
 
+const keyOf = (path: readonly PropertyKey[]): string =>
+  path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i ? '.' : ''}${String(part)}`)).join('')
+
 function sentence(issue: Issue, filled: unknown): string {
-  const key = issue.path.map((part, i) =>
-    typeof part === 'number' ? `[${part}]` : `${i ? '.' : ''}${String(part)}`,
-  )
   const came = issue.path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown>)?.[part], filled)
-  return `${key.join('') || '(the file)'}: ${issue.message}; ${cameAs(came, issue.path)}`
+  return `${keyOf(issue.path) || '(the file)'}: ${issue.message}; ${cameAs(came, issue.path)}`
 }
 
 // A value under these keys may be a secret, so the message tells its kind and length instead.

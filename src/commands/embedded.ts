@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type Config, EMBEDDED } from '../base/config.ts'
+import { type Config, EMBEDDED, type ShardConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 
 const state = z.object({
@@ -61,13 +61,15 @@ export function isEmbedded(config: Config): boolean {
 /**
  * The configuration with each `embedded` replaced by what `start` keeps.
  *
- * @throws CONFIG_INVALID  something is left to `start`, and it has not made that yet
+ * @throws CONFIG_INVALID  something is left to `start`, and it has not made that yet; in production always,
+ *                         because a variable that is not set must not lead to a developer's leftovers
  */
 export function fillEmbedded(config: Config, kept: EmbeddedState | undefined): Config {
-  if (!isEmbedded(config)) return config
+  if (!isEmbedded(config)) return withoutEmbeddedOwners(config)
+  if (config.mode === 'production') refuseInProduction(config)
   const known = kept ?? notStarted('the databases')
   const shards = Object.entries(config.shards).map(([key, shard]) => {
-    if (shard.url !== EMBEDDED) return [key, shard] as const
+    if (shard.url !== EMBEDDED) return [key, withoutEmbeddedOwner(shard)] as const
     return [key, { ...shard, ...(known.shards[key] ?? notStarted(key)) }] as const
   })
   const url = config.directory.url === EMBEDDED ? known.directoryUrl : config.directory.url
@@ -76,6 +78,31 @@ export function fillEmbedded(config: Config, kept: EmbeddedState | undefined): C
     secrets: issuer.secrets.map((secret) => (secret === EMBEDDED ? known.secret : secret)),
   }))
   return { ...config, directory: { ...config.directory, url }, shards: Object.fromEntries(shards), tokens }
+}
+
+function withoutEmbeddedOwners(config: Config): Config {
+  const shards = Object.entries(config.shards).map(([key, shard]) => [key, withoutEmbeddedOwner(shard)])
+  return { ...config, shards: Object.fromEntries(shards) }
+}
+
+/** `start` knows no owner of a database that it has not made. */
+function withoutEmbeddedOwner({ ownerUrl, ...shard }: ShardConfig): ShardConfig {
+  return ownerUrl === undefined || ownerUrl === EMBEDDED ? shard : { ...shard, ownerUrl }
+}
+
+function refuseInProduction(config: Config): never {
+  const places = [
+    ...(config.directory.url === EMBEDDED ? ['directory.url'] : []),
+    ...embeddedShards(config).map((key) => `shards.${key}.url`),
+    ...config.tokens.flatMap(({ secrets }, i) =>
+      secrets.includes(EMBEDDED) ? [`tokens[${i}].secrets`] : [],
+    ),
+  ]
+  return fail(
+    'CONFIG_INVALID',
+    `In production nothing is left to "shardgate start": ${places.join(', ')} came as "embedded". ` +
+      'Set the environment variables that the configuration names.',
+  )
 }
 
 function notStarted(what: string): never {

@@ -87,7 +87,7 @@ the file while it is written.
   as not set.
 - **\`embedded\`** in place of a database URL or a token secret leaves it to \`shardgate start\`, which makes
   and keeps it in its data folder. The other commands use what \`start\` has made there, and say so where it
-  has made nothing.
+  has made nothing. With \`NODE_ENV=production\` it is a fault.
 - **Unknown keys** are faults, so that a slip of the pen is not a default.
 - **In a URL** the characters \`/\`, \`@\`, \`:\` and \`#\` of a password are written \`%2F\`, \`%40\`, \`%3A\`, \`%23\`.
 
