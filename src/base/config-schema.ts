@@ -10,10 +10,10 @@ const shardKey = z
   .regex(/^[a-z][a-z0-9-]{0,30}$/, 'wanted a shard name: a-z first, then up to 30 of a-z, 0-9 and "-"')
 const databaseUrl = z
   .string()
-  .regex(
-    /^(postgres(ql)?:\/\/.+|embedded)$/,
-    'wanted postgres://user:password@host:port/database, or "embedded"',
-  )
+  .regex(/^(postgres(ql)?:\/\/.+|embedded)$/, {
+    message: 'wanted postgres://user:password@host:port/database, or "embedded"',
+    abort: true,
+  })
   .refine((value) => value === 'embedded' || URL.canParse(value), {
     message: 'wanted a URL; a "/", "@", ":" or "#" in a password is written as %2F, %40, %3A, %23',
   })
@@ -145,7 +145,7 @@ export const configFile = z.strictObject({
         .describe('Origins that browsers may call from, exactly as they send them.'),
       baseDomain: z
         .string()
-        .regex(/^[a-z0-9.-]+$/)
+        .regex(/^[a-z0-9.-]+$/, 'wanted a domain in small letters, for example "api.example.com"')
         .optional()
         .describe('Domain under which each tenant has its subdomain, for example "api.example.com".'),
       drainMs: milliseconds(2_000).describe(

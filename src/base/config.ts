@@ -9,6 +9,7 @@
 
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { faultsOf, keyOf, wantedOf } from './config-faults.ts'
 import { type ConfigFile, configFile } from './config-schema.ts'
 import { fail } from './errors.ts'
 import { deepFreeze } from './freeze.ts'
@@ -45,14 +46,15 @@ export function loadConfig(file: string, env: Environment = process.env): Config
   const text = readText(path)
   const faults: string[] = []
   const unset = new Set<string>()
-  const filled = fillVariables(parseJson(path, text), env, '', (at, name) => {
+  const onUnset: OnUnset = (at, name) => {
     unset.add(at)
     faults.push(`${at}: wanted the environment variable ${name}; it is not set`)
-  })
-  const parsed = configFile.safeParse(filled)
+  }
+  const filled = fillVariables(parseJson(path, text), { env, onUnset })
+  const parsed = configFile.safeParse(filled, { error: wantedOf })
   // What is wrong with the value that an unset variable leaves behind is no news.
   const issues = parsed.error?.issues.filter(({ path }) => !unset.has(keyOf(path))) ?? []
-  faults.push(...issues.map((issue) => sentence(issue, filled)))
+  faults.push(...faultsOf(issues, filled))
   const settings = environmentSettings(env, faults)
   if (!parsed.success || faults.length > 0) {
     fail('CONFIG_INVALID', [`${path} cannot be used:`, ...faults].join('\n  '))
@@ -92,7 +94,17 @@ const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
 
 type OnUnset = (at: string, name: string) => void
 
-function fillVariables(value: unknown, env: Environment, at: string, onUnset: OnUnset): unknown {
+// Our deepest key has five. Without an end, a file of nothing but brackets is a stack overflow.
+const LEVELS_MAX = 20
+
+function fillVariables(
+  value: unknown,
+  scope: { readonly env: Environment; readonly onUnset: OnUnset },
+  at = '',
+  level = 0,
+): unknown {
+  const { env, onUnset } = scope
+  if (level > LEVELS_MAX) return fail('CONFIG_INVALID', `${at}: nested deeper than ${LEVELS_MAX} levels.`)
   if (typeof value === 'string') {
     return value.replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
       const found = env[name] || fallback
@@ -100,36 +112,14 @@ function fillVariables(value: unknown, env: Environment, at: string, onUnset: On
       return found ?? ''
     })
   }
-  if (Array.isArray(value)) return value.map((item, i) => fillVariables(item, env, `${at}[${i}]`, onUnset))
+  if (Array.isArray(value))
+    return value.map((item, i) => fillVariables(item, scope, `${at}[${i}]`, level + 1))
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).map(([key, item]) => [
     key,
-    fillVariables(item, env, at ? `${at}.${key}` : key, onUnset),
+    fillVariables(item, scope, at ? `${at}.${key}` : key, level + 1),
   ])
   return Object.fromEntries(entries)
-}
-
-interface Issue {
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-}
-
-const keyOf = (path: readonly PropertyKey[]): string =>
-  path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i ? '.' : ''}${String(part)}`)).join('')
-
-function sentence(issue: Issue, filled: unknown): string {
-  const came = issue.path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown>)?.[part], filled)
-  return `${keyOf(issue.path) || '(the file)'}: ${issue.message}; ${cameAs(came, issue.path)}`
-}
-
-// A value under these keys may be a secret, so the message tells its kind and length instead.
-const SECRET = /url|secret|password/i
-
-function cameAs(came: unknown, path: readonly PropertyKey[]): string {
-  if (came === undefined) return 'nothing came'
-  if (typeof came !== 'string') return `${JSON.stringify(came)?.slice(0, 60)} came`
-  const secret = path.some((part) => SECRET.test(String(part)))
-  return secret ? `a text of ${came.length} characters came` : `${JSON.stringify(came.slice(0, 60))} came`
 }
 
 function environmentSettings(env: Environment, faults: string[]) {

@@ -1,9 +1,12 @@
 /** `shardgate config`: is the file right, and what does it say? */
 
+import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import { type Config, EMBEDDED, loadConfig } from '../base/config.ts'
 import { configJsonSchema } from '../base/config-schema.ts'
+import { systemClock } from '../base/time.ts'
 import { placeOf } from '../control/reach.ts'
+import { authenticator } from '../tenant/authenticate.ts'
 import type { MakeContext } from './context.ts'
 import { record, table } from './print.ts'
 
@@ -19,7 +22,9 @@ export function addConfigCommands(program: Command, contextOf: MakeContext): voi
     )
     .action((_options, command: Command) => {
       const context = contextOf(command)
-      context.print(summaryOf(loadConfig(context.options.config)), summaryText)
+      const found = loadConfig(context.options.config)
+      checkTokens(found)
+      context.print(summaryOf(found), summaryText)
     })
 
   config
@@ -29,6 +34,16 @@ export function addConfigCommands(program: Command, contextOf: MakeContext): voi
     .action((_options, command: Command) => {
       contextOf(command).terminal.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`)
     })
+}
+
+/** Throws CONFIG_INVALID for what only shows when the keys of the issuers are put to use. */
+function checkTokens({ file, tokens }: Config): void {
+  const made = 'made and kept by "shardgate start"'
+  const issuers = tokens.map((issuer) => ({
+    ...issuer,
+    secrets: issuer.secrets.map((secret) => (secret === EMBEDDED ? made : secret)),
+  }))
+  authenticator({ issuers, configDir: dirname(file), clock: systemClock, emit: () => {} })
 }
 
 /** The configuration without its secrets. */
