@@ -3,7 +3,7 @@
 import { type Installation, install } from '../../src/control/install.ts'
 import type { Fleet } from '../../src/control/lifecycle.ts'
 import type { ServerName } from './global-setup.ts'
-import { type FreshDatabase, freshDatabase } from './servers.ts'
+import { type FreshDatabase, freshDatabase, freshDatabaseOn } from './servers.ts'
 
 /** Passwords of the three roles; the same in all tests, because roles belong to the whole server. */
 const PASSWORDS = { owner: 'test-owner', app: 'test-app', mover: 'test-mover' } as const
@@ -35,6 +35,8 @@ export interface FleetOptions {
   readonly schemas?: readonly string[]
   readonly buckets?: number
   readonly strategy?: Fleet['strategy']
+  /** Servers of their own for some shards: by shard key, the superuser's connection string. */
+  readonly servers?: Readonly<Record<string, string>>
 }
 
 const SERVERS: readonly ServerName[] = ['a', 'b', 'c']
@@ -46,7 +48,8 @@ export async function bareFleet(options: FleetOptions = {}): Promise<TestFleet> 
   const databases: FreshDatabase[] = []
   const shards: TestShard[] = []
   for (const [i, [key, weight]] of Object.entries(weights).entries()) {
-    const database = await freshDatabase(SERVERS[i % 3]!)
+    const own = options.servers?.[key]
+    const database = await (own === undefined ? freshDatabase(SERVERS[i % 3]!) : freshDatabaseOn(own))
     databases.push(database)
     shards.push(testShard(key, weight, database.url))
   }

@@ -20,11 +20,16 @@ export interface FreshDatabase {
 }
 
 /** An empty database of your own on server `server`; call `drop` in `afterAll`. */
-export async function freshDatabase(server: ServerName = 'a'): Promise<FreshDatabase> {
+export function freshDatabase(server: ServerName = 'a'): Promise<FreshDatabase> {
+  return freshDatabaseOn(superuserUrl(server))
+}
+
+/** The same on any server. @param superuser  connection string of its superuser, on another database */
+export async function freshDatabaseOn(superuser: string): Promise<FreshDatabase> {
   const name = `test_${randomUUID().replaceAll('-', '')}`
-  await run(superuserUrl(server), `create database ${name}`)
-  const url = superuserUrl(server, name)
-  return { url, name, drop: () => run(superuserUrl(server), `drop database if exists ${name} with (force)`) }
+  await run(superuser, `create database ${name}`)
+  const url = Object.assign(new URL(superuser), { pathname: `/${name}` }).href
+  return { url, name, drop: () => run(superuser, `drop database if exists ${name} with (force)`) }
 }
 
 /** Connection string of the superuser of a shared server. Roles are shared by all tests on it. */

@@ -32,6 +32,8 @@ export interface WorldOptions {
   readonly rows?: number
   /** Put a wire proxy in front of each shard and of the directory; default false. */
   readonly proxies?: boolean
+  /** Servers of their own for some shards: by shard key, the superuser's connection string. */
+  readonly servers?: Readonly<Record<string, string>>
 }
 
 export interface WorldTenant {
@@ -77,12 +79,13 @@ const BUCKETS = 64
 
 /** @param config  keys of `shards.config.json` to have otherwise: { limits: { pageSize: 5 } } */
 export async function startWorld(options: WorldOptions = {}, config: object = {}): Promise<World> {
-  const { tenants = 3, shards = 3, rows = 8, proxies = false } = options
+  const { tenants = 3, shards = 3, rows = 8, proxies = false, servers = {} } = options
   const keys = Array.from({ length: shards }, (_, i) => `shard-${String.fromCharCode(97 + i)}`)
   const fleet = await freshFleet({
     weights: Object.fromEntries(keys.map((key) => [key, 1])),
     schemas: [SCHEMA],
     buckets: BUCKETS,
+    servers,
   })
   const people = dealTenants(tenants, fleet.shards, rows)
   await furnish(fleet, people, rows)
