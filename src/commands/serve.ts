@@ -95,7 +95,7 @@ async function printWelcome(
     GraphQL: `${base}/graphql`,
     GraphiQL: `${base}/graphql (in a browser)`,
     Admin: `http://localhost:${gateway.adminPort} (/livez /readyz /metrics)`,
-    Data: started.config.dataDir,
+    Data: started.home,
   }
   context.print({ ...places, tenants: curls }, () => welcomeText(places, curls))
 }

@@ -37,6 +37,8 @@ export interface Started {
   readonly config: Config
   /** Three tenants of the example that live on different shards, as far as there are so many. */
   readonly demo: readonly (ExampleTenant & { readonly shard: string })[]
+  /** Where the data of the embedded servers are. */
+  readonly home: string
   /** Stop the embedded servers. */
   stop(): Promise<void>
 }
@@ -60,7 +62,7 @@ export async function start({ config, progress, scale = 1 }: StartOptions): Prom
       prepare(filled, servers, state, keys).catch((error) => explainStranger(error, keys, servers.home)),
     )
     const demo = await fillWithExample(filled, progress, scale)
-    return { config: filled, demo, stop: () => servers.stopAll() }
+    return { config: filled, demo, home: servers.home, stop: () => servers.stopAll() }
   } catch (error) {
     await servers.stopAll()
     throw error
