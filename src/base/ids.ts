@@ -4,20 +4,32 @@
  * The grammar admits integers and lower-case uuids, and nothing that could mean something else in a
  * file name, a cache key, a schema name or an SQL setting. The empty string is not an id: a
  * transaction-local setting is '' once its transaction is over, so a row with the tenant '' would be
- * visible to every query that forgot its tenant.
+ * visible to every query that forgot its tenant. Each id is the only text of what it means, so that two
+ * ids are two tenants in a column of any type.
  */
 
 import { fail } from './errors.ts'
 
 declare const tenantBrand: unique symbol
 
-/** 1 to 40 characters of a-z, 0-9 and '-', with no '-' at either end. Made only by `tenantId`. */
+/**
+ * 1 to 40 characters of a-z, 0-9 and '-', with no '-' at either end; integers without leading zeros, UUIDs
+ * with their dashes. Made only by `tenantId`.
+ */
 export type TenantId = string & { readonly [tenantBrand]: true }
 
 const TENANT_ID = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/
 
+// Texts that Postgres reads as a number or a UUID that also has another text: '007' and '0x7' are 7, and a
+// UUID may come without its dashes. With a tenant column of such a type two ids would be one tenant.
+const OTHER_INTEGER = /^0(\d+|[xob][0-9a-f]+)$/
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const UUID_DIGITS = /^[0-9a-f]{32}$/
+
 export function isTenantId(value: unknown): value is TenantId {
-  return typeof value === 'string' && TENANT_ID.test(value) && !value.endsWith('\n')
+  if (typeof value !== 'string' || !TENANT_ID.test(value) || value.endsWith('\n')) return false
+  if (OTHER_INTEGER.test(value)) return false
+  return UUID.test(value) || !UUID_DIGITS.test(value.replaceAll('-', ''))
 }
 
 /** @throws USAGE  `value` is not a tenant id */
@@ -25,7 +37,8 @@ export function tenantId(value: unknown): TenantId {
   if (isTenantId(value)) return value
   return fail(
     'USAGE',
-    `A tenant id is 1 to 40 characters of a-z, 0-9 and "-"; ${describe(value)} is not one.`,
+    'A tenant id is 1 to 40 characters of a-z, 0-9 and "-", an integer without leading zeros, a UUID with its ' +
+      `dashes; ${describe(value)} is not one.`,
   )
 }
 

@@ -27,9 +27,9 @@ export interface ConnectionOptions {
  */
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost'
-  readonly reason: 'deadline' | 'lost' | 'unsent'
+  readonly reason: 'deadline' | 'queued' | 'lost' | 'unsent'
 
-  constructor(reason: 'deadline' | 'lost' | 'unsent', message: string, options?: ErrorOptions) {
+  constructor(reason: 'deadline' | 'queued' | 'lost' | 'unsent', message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
   }
@@ -82,6 +82,8 @@ const SETTINGS = [
 
 /** Statements that one connection keeps prepared; the least recently used are closed. */
 const PREPARED_MAX = 500
+/** Characters of all their texts: one of 100 kB takes the server some 5 MB. */
+const PREPARED_CHARS_MAX = 500_000
 
 /** Milliseconds that the server gets after its own statement timeout before we give up on it. */
 const GRACE_MS = 250
@@ -115,6 +117,7 @@ export class Connection {
     this.#client = client
     this.#prepared = new LRUCache({
       max: PREPARED_MAX,
+      maxSize: PREPARED_CHARS_MAX,
       dispose: (_, name, reason) => void (reason === 'evict' && this.#evicted.push(name)),
     })
   }
@@ -207,16 +210,20 @@ export class Connection {
     const fresh: Statement[] = []
     for (const statement of statements) {
       if (!statement.name || this.#prepared.get(statement.name)) continue
-      this.#prepared.set(statement.name, true)
+      this.#prepared.set(statement.name, true, {
+        size: Math.min(statement.text.length, PREPARED_CHARS_MAX / 2),
+      })
       fresh.push(statement)
     }
     return fresh
   }
 
   #send(plan: ConstructorParameters<typeof Batch>[0], deadline: Deadline): Promise<Result[]> {
+    // What waited behind another batch says nothing about the server: the one in front may have been slow.
+    const behind = this.inFlight > 1
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new ConnectionLost('deadline', 'Postgres did not answer in time.'))
+        reject(new ConnectionLost(behind ? 'queued' : 'deadline', 'Postgres did not answer in time.'))
         this.#fail(new Error('Postgres did not answer in time'))
       }, deadline.remainingMs() + GRACE_MS)
       const batch = new Batch(plan, (error, results) => {

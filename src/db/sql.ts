@@ -31,7 +31,11 @@ export function prepared(text: string, values: readonly Value[] = []): Statement
 }
 
 // Hashing costs about 2 µs a text; the same few hundred texts come again and again.
-const names = new LRUCache<string, string>({ max: 2_000 })
+const names = new LRUCache<string, string>({
+  max: 2_000,
+  maxSize: 4_000_000, // characters
+  sizeCalculation: (_, text) => text.length,
+})
 
 function statementName(text: string): string {
   const known = names.get(text)

@@ -15,6 +15,8 @@ import type { Door, TenantSession } from '../shards/door.ts'
 import type { Identity } from '../tenant/types.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 
+const ROWS_MAX = 10_000
+
 export interface ScopeParts {
   readonly identity: Identity
   readonly requestId: string
@@ -32,6 +34,7 @@ export class RequestScope {
   readonly failedFields = new Set<string>()
   #session: TenantSession | undefined
   #failed = false
+  #rows = 0
 
   constructor({ identity, requestId, deadline, door }: ScopeParts) {
     this.identity = identity
@@ -39,6 +42,16 @@ export class RequestScope {
     this.deadline = deadline
     this.door = door
     this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
+  }
+
+  /** Count rows on their way into the answer. @throws QUERY_TOO_COMPLEX  it has too many */
+  take(rows: number): void {
+    this.#rows += rows
+    if (this.#rows <= ROWS_MAX) return
+    fail('QUERY_TOO_COMPLEX', `The answer would hold more than ${ROWS_MAX} rows.`, {
+      limit: 'rows',
+      allowed: ROWS_MAX,
+    })
   }
 
   /**

@@ -92,24 +92,56 @@ export function filterTypes(
   return { filterType, orderType }
 }
 
-/** The `filter` argument as a condition. @throws BAD_USER_INPUT for null where a value is wanted */
-export function conditionOf(table: Table, filter: object | null | undefined): Condition | null {
+/** Bounds that no honest filter comes near. A variable may stand in many places of a document: each counts. */
+const FILTER_LIMITS = Object.freeze({ conditions: 200, items: 1_000, pattern: 1_000 })
+type Budget = { conditions: number }
+
+/**
+ * The `filter` argument as a condition.
+ *
+ * @throws BAD_USER_INPUT     null where a value is wanted
+ * @throws QUERY_TOO_COMPLEX  too many conditions, a list or a pattern too long
+ */
+export function conditionOf(
+  table: Table,
+  filter: object | null | undefined,
+  budget: Budget = { conditions: FILTER_LIMITS.conditions },
+): Condition | null {
   if (!filter) return null
-  const parts = Object.entries(filter).map(([key, value]) => partOf(table, key, value))
+  budget.conditions -= 1 // an empty one too: it stands in the SQL as true
+  if (budget.conditions < 0) tooComplex('conditions')
+  const parts = Object.entries(filter).map(([key, value]) => partOf(table, key, value, budget))
   return parts.length === 1 ? parts[0]! : { kind: 'and', of: parts }
 }
 
-function partOf(table: Table, key: string, value: unknown): Condition {
+function partOf(table: Table, key: string, value: unknown, budget: Budget): Condition {
   const column = table.columns.find(({ field }) => field === key)
-  if (column) return comparisonsOf(column, value)
+  if (column) return comparisonsOf(column, value, budget)
   if (value === null)
     return fail('BAD_USER_INPUT', `"${key}" in a filter wants a condition; null came. Leave it out instead.`)
-  if (key === 'not') return { kind: 'not', of: conditionOf(table, value as object)! }
-  const of = (value as object[]).map((item) => conditionOf(table, item)!)
+  if (key === 'not') return { kind: 'not', of: conditionOf(table, value as object, budget)! }
+  const of = (value as object[]).map((item) => conditionOf(table, item, budget)!)
   return { kind: key as 'and' | 'or', of }
 }
 
-function comparisonsOf(column: Column, operators: unknown): Condition {
+function tooComplex(limit: keyof typeof FILTER_LIMITS): never {
+  const allowed = FILTER_LIMITS[limit]
+  return fail('QUERY_TOO_COMPLEX', `The filter is too large; ${allowed} ${limit} are allowed.`, {
+    limit,
+    allowed,
+  })
+}
+
+function checkSize(operator: string, value: unknown, budget: Budget): void {
+  budget.conditions -= 1
+  if (budget.conditions < 0) tooComplex('conditions')
+  if (Array.isArray(value) && value.length > FILTER_LIMITS.items) tooComplex('items')
+  // Postgres cannot be interrupted inside LIKE, whose time is pattern times text.
+  const matches = (TEXT_MATCHES as readonly string[]).includes(operator)
+  if (matches && String(value).length > FILTER_LIMITS.pattern) tooComplex('pattern')
+}
+
+function comparisonsOf(column: Column, operators: unknown, budget: Budget): Condition {
   if (operators === null) {
     return fail(
       'BAD_USER_INPUT',
@@ -117,6 +149,7 @@ function comparisonsOf(column: Column, operators: unknown): Condition {
     )
   }
   const of = Object.entries(operators as object).map(([operator, value]): Condition => {
+    checkSize(operator, value, budget)
     if (value === null) {
       fail(
         'BAD_USER_INPUT',

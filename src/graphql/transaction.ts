@@ -1,8 +1,8 @@
 /**
  * One transaction for all mutations of an operation: they are kept together, or none of them is.
  *
- * When one fails (an error, or a broken constraint as an answer), the others must not read as done. Their
- * results become null with the error ROLLED_BACK, and only the one that failed keeps its answer.
+ * When one fails (an error anywhere in its answer, or a broken constraint as its answer), none may read as
+ * done. All results become null with the error ROLLED_BACK; only a broken constraint keeps its answer.
  */
 
 import {
@@ -12,6 +12,7 @@ import {
   getOperationAST,
   isNonNullType,
   OperationTypeNode,
+  visit,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { GatewayError, isGatewayError } from '../base/errors.ts'
@@ -36,9 +37,9 @@ export async function executeInTransaction(execute: Execute, args: ExecutionArgs
     return await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>
       scope.within(session, async () => {
         const result = await execute(args)
-        const failed = failedFields(result, scope.failedFields)
-        if (failed.size === 0) return { keep: true, value: result }
-        return { keep: false, value: withdraw(result, failed, args) }
+        const failed = scope.failedFields.size > 0 || (result.errors?.length ?? 0) > 0
+        if (!failed) return { keep: true, value: result }
+        return { keep: false, value: withdraw(result, scope.failedFields, args) }
       }),
     )
   } catch (error) {
@@ -46,25 +47,33 @@ export async function executeInTransaction(execute: Execute, args: ExecutionArgs
   }
 }
 
-/** Response keys whose field failed by itself, as an answer or with an error. */
-function failedFields(result: ExecutionResult, answered: ReadonlySet<string>): Set<string> {
-  const failed = new Set(answered)
-  for (const { path } of result.errors ?? []) failed.add(String(path?.[0] ?? ''))
-  return failed
-}
-
 function withdraw(
   result: ExecutionResult,
-  failed: ReadonlySet<string>,
+  answered: ReadonlySet<string>,
   args: ExecutionArgs,
 ): ExecutionResult {
+  const names = typenameKeys(args)
   const withdrawn = Object.entries(result.data ?? {}).filter(
-    ([key, value]) => !failed.has(key) && value !== null,
+    ([key, value]) => value !== null && !answered.has(key) && !names.has(key),
   )
   const errors = withdrawn.map(([key]) => rolledBack(key))
   const nulled = Object.fromEntries(withdrawn.map(([key]) => [key, null]))
   const data = withdrawn.length > 0 && hasRequiredField(args) ? null : { ...result.data, ...nulled }
   return { ...result, data: result.data ? data : null, ...errorList(result, errors) }
+}
+
+/** Response keys of `__typename`, which is true whatever becomes of the mutations. */
+function typenameKeys({ document, schema }: ExecutionArgs): Set<string> {
+  const keys = new Set<string>()
+  const ofMutation = schema.getMutationType()?.name
+  visit(document, {
+    FragmentDefinition: ({ typeCondition }) => (typeCondition.name.value === ofMutation ? undefined : false),
+    Field({ name, alias }) {
+      if (name.value === '__typename') keys.add((alias ?? name).value)
+      return false
+    },
+  })
+  return keys
 }
 
 function errorList(result: ExecutionResult, more: GraphQLError[]): { errors?: GraphQLError[] } {
@@ -73,7 +82,7 @@ function errorList(result: ExecutionResult, more: GraphQLError[]): { errors?: Gr
 }
 
 function rolledBack(key: string): GraphQLError {
-  const message = 'Not kept, because another mutation of the operation failed.'
+  const message = 'Not kept, because the operation failed in another place.'
   return new GraphQLError(message, { path: [key], originalError: new GatewayError('ROLLED_BACK', message) })
 }
 

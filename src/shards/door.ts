@@ -11,7 +11,7 @@
  * A refusal by the fence means that our copy of the placement is late: it is read again, once.
  */
 
-import { fail } from '../base/errors.ts'
+import { fail, GatewayError } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
@@ -147,12 +147,20 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
           const [, begun] = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
           requireTenant(begun, tenant, shard)
           await failpoints.hit('session.after-begin')
+          let open = true
           // Explained here, because the work may take the error as an answer and never pass it on.
-          const run = (statement: Statement): Promise<Row[]> =>
-            timed(shard, mode, () => runOne(connection, statement, deadline)).catch((error: unknown) => {
-              throw explain(error, mode)
-            })
-          const { keep, value } = await work({ tenant, run })
+          const run = async (statement: Statement): Promise<Row[]> => {
+            // The connection may be another tenant's by now: work that outlives its transaction gets nothing.
+            if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
+            return timed(shard, mode, () => runOne(connection, statement, deadline)).catch(
+              (error: unknown) => {
+                throw explain(error, mode)
+              },
+            )
+          }
+          const { keep, value } = await inTime(work({ tenant, run }), deadline).finally(() => {
+            open = false
+          })
           await failpoints.hit('session.before-commit')
           await (keep ? commit(connection, deadline) : connection.batch([ROLLBACK], deadline))
           await failpoints.hit('session.after-commit')
@@ -173,6 +181,20 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
 
   return { batch, withTenant }
 }
+
+/** Work of an extension may wait for ever; its connection may not. COMMIT has not been sent, so nothing was kept. */
+async function inTime<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const error = new GatewayError('TIMEOUT', 'The operation did not end in time; nothing was kept.')
+  const timer = setTimeout(() => late.reject(error), deadline.remainingMs() + GRACE_MS)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const GRACE_MS = 250
 
 const BEGIN = prepared('begin')
 const COMMIT = prepared('commit')

@@ -72,7 +72,7 @@ export function explain(error: unknown, mode: 'read' | 'write'): unknown {
   if (CONFLICT.has(state)) return say('CONFLICT', 'Another operation of the tenant was in the way.')
   if (state === '53300') return say('OVERLOADED', 'The shard has no connection left.')
   if (state === FENCE.unknown) return say('SHARD_UNAVAILABLE', 'The shard does not know the tenant.')
-  if (error instanceof ConnectionLost && error.reason === 'deadline') {
+  if (error instanceof ConnectionLost && ['deadline', 'queued'].includes(error.reason)) {
     return say('TIMEOUT', 'The database did not answer in time.')
   }
   if (error instanceof BrokenCircuitError || isShardDown(error) || isDemoted(error, mode)) {

@@ -107,6 +107,10 @@ export class Shard {
    */
   async use<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
     if (!this.#admitted) fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not served yet.')
+    // The trial of a breaker that was open must be short: everybody waits for its end, and a transaction may last.
+    if (this.#breaker.state !== CircuitState.Closed) {
+      await this.#breaker.execute(() => this.#pool.batch([IDENTITY], deadlineIn(this.#config.connectMs)))
+    }
     return this.#breaker.execute(() => work(this.#pool))
   }
 
