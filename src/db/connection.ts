@@ -45,8 +45,8 @@ export function isStalePlan(error: unknown): boolean {
   return ['0A000', '26000'].includes(sqlState(error) ?? '')
 }
 
-// Sent just before the server hangs up: after pg_terminate_backend, for one.
-function isFatal(error: unknown): boolean {
+/** Sent just before the server hangs up: after pg_terminate_backend, or when its disk is full. */
+export function isFatal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && ['FATAL', 'PANIC'].includes(error.severity ?? '')
 }
 

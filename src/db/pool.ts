@@ -15,7 +15,7 @@ import { Connection, ConnectionLost, type ConnectionOptions } from './connection
 import type { Statement } from './sql.ts'
 
 export interface PoolOptions extends ConnectionOptions {
-  /** Pipelined connections that batches share; twice as many while slow batches hold all of them up. */
+  /** Pipelined connections that batches share; up to twice as many while slow batches hold some up. */
   readonly shared: number
   /** Batches in flight on one shared connection, at most. */
   readonly depth: number
@@ -77,18 +77,19 @@ export class Pool {
     deadline: Deadline,
     check: (results: Result[]) => void = () => {},
   ): Promise<Result[]> {
+    let mayGrow = true
     for (;;) {
-      const connection = this.#sharedWithRoom()
+      const connection = this.#sharedWithRoom(mayGrow)
       // No await between finding room and taking it, or several callers would find the same room.
       if (connection) return this.#send(connection, statements, deadline, check)
-      if (this.#canGrow()) await this.#openShared()
+      if (mayGrow && this.#canGrow()) mayGrow = await this.#grew()
       else await this.#wait(deadline)
     }
   }
 
   /**
-   * Hold a connection while `work` runs. It is kept afterwards only if `work` succeeded and the server
-   * reports no open transaction.
+   * Hold a connection while `work` runs. It is kept afterwards only if nothing is in flight on it and the
+   * server reports no open transaction.
    *
    * @throws OVERLOADED  no connection was free by the deadline, or too many wait already
    */
@@ -116,14 +117,12 @@ export class Pool {
     this.#wake()
   }
 
+  // Whether the work succeeded does not matter: only what the server says of the connection does.
   async #lend<T>(connection: Connection, work: (connection: Connection) => Promise<T>): Promise<T> {
-    let clean = false
     try {
-      const result = await work(connection)
-      clean = true
-      return result
+      return await work(connection)
     } finally {
-      if (clean && connection.idle && connection.usable && !this.#ended) this.#idle.push(connection)
+      if (connection.idle && connection.usable && !this.#ended) this.#idle.push(connection)
       else connection.destroy('a transaction did not end cleanly')
     }
   }
@@ -146,24 +145,43 @@ export class Pool {
       distrustIfThrows(connection, () => check(results))
       return results
     } finally {
+      if (this.#shared.length > this.#sharedMax() && connection.inFlight === 0) {
+        connection.destroy('the pool shrinks')
+      }
       this.#wake()
     }
   }
 
   // Answers come in order, so one slow batch holds up all behind it: a connection with one is passed
-  // over while there is another, and when all have one, as many again may be opened.
-  #sharedWithRoom(): Connection | undefined {
+  // over while there is another.
+  #sharedWithRoom(mayGrow: boolean): Connection | undefined {
     const quick = leastLoaded(this.#shared.filter(({ stalled }) => !stalled))
-    if (!quick && this.#canGrow()) return undefined
+    if (!quick && mayGrow && this.#canGrow()) return undefined
     const least = quick ?? leastLoaded(this.#shared)
     if (!least || least.inFlight >= this.#options.depth) return undefined
     if (least.inFlight > 1) this.#growShared()
     return least
   }
 
+  /** One more for each that a slow batch holds up; they close when it is done. */
+  #sharedMax(): number {
+    const stalled = this.#shared.filter((connection) => connection.stalled).length
+    return this.#options.shared + Math.min(stalled, this.#options.shared)
+  }
+
   #canGrow(): boolean {
-    const allStalled = this.#shared.every(({ stalled }) => stalled)
-    return this.#shared.length < (allStalled ? 2 * this.#options.shared : this.#options.shared)
+    return this.#shared.length < this.#sharedMax()
+  }
+
+  /** Whether there is one more; a failure is the caller's only when there is none at all to wait for. */
+  async #grew(): Promise<boolean> {
+    try {
+      await this.#openShared()
+      return true
+    } catch (error) {
+      if (this.#shared.length === 0) throw error
+      return false
+    }
   }
 
   // In the background: the caller already has a connection, and a failure here will be met again by

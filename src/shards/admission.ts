@@ -18,16 +18,22 @@ import type { Shard } from './shard.ts'
 
 /** Milliseconds between two tries to survey a shard that could not be reached. */
 const AGAIN_MS = 1_000
+/** Milliseconds between two looks at a shard that serves. A look costs it about 0.2 s of one backend. */
+const LOOK_MS = 60_000
 
 interface Seen extends Survey {
   readonly shard: Shard
+  /** The id that the database says it has. */
+  readonly id: string | null | undefined
   readonly unsafe: readonly Finding[]
 }
 
 export interface Admission {
   /** The tables that are served. */
   readonly model: Model
-  /** Stop trying to reach the shards that were away. */
+  /** Look at the shards that serve: called every minute. */
+  lookAgain(): Promise<void>
+  /** Stop looking. */
   end(): void
 }
 
@@ -46,9 +52,38 @@ export async function admitShards(shards: readonly Shard[], config: Config, emit
   const model = withoutTables(first.model, refused)
   if (model.tables.length === 0) fail('SETUP_FAILED', nothingToServe(first, refused.size, config))
   for (const one of seen) admit(one, model, refused, emit)
-  const away = shards.filter((shard) => !seen.some((one) => one.shard === shard))
+  const away = shards.filter((shard, i) => {
+    const result = surveys[i]
+    if (result?.status !== 'rejected') return false
+    emit({ kind: 'shard.down', shard: shard.key, reason: reasonOf(result.reason) })
+    return true
+  })
+  const lookAgain = (): Promise<void> => watchSafety(shards, config, model, emit)
   const timers = away.map((shard) => admitLater(shard, config, model, refused, emit))
-  return { model, end: () => timers.forEach(clearInterval) }
+  timers.push(setInterval(lookAgain, LOOK_MS).unref())
+  return { model, lookAgain, end: () => timers.forEach(clearInterval) }
+}
+
+/**
+ * Take shards out of service whose protections were taken away behind our back, and put them back when they
+ * are mended. Other tables than at the start are no reason: a migration in progress looks like that.
+ */
+async function watchSafety(
+  shards: readonly Shard[],
+  config: Config,
+  model: Model,
+  emit: Emit,
+): Promise<void> {
+  const judge = async (shard: Shard): Promise<void> => {
+    const seen = await look(shard, config).catch(() => undefined)
+    if (!seen || shard.state === 'unseen') return // A shard that is away is the breaker's business.
+    const fault = faultOf(seen, model)
+    if (fault === undefined && shard.state === 'refused') shard.admit()
+    if (fault === undefined || shard.state === 'refused') return
+    shard.refuse()
+    emit({ kind: 'shard.refused', shard: shard.key, reason: fault })
+  }
+  await Promise.all(shards.map(judge))
 }
 
 async function look(shard: Shard, config: Config): Promise<Seen> {
@@ -57,9 +92,9 @@ async function look(shard: Shard, config: Config): Promise<Seen> {
     async (client) => {
       const { column, schemas } = config.tenancy
       const found = await survey(client, config.tenancy)
-      const [me] = await client.query('select current_user as role')
+      const [me] = await client.query('select current_user as role, id from shardgate.identity')
       const findings = await checkSafety(client, { column, schemas, appRole: me?.role ?? '' })
-      return { ...found, shard, unsafe: findings.filter(({ severity }) => severity === 'unsafe') }
+      return { ...found, shard, id: me?.id, unsafe: findings.filter(({ severity }) => severity === 'unsafe') }
     },
     { connectMs: shard.connectMs },
   )
@@ -86,12 +121,17 @@ function admit(seen: Seen, model: Model, refused: ReadonlySet<string>, emit: Emi
 }
 
 function whyNot(seen: Seen, model: Model, refused: ReadonlySet<string>): string | undefined {
-  const general = seen.unsafe.find(({ table }) => table === undefined)
-  if (general) return general.reason
-  const late = seen.unsafe.find(({ table }) => table !== undefined && !refused.has(table))
-  if (late) return `${late.table}: ${late.reason}`
+  const fault = faultOf(seen, model)
+  if (fault !== undefined) return fault
   if (withoutTables(seen.model, refused).fingerprint === model.fingerprint) return undefined
   return 'its tables are not the same as those of the other shards'
+}
+
+/** What of the shard itself, or of a table that is served, is unsafe; or that it is another shard. */
+function faultOf({ unsafe, shard, id }: Seen, { tables }: Model): string | undefined {
+  if (id !== shard.id) return shard.strangerReason(id)
+  const found = unsafe.find(({ table }) => table === undefined || tables.some(({ id }) => id === table))
+  return found && (found.table === undefined ? found.reason : `${found.table}: ${found.reason}`)
 }
 
 function admitLater(
@@ -118,9 +158,7 @@ function noShard(shards: readonly Shard[], surveys: readonly PromiseSettledResul
   const reasons = surveys.map((result) => (result.status === 'rejected' ? result.reason : undefined))
   const gateway = reasons.find((reason) => reason?.code === 'CONFIG_INVALID')
   if (gateway) return gateway
-  const lines = shards.map(
-    ({ key }, i) => `  ${key}: ${reasons[i]?.message || reasons[i]?.code || reasons[i]}`,
-  )
+  const lines = shards.map(({ key }, i) => `  ${key}: ${reasonOf(reasons[i])}`)
   return new GatewayError('SETUP_FAILED', `No shard can be reached:\n${lines.join('\n')}`)
 }
 
@@ -130,4 +168,10 @@ function nothingToServe({ leftOut }: Seen, refused: number, { tenancy }: Config)
     return `All ${refused} tables in ${schemas} are unsafe to serve. "shardgate doctor" says why.`
   const reasons = leftOut.map(({ id, reason }) => `\n  ${id}: ${reason}`)
   return `There is no table to serve in ${schemas}: wanted tables with the column ${tenancy.column}.${reasons.join('')}`
+}
+
+// Node's error for a host with several addresses has only a code.
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.message || String((error as NodeJS.ErrnoException).code ?? error.name)
 }

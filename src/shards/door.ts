@@ -17,7 +17,7 @@ import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
 import type { Result, Row } from '../db/batch.ts'
-import { type Connection, ConnectionLost, isStalePlan, sqlState } from '../db/connection.ts'
+import { type Connection, ConnectionLost, isFatal, isStalePlan, sqlState } from '../db/connection.ts'
 import { prepared, type Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 import { explain, FENCE, isDemoted, isWorthAnotherRead } from './failures.ts'
@@ -144,8 +144,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
       shard.use((pool) =>
         pool.exclusive(deadline, async (connection) => {
           await failpoints.hit('session.before-begin')
-          const [, begun] = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
-          requireTenant(begun, tenant, shard)
+          await begin(connection, shard, placement, mode, deadline)
           await failpoints.hit('session.after-begin')
           let open = true
           // Explained here, because the work may take the error as an answer and never pass it on.
@@ -168,6 +167,23 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
         }),
       ),
     )
+  }
+
+  async function begin(
+    connection: Connection,
+    shard: Shard,
+    placement: Placement,
+    mode: Mode,
+    deadline: Deadline,
+  ): Promise<void> {
+    try {
+      const [, begun] = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
+      requireTenant(begun, placement.tenant, shard)
+    } catch (error) {
+      // A frozen tenant that goes on writing must not cost a new connection each time.
+      if (isFenced(error)) await connection.batch([ROLLBACK], deadline)
+      throw error
+    }
   }
 
   async function timed<T>(shard: Shard, mode: Mode, work: () => Promise<T>): Promise<T> {
@@ -224,12 +240,16 @@ function mayTryAgain(error: unknown, mode: Mode): boolean {
   return isUnsent(error) || isStalePlan(error) || (mode === 'read' && isWorthAnotherRead(error))
 }
 
+function isFenced(error: unknown): boolean {
+  return Object.values<string | undefined>(FENCE).includes(sqlState(error))
+}
+
 function isUnsent(error: unknown): boolean {
   return error instanceof ConnectionLost && error.reason === 'unsent'
 }
 
 function isAnswerLost(error: unknown): boolean {
-  return (error instanceof ConnectionLost && !isUnsent(error)) || /^57P0/.test(sqlState(error) ?? '')
+  return (error instanceof ConnectionLost && !isUnsent(error)) || isFatal(error)
 }
 
 function outcomeUnknown(cause: unknown): never {

@@ -7,7 +7,7 @@
  */
 
 import { BrokenCircuitError } from 'cockatiel'
-import { GatewayError } from '../base/errors.ts'
+import { GatewayError, isGatewayError } from '../base/errors.ts'
 import { ConnectionLost, isStalePlan, sqlState } from '../db/connection.ts'
 
 /** The fence's refusals, raised by `shardgate.begin_tenant`. */
@@ -44,6 +44,8 @@ export function isShardDown(error: unknown): boolean {
 export function tripsBreaker(error: unknown): boolean {
   if (error instanceof ConnectionLost) return error.reason === 'deadline'
   if (sqlState(error) === '57P01') return false
+  // Another server than the shard answers at its address: not worth a new connection for each request.
+  if (isGatewayError(error, 'SHARD_UNAVAILABLE')) return true
   return isShardDown(error)
 }
 

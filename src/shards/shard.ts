@@ -33,18 +33,22 @@ export interface ShardOptions {
   readonly emit: Emit
 }
 
+/** Not surveyed yet, serving, or found unsafe since. */
+export type ShardState = 'unseen' | 'admitted' | 'refused'
+
 export class Shard {
   readonly key: string
+  /** As the directory has it. */
+  readonly id: string
   readonly #pool: Pool
   readonly #breaker: ReturnType<typeof circuitBreaker>
-  readonly #id: string
   readonly #emit: Emit
   #config: ShardConfig
-  #admitted = false
+  #state: ShardState = 'unseen'
 
   constructor({ key, config, id, emit }: ShardOptions) {
     this.key = key
-    this.#id = id
+    this.id = id
     this.#emit = emit
     this.#config = config
     this.#pool = new Pool({
@@ -72,7 +76,7 @@ export class Shard {
 
   /** False while requests are refused without a try: not admitted yet, or the breaker is open. */
   get available(): boolean {
-    return this.#admitted && this.#breaker.state !== CircuitState.Open
+    return this.#state === 'admitted' && this.#breaker.state !== CircuitState.Open
   }
 
   get url(): string {
@@ -85,8 +89,17 @@ export class Shard {
 
   /** Let requests in: the shard's tables have been seen and are safe (admission.ts). */
   admit(): void {
-    this.#admitted = true
+    this.#state = 'admitted'
     this.#emit({ kind: 'shard.up', shard: this.key })
+  }
+
+  /** Let no more requests in: what kept its tenants apart is gone. */
+  refuse(): void {
+    this.#state = 'refused'
+  }
+
+  get state(): ShardState {
+    return this.#state
   }
 
   /** Take over numbers that may change at run time. The URL may not: it needs a restart. */
@@ -106,7 +119,7 @@ export class Shard {
    * @throws SHARD_UNAVAILABLE   the shard has not been admitted; BrokenCircuitError while the breaker is open
    */
   async use<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
-    if (!this.#admitted) fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not served yet.')
+    if (this.#state !== 'admitted') fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not served now.')
     // The trial of a breaker that was open must be short: everybody waits for its end, and a transaction may last.
     if (this.#breaker.state !== CircuitState.Closed) {
       await this.#breaker.execute(() => this.#pool.batch([IDENTITY], deadlineIn(this.#config.connectMs)))
@@ -123,10 +136,15 @@ export class Shard {
     this.#pool.end()
   }
 
+  /** Why a database that carries the identity `id` is not this shard. */
+  strangerReason(id: string | null | undefined): string {
+    return `its id is ${id ?? 'missing'}; the directory has ${this.id}`
+  }
+
   async #check(connection: Connection): Promise<void> {
     const [result] = await connection.batch([IDENTITY], deadlineIn(this.#config.connectMs))
     const [id, tooMighty] = result?.rows[0] ?? []
-    if (id !== this.#id) this.#refuse(`its id is ${id ?? 'missing'}; the directory has ${this.#id}`)
+    if (id !== this.id) this.#refuse(this.strangerReason(id))
     if (tooMighty) this.#refuse(`the role of its url ${tooMighty}`)
   }
 

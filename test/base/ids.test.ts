@@ -37,7 +37,7 @@ describe('a tenant id', () => {
     [7, 'a number'],
     [null, 'null'],
     [['acme'], 'a list'],
-  ])('may not be %j (%s)', (value) => {
+  ])('may not be %j (%s)', (value: unknown, _why: unknown) => {
     expect(isTenantId(value)).toBe(false)
     expect(() => tenantId(value)).toThrow('A tenant id is')
   })

@@ -131,6 +131,38 @@ describe('a transaction', () => {
     expect([await count(103), destroyed()]).toEqual([0, 1])
   })
 
+  it("that has ended gives nothing to work that goes on: its connection may be another tenant's by now", async () => {
+    const late: { run?: (statement: ReturnType<typeof prepared>) => Promise<unknown> } = {}
+    await transaction(async ({ run }) => {
+      late.run = run
+      return { keep: true, value: null }
+    })
+    const others = gate.door.withTenant(other!.id, 'read', deadlineIn(5_000), async ({ run }) => {
+      await expect(late.run?.(prepared(TENANTS))).rejects.toMatchObject({ code: 'ROLLED_BACK' })
+      return { keep: false, value: await run(prepared(TENANTS)) }
+    })
+    expect(await others).toEqual([[other!.id]])
+  })
+
+  it('whose work hangs ends at its deadline and gives its connection back', async () => {
+    const hang = transaction<null>(() => new Promise(() => {}), 50)
+    await expect(hang).rejects.toMatchObject({ code: 'TIMEOUT' })
+    expect(gate.fleet.get(one!.shard)!.stats.exclusiveInUse).toBe(0)
+  })
+
+  it('that the fence refuses leaves its connection in order', async () => {
+    await world.sql(one!.shard, `update shardgate.tenant_fence set state = 'frozen' where tenant_id = $1`, [
+      one!.id,
+    ])
+    const write = () => transaction(async () => ({ keep: true, value: null }))
+    for (let i = 0; i < 3; i++) await expect(write()).rejects.toMatchObject({ code: 'TENANT_MOVING' })
+    await world.sql(one!.shard, `update shardgate.tenant_fence set state = 'active' where tenant_id = $1`, [
+      one!.id,
+    ])
+    await write()
+    expect(destroyed()).toBe(0)
+  })
+
   it('in which a statement failed is never reported as kept', async () => {
     const failing = transaction(async ({ run }) => {
       await run(prepared('select 1 / 0')).catch(() => {})
@@ -289,6 +321,33 @@ describe('a shard that is down', () => {
     expect(proxy.counts.connections).toBe(tries)
     await proxy.restore()
     await expect.poll(() => gate.ask(elsewhere!.id, TENANTS), { timeout: 5_000 }).toEqual([[elsewhere!.id]])
+  })
+
+  it('that comes back is tried with something short: nobody waits for a transaction to end', async () => {
+    const proxy = shardOf(elsewhere!).proxy!
+    await proxy.refuse()
+    proxy.cut()
+    for (let i = 0; i < 4; i++) await gate.ask(elsewhere!.id, TENANTS).catch(() => {})
+    await proxy.restore()
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const long = () =>
+      gate.door.withTenant(elsewhere!.id, 'write', deadlineIn(20_000), async () => {
+        await released
+        return { keep: false, value: 'long' }
+      })
+    const tries: Promise<unknown>[] = []
+    await expect
+      .poll(
+        () => {
+          tries.push(long().catch(() => 'refused'))
+          return gate.fleet.get(elsewhere!.shard)!.stats.exclusiveInUse
+        },
+        { timeout: 5_000 },
+      )
+      .toBeGreaterThan(0)
+    expect(await gate.ask(elsewhere!.id, TENANTS)).toEqual([[elsewhere!.id]])
+    release()
+    await Promise.all(tries)
   })
 
   it('whose connection string was swapped with another is not served', async () => {
