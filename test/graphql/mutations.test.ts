@@ -1,6 +1,7 @@
 /** Mutations: kept together or not at all, with broken constraints as answers. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Extension } from '../../src/graphql/extension.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 
@@ -13,12 +14,25 @@ beforeAll(async () => {
   world = await startWorld({ tenants: 2, shards: 1 })
   tenant = world.tenants[0]!
   other = world.tenants[1]!
-  api = await openWorldApi(world)
+  api = await openWorldApi(world, [FRAGILE])
 })
 afterAll(async () => {
   api.end()
   await world.stop()
 })
+
+/** A field of a row that fails, and may be null. */
+const FRAGILE: Extension = {
+  extend({ builder, type }) {
+    builder.objectField(type('Project'), 'fragile', (t) =>
+      t.string({
+        resolve: () => {
+          throw new Error('out of order')
+        },
+      }),
+    )
+  },
+}
 
 const CREATE = `mutation($input: CreateProjectInput!) {
   createProject(input: $input) {
@@ -188,6 +202,16 @@ describe('several mutations in one operation', () => {
       [['one'], 'ROLLED_BACK'],
       [['three'], 'ROLLED_BACK'],
     ])
+    expect(await world.contents(tenant)).toBe(before)
+  })
+
+  it('never read as done when a field deep in an answer failed, and __typename stays true', async () => {
+    const before = await world.contents(tenant)
+    const source = `mutation { __typename made: createProject(input: { rowId: 601, name: "fragile" }) {
+      __typename ... on Project { rowId name fragile } } }`
+    const { data, errors } = await api.run(tenant, source)
+    expect(data).toEqual({ __typename: 'Mutation', made: null })
+    expect(errors?.map(({ path }) => path)).toEqual([['made', 'fragile'], ['made']])
     expect(await world.contents(tenant)).toBe(before)
   })
 
