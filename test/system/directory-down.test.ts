@@ -4,7 +4,7 @@
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { type Ending, shardgate } from '../kit/command.ts'
@@ -93,6 +93,9 @@ describe('the directory', () => {
     const made = await lateTenant()
     const load = await startLoad(gateway.url, callers)
     const [downs, ups] = [eventCount('directory.down'), eventCount('directory.up')]
+    onTestFinished(async () => {
+      await load.stop()
+    })
     await breakIt(proxy)
     await load.until(() => eventCount('directory.down') > downs)
     expect(await codeFor(gateway, made)).toBe('DIRECTORY_UNAVAILABLE')
@@ -171,6 +174,9 @@ describe('a start', () => {
       for (const tenant of world.tenants) {
         expect(await codeFor(gateway, tenant)).toBe(tenant.shard === away!.key ? 'SHARD_UNAVAILABLE' : 'ok')
       }
+      expect(gateway.output()).toMatch(
+        `"kind":"shard.down","shard":"${away!.key}","reason":"connect ECONNREFUSED`,
+      )
     })
     const struck = world.tenants.find(({ shard }) => shard === away!.key)!
     await expect.poll(() => codeFor(gateway!, struck), POLL).toBe('ok')
@@ -178,4 +184,44 @@ describe('a start', () => {
     await gateway!.stop()
     expect(gateway!.ended).toBe('exit 0')
   })
+
+  it('with an extension that cannot be loaded names it, and ends', async () => {
+    await withConfig({ extensions: ['./none.ts'] }, async () => {
+      const ending = await serve()
+      expect([ending.status, ending.signal]).toEqual([2, null])
+      expect(sentencesOf(ending)).toMatch(/none\.ts/)
+      expect(ending.err + ending.out).not.toMatch(/^\s+at |nhandled/m)
+    })
+  })
+
+  it('with two shards exchanged serves neither, and the third', async () => {
+    const [a, b, c] = world.shards.map(({ key, appUrl, ownerUrl }) => ({
+      key,
+      urls: { url: appUrl, ownerUrl },
+    }))
+    const shards = { [a!.key]: b!.urls, [b!.key]: a!.urls, [c!.key]: c!.urls }
+    await withConfig({ shards }, async () => {
+      const gateway = await startGateway(world)
+      for (const tenant of world.tenants) {
+        expect(await codeFor(gateway, tenant)).toBe(tenant.shard === c!.key ? 'ok' : 'SHARD_UNAVAILABLE')
+      }
+      const ready = await fetch(`${gateway.adminUrl}/readyz`).then((answer) => answer.text())
+      expect(ready.split('\n').slice(0, 3)).toEqual(
+        [a, b, c].map((shard) => expect.stringContaining(`${shard!.key} ${shard === c ? 'up' : 'down'}`)),
+      )
+      expect(gateway.output()).toContain(`"kind":"shard.refused","shard":"${a!.key}"`)
+      await gateway.stop()
+    })
+  })
 })
+
+/** Change keys of the world's configuration for as long as `work` takes. */
+async function withConfig(keys: object, work: () => Promise<void>): Promise<void> {
+  const text = readFileSync(world.configFile, 'utf8')
+  writeFileSync(world.configFile, JSON.stringify({ ...JSON.parse(text), ...keys }))
+  try {
+    await work()
+  } finally {
+    writeFileSync(world.configFile, text)
+  }
+}

@@ -4,7 +4,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -180,6 +180,43 @@ async function ready(at: string): Promise<RunningCommand> {
   await command.prints(READY)
   return command
 }
+
+describe('words that are wrong', () => {
+  it.each<[string, string[], Record<string, string>, RegExp]>([
+    ['a scale of words', ['start', '--scale', 'big'], {}, /^--scale wants a number above 0.*"big" came/],
+    ['a scale of nothing', ['start', '--scale', '0'], {}, /^--scale wants a number above 0/],
+    ['an argument too much', ['start', 'everything'], {}, /^Too many arguments for 'start'/],
+    ['an option that is none', ['serve', '--port', '1'], {}, /^Unknown option '--port'/],
+    [
+      'a port of words',
+      ['start'],
+      { PORT: 'http' },
+      /\n {2}PORT: wanted a port from 0 to 65535; "http" came/,
+    ],
+    ['a port too high', ['start'], { ADMIN_PORT: '70000' }, /\n {2}ADMIN_PORT: wanted .*"70000" came/],
+    [
+      'a level that is none',
+      ['start'],
+      { LOG_LEVEL: 'loud' },
+      /\n {2}LOG_LEVEL: wanted one of .*"loud" came/,
+    ],
+    ['no configuration', ['start', '-c', 'none.json'], {}, /^No configuration can be read at .*none\.json/],
+    ['serve without a start', ['serve'], {}, /^The configuration leaves .* "shardgate start"/],
+  ])('%s', async (_, args, env, sentence) => {
+    const at = join(newFolder(), 'data')
+    const { status, out, err } = await shardgate(args, { SHARDGATE_DATA: at, ...env }).ended
+    expect(err).toMatch(sentence)
+    expect([status, out, existsSync(at)]).toEqual([2, '', false])
+    expect(err.trimEnd().split('\n').length).toBeLessThanOrEqual(3)
+    expect(err).not.toMatch(/^\s+at /m)
+  })
+
+  it('serve on servers that are stopped', async () => {
+    const { status, err } = await shardgate(['serve'], { SHARDGATE_DATA: folder }).ended
+    expect([status, err.split('\n').length]).toEqual([1, 3])
+    expect(err).toMatch(/^The directory cannot be reached: connect ECONNREFUSED/)
+  })
+})
 
 describe('a start that was cut short', () => {
   it('kill -9 while it serves: the next start takes over, with the same rows', async () => {
