@@ -204,6 +204,13 @@ describe('a filter', () => {
     expect((await list({ filter })).totalCount).toBe(await countWhere(`(${where})`))
   })
 
+  it('by "or" goes on after the cursor of its page', async () => {
+    const filter = { or: [{ done: { eq: true } }, { effort: { isNull: true } }, { effort: { gt: '1' } }] }
+    const first = await list({ filter, first: 20 })
+    const second = await list({ filter, first: 20, after: first.pageInfo.endCursor })
+    expect(ids(second).filter((id) => ids(first).includes(id))).toEqual([])
+  })
+
   it('F12: takes a value as a value, whatever it looks like', async () => {
     const before = await world.contents(tenant)
     for (const eq of [`'; drop table app.tasks; --`, '$1', '\\', '"', '\u2028', `${'x'.repeat(10_000)}`]) {
@@ -240,6 +247,19 @@ describe('children', () => {
     }
     const after = api.gate.events.filter(({ kind }) => kind === 'statement.done').length
     expect(after - before).toBe(4) // projects, their tasks, the counts, the tasks' projects
+  })
+
+  it('filtered by "or" are still those of their parent', async () => {
+    const { projects } = await api.data(
+      tenant,
+      `{ projects { nodes { rowId tasks(filter: { or: [{ done: { eq: true } }, { done: { eq: false } }] }) {
+        totalCount nodes { project { rowId } } } } } }`,
+    )
+    for (const { rowId, tasks } of projects.nodes) {
+      for (const { project } of tasks.nodes) expect(project.rowId).toBe(rowId)
+    }
+    const counts = projects.nodes.map(({ tasks }: Data) => tasks.totalCount)
+    expect(counts.reduce((sum: number, count: number) => sum + count, 0)).toBe(63)
   })
 
   it('page like any list', async () => {

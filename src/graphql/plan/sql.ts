@@ -138,8 +138,9 @@ function condition(table: Table, where: Condition): SQL {
   // A comparison with NULL is neither true nor false; "not" is to give every row that does not match.
   if (where.kind === 'not') return sql`(${condition(table, where.of)}) is not true`
   if (where.of.length === 0) return where.kind === 'and' ? sql`true` : sql`false`
-  const parts = where.of.map((part) => sql`(${condition(table, part)})`)
-  return sql.join(parts, where.kind === 'and' ? ' and ' : ' or ')
+  const parts = where.of.map((part) => condition(table, part))
+  // In brackets, or an "or" would let in rows for which the tenant, the parent or the cursor beside it does not hold.
+  return sql`(${sql.join(parts, where.kind === 'and' ? ' and ' : ' or ')})`
 }
 
 const SYMBOLS: Partial<Record<Operator, SQL>> = {
