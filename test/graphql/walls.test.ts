@@ -1,0 +1,128 @@
+/**
+ * The two walls around a tenant's rows, each alone: the tenant in the text of every statement, and the shard's
+ * policies. Without both, the same statements reach two tenants, so that nothing here passes by chance.
+ */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Client, connect } from '../../src/db/client.ts'
+import { prepared, type Statement } from '../../src/db/sql.ts'
+import {
+  columnOf,
+  countStatement,
+  deleteStatement,
+  insertStatement,
+  listStatement,
+  lookupStatement,
+  updateStatement,
+} from '../../src/graphql/plan/sql.ts'
+import type { Condition, ListPlan } from '../../src/graphql/plan/types.ts'
+import { introspect } from '../../src/model/introspect.ts'
+import type { Table } from '../../src/model/types.ts'
+import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+
+let world: World
+let tenant: WorldTenant
+let other: WorldTenant
+/** Passes over row-level security. */
+let superuser: Client
+let app: Client
+/** Its ids are the same in both tenants. */
+let tasks: Table
+
+beforeAll(async () => {
+  world = await startWorld({ tenants: 2, shards: 1 })
+  tenant = world.tenants[0]!
+  other = world.tenants[1]!
+  superuser = await connect(world.shards[0]!.superuserUrl)
+  app = await connect(world.shards[0]!.appUrl)
+  const model = await introspect(app, { column: 'tenant_id', schemas: [world.schema] })
+  tasks = model.tables.find(({ name }) => name === 'tasks')!
+})
+afterAll(async () => {
+  await superuser?.end()
+  await app?.end()
+  await world?.stop()
+})
+
+const list = (): ListPlan => ({
+  table: tasks,
+  where: null,
+  order: [{ column: 'id', descending: false, nullsFirst: false }],
+  limit: 100,
+  backward: false,
+  after: null,
+  before: null,
+  parentColumns: null,
+})
+const children = (): ListPlan => ({ ...list(), parentColumns: ['parent_id'] })
+const PARENTS = [['2'], ['3']]
+const EITHER: Condition = {
+  kind: 'or',
+  of: ['1', '2'].map((value) => ({ kind: 'compare', column: 'id', operator: 'eq', value })),
+}
+const effort = () => [{ column: columnOf(tasks, 'effort'), value: '5' }]
+
+/** Each statement as the tenant's, and how many of its rows it reaches. */
+const STATEMENTS: [string, () => Statement, number][] = [
+  ['a list', () => listStatement(list(), tenant.id), 8],
+  ['a list filtered by "or"', () => listStatement({ ...list(), where: EITHER }, tenant.id), 2],
+  ['a count filtered by "or"', () => countStatement({ ...list(), where: EITHER }, tenant.id), 2],
+  ['lists of children', () => listStatement(children(), tenant.id, PARENTS), 4],
+  ['a count', () => countStatement(list(), tenant.id), 8],
+  ['counts of children', () => countStatement(children(), tenant.id, PARENTS), 4],
+  ['a lookup', () => lookupStatement(tasks, tenant.id, ['id'], [['1'], ['2'], ['99']]), 2],
+  ['an update', () => updateStatement(tasks, tenant.id, ['7'], effort()), 1],
+  ['a delete', () => deleteStatement(tasks, tenant.id, ['7']), 1],
+]
+
+/** Run `statement` in a transaction of the tenant that nobody keeps: rows reached, and tags of the other one. */
+async function reach(client: Client, statement: Statement): Promise<{ rows: number; foreign: number }> {
+  await client.query('begin')
+  try {
+    await client.query(prepared(`select shardgate.begin_tenant($1, 1, 'write', 5000)`, [tenant.id]))
+    const rows = await client.query(statement)
+    const counts = rows.map(({ count = '1' }) => Number(count))
+    const foreign = world.scanner.scan(tenant.id, JSON.stringify(rows)).length
+    return { rows: counts.reduce((sum, n) => sum + n, 0), foreign }
+  } finally {
+    await client.query('rollback')
+  }
+}
+
+/** The statement as it would be if its tenant had been forgotten; its parameter stays in use. */
+function withoutTenant({ text, values }: Statement): Statement {
+  const forgotten = text.replaceAll(
+    /"?t"?\."?tenant_id"? = (\$\d+::"?pg_catalog"?\."?text"?)/g,
+    '$1 is not null',
+  )
+  expect(forgotten, text).not.toBe(text)
+  return { text: forgotten, values }
+}
+
+describe('two independent walls, each alone', () => {
+  it.each(STATEMENTS)(
+    '%s: the tenant in its text, for a role that passes over policies',
+    async (_, of, rows) => {
+      expect(await reach(superuser, of())).toEqual({ rows, foreign: 0 })
+    },
+  )
+
+  it.each(STATEMENTS)('%s: the policies, for a text without the tenant', async (_, of, rows) => {
+    expect(await reach(app, withoutTenant(of()))).toEqual({ rows, foreign: 0 })
+  })
+
+  it.each(STATEMENTS)('(b) %s reaches both tenants without either', async (_, of, rows) => {
+    expect(await reach(superuser, withoutTenant(of()))).toMatchObject({ rows: 2 * rows })
+  })
+
+  it('an insert writes the tenant that it was made for, and the policies refuse any other', async () => {
+    const insert = (owner: WorldTenant) =>
+      insertStatement(tasks, owner.id, [
+        { column: columnOf(tasks, 'id'), value: '900' },
+        { column: columnOf(tasks, 'project_id'), value: String(owner.values.projectIds[0]) },
+        { column: columnOf(tasks, 'title'), value: 'new' },
+      ])
+    expect(await reach(app, insert(tenant))).toMatchObject({ rows: 1 })
+    await expect(reach(app, insert(other))).rejects.toMatchObject({ code: '42501' })
+  })
+})
