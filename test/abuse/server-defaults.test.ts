@@ -183,6 +183,32 @@ describe('production tells no names to who does not know them', () => {
   })
 })
 
+describe('the Authorization header', () => {
+  it('that comes twice is refused, whichever of the two is good', async () => {
+    const [good, bad] = [`authorization: Bearer ${await edge.token()}`, 'authorization: Bearer x']
+    const body = '{"query":"{ mine }"}'
+    const send = (...lines: string[]) => {
+      const head = [
+        'POST /graphql HTTP/1.1',
+        'host: x',
+        'connection: close',
+        'content-type: application/json',
+      ]
+      return edge.raw(`${[...head, `content-length: ${body.length}`, ...lines].join('\r\n')}\r\n\r\n${body}`)
+    }
+    expect(await send(good)).toMatch(/^HTTP\/1.1 200 /)
+    for (const pair of [
+      [good, good],
+      [good, bad],
+      [bad, good],
+    ]) {
+      const came = await send(...pair)
+      expect(came).toMatch(/^HTTP\/1.1 401 /)
+      expect(came).toContain('The Authorization header came twice.')
+    }
+  })
+})
+
 describe('the Host header', () => {
   it.each(['x:99999999', '[::1', 'a b', '%', 'x/../..', '"', '😀', 'a,b', '@', '?', '#'])(
     '%j breaks nothing',

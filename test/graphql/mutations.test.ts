@@ -224,32 +224,44 @@ describe('several mutations in one operation', () => {
   })
 })
 
-describe('node and nodes', () => {
-  it('fetch any row by its id; foreign and unknown ids are null alike', async () => {
-    const { projects, tasks } = await api.data(
+describe('what a mutation selects', () => {
+  it('is read anew: a list that an earlier field has read shows what came between', async () => {
+    const { projects } = await api.data(tenant, '{ projects(first: 1) { nodes { id rowId } } }')
+    const [{ id, rowId }] = projects.nodes
+    const data = await api.data(
       tenant,
-      '{ projects(first: 1) { nodes { id } } tasks(first: 1) { nodes { id } } }',
+      `mutation($id: ID!, $rowId: BigInt!) {
+        before: updateProject(id: $id, patch: { share: 1 }) { ...Read }
+        createTask(input: { rowId: 950, projectId: $rowId, title: "in between" }) { __typename }
+        after: updateProject(id: $id, patch: { share: 2 }) { ...Read }
+      }
+      fragment Read on Project { tasks { totalCount nodes { rowId } } }`,
+      { id, rowId },
     )
-    const theirs = await api.data(other, '{ projects(first: 1) { nodes { id } } }')
-    const ids = [projects.nodes[0].id, theirs.projects.nodes[0].id, tasks.nodes[0].id]
-    const { nodes } = await api.data(tenant, 'query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', {
-      ids,
-    })
-    expect(nodes).toEqual([{ __typename: 'Project', id: ids[0] }, null, { __typename: 'Task', id: ids[2] }])
+    const read = ({ tasks }: Data) => [tasks.totalCount, tasks.nodes.map(({ rowId }: Data) => rowId)]
+    const [count, rows] = read(data.before)
+    expect(read(data.after)).toEqual([count + 1, [...rows, 950]])
   })
+})
 
-  it.each([
-    '',
-    'x',
-    'WyJQcm9qZWN0Il0',
-    Buffer.from('["Project","1","2"]').toString('base64url'),
-    Buffer.from('["Project","9223372036854775808"]').toString('base64url'),
-    Buffer.from('["__proto__","1"]').toString('base64url'),
-    'x'.repeat(100_000),
-  ])('refuse the id %j', async (id) => {
-    const { errors } = await api.run(tenant, 'query($id: ID!) { node(id: $id) { id } }', { id })
-    expect(errors).toEqual([
-      expect.objectContaining({ message: '"id" is not an id that this API has given out.' }),
-    ])
+describe('a deferred constraint', () => {
+  const KEY = 'tasks_tenant_id_project_id_fkey'
+  const defer = (how: string) =>
+    world.sql(tenant.shard, `alter table app.tasks alter constraint ${KEY} ${how}`)
+
+  it('that COMMIT finds broken is told in a sentence, and nothing is kept', async () => {
+    const before = await world.contents(tenant)
+    await defer('deferrable initially deferred')
+    try {
+      const kept = api.run(
+        tenant,
+        `mutation { createTask(input: { rowId: 960, projectId: "123456789", title: "x" }) { __typename } }`,
+      )
+      const message = `The changes break the constraint ${KEY}; nothing was kept.`
+      await expect(kept).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message })
+    } finally {
+      await defer('not deferrable')
+    }
+    expect(await world.contents(tenant)).toBe(before)
   })
 })
