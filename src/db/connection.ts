@@ -50,6 +50,11 @@ export function isFatal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && ['FATAL', 'PANIC'].includes(error.severity ?? '')
 }
 
+// The session goes on after it.
+function isRefusal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && !isFatal(error)
+}
+
 /** Which rule of the tables a statement broke, as far as Postgres says it. */
 export interface Violation {
   readonly state: string
@@ -110,6 +115,8 @@ export class Connection {
   readonly #parsing: string[][] = []
   /** When each batch in flight was sent, oldest first. */
   readonly #sentAt: number[] = []
+  /** Ends the batch that Postgres has refused, once it says that it is ready again. */
+  #refused: (() => void) | undefined
   #lost: Error | undefined
   readonly #onLost: ((reason: string) => void)[] = []
 
@@ -130,6 +137,7 @@ export class Connection {
     client.on('error', (error) => connection.#fail(error))
     client.on('end', () => connection.#fail(new Error('Postgres closed the connection')))
     client.connection.on('parseComplete', () => connection.#parsed())
+    client.connection.on('readyForQuery', () => connection.#settleRefused())
     await client.connect()
     return connection
   }
@@ -226,18 +234,30 @@ export class Connection {
         reject(new ConnectionLost(behind ? 'queued' : 'deadline', 'Postgres did not answer in time.'))
         this.#fail(new Error('Postgres did not answer in time'))
       }, deadline.remainingMs() + GRACE_MS)
-      const batch = new Batch(plan, (error, results) => {
+      const settle = (error: Error | null, results: Result[]): void => {
         clearTimeout(timer)
         if (error) reject(error)
         else resolve(results)
+      }
+      // Postgres sends a refusal at once, and what has become of the transaction later: until then the last
+      // state that it told is that of the batch before, and a failed transaction would pass for none.
+      const batch = new Batch(plan, (error, results) => {
+        if (isRefusal(error)) this.#refused = () => settle(error, results)
+        else settle(error, results)
       })
       this.#client.query(batch as unknown as pg.Submittable)
     })
   }
 
+  #settleRefused(): void {
+    this.#refused?.()
+    this.#refused = undefined
+  }
+
   #fail(error: Error): void {
     if (this.#lost) return
     this.#lost = error
+    this.#settleRefused()
     this.#client.connection.stream.destroy()
     for (const listener of this.#onLost) listener(error.message)
   }

@@ -124,6 +124,17 @@ describe('exclusive connections', () => {
     expect(destroyed).toEqual(['a transaction did not end cleanly'])
   })
 
+  it('D1: are never used again when a transaction failed in the batch that began it', async () => {
+    open({ exclusive: 1 })
+    const begun = [prepared('begin'), prepared('select 1 / $1::int', [0])]
+    // The refusal and what becomes of the transaction are two messages, and often two reads of the socket.
+    for (let round = 0; round < 50; round++) {
+      const refused = pool.exclusive(soon(), (connection) => connection.batch(begun, soon()))
+      await expect(refused).rejects.toMatchObject({ code: '22012' })
+      expect(await pid()).toBeDefined()
+    }
+  })
+
   it('are held by one caller each; the next waits for its turn, until its deadline', async () => {
     open({ exclusive: 1 })
     const { promise: held, resolve: release } = Promise.withResolvers<void>()
