@@ -32,8 +32,14 @@ export interface RunningCommand {
   signal(name: NodeJS.Signals): void
 }
 
-const CLI = join(import.meta.dirname, '../../src/cli.ts')
+/** TEST_GATEWAY names another file to run instead, as in gateway.ts. */
+const CLI = process.env.TEST_GATEWAY ?? join(import.meta.dirname, '../../src/cli.ts')
 const running = new Set<RunningCommand>()
+
+// A test run that is stopped must not leave servers behind; they are in groups of their own.
+process.once('exit', () => {
+  for (const command of running) command.signal('SIGKILL')
+})
 
 /** Run a command line; `env` is all that it sees beside PATH. */
 export function shardgate(
