@@ -235,7 +235,10 @@ function destroy({ client, server }: Link, how: Cut): void {
 // uv_tcp_close_reset gives EINVAL, Node 26). By itself `resetAndDestroy` waits for what is still to be
 // written, for ever if nobody reads it.
 function closeSocket(socket: Socket, how: Cut): void {
-  if (how === 'end') return socket.destroySoon()
+  if (how === 'end') {
+    socket.destroySoon()
+    return
+  }
   if (!socket.writableEnded) socket.resetAndDestroy()
   socket.destroy()
 }
