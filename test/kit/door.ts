@@ -26,13 +26,18 @@ export interface WorldDoor {
   end(): void
 }
 
-export async function openWorldDoor(world: World, failpoints?: Failpoints): Promise<WorldDoor> {
+/** @param admitted  whether the shards serve at once; if not, admission.ts has to let them in */
+export async function openWorldDoor(
+  world: World,
+  failpoints?: Failpoints,
+  admitted = true,
+): Promise<WorldDoor> {
   const config = loadConfig(world.configFile, {})
   const events: Event[] = []
   const emit = (event: Event): void => void events.push(event)
   const known = await withClient(world.directoryUrl, listShards)
   const fleet = openFleet(config, new Map(known.map(({ key, id }) => [key, id])), emit)
-  for (const shard of fleet.values()) shard.admit()
+  if (admitted) for (const shard of fleet.values()) shard.admit()
   const reader = directoryReader({ url: config.directory.url })
   const placements = placementCache({ find: reader.find, load: reader.list, max: 100, ttlMs: 30_000, emit })
   const door = openDoor({
