@@ -10,6 +10,7 @@ import { createMetrics } from '../../src/base/metrics.ts'
 import { systemClock } from '../../src/base/time.ts'
 import { createAdminServer, type ShardState } from '../../src/http/admin.ts'
 import { operationMetrics } from '../../src/http/operation-metrics.ts'
+import { SERVER_SETTINGS } from '../../src/http/server.ts'
 import { authenticator } from '../../src/tenant/authenticate.ts'
 import type { Role } from '../../src/tenant/types.ts'
 import { EDGE_SECRET, type Edge, edgeToken, startEdge } from '../kit/edge.ts'
@@ -55,6 +56,11 @@ function raw(text: string): Promise<string> {
     socket.on('close', () => resolve(came))
   })
 }
+
+it('D17: the private port has the time limits of the public one, not those of Node', () => {
+  const { headersTimeout, requestTimeout, keepAliveTimeout } = SERVER_SETTINGS
+  expect(server).toMatchObject({ headersTimeout, requestTimeout, keepAliveTimeout })
+})
 
 describe('probes', () => {
   it('/livez is open', async () => {

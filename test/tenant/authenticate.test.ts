@@ -68,6 +68,8 @@ describe('two issuers', () => {
     'iss %j is nobody',
     async (iss) => {
       expect(await gate.judge(hs256Token(gate.clock, { iss }))).toBe('issuer')
+      // No issuer's keys are asked: with any of them this would be a wrong signature.
+      expect(await gate.judge(hs256Token(gate.clock, { iss }, {}, 'nobody'))).toBe('issuer')
     },
   )
 })

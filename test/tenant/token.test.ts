@@ -2,9 +2,11 @@
 
 import { jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { TOKEN_BYTES_MAX } from '../../src/tenant/compact.ts'
+import { readToken, TOKEN_BYTES_MAX } from '../../src/tenant/compact.ts'
+import { issuerKeys } from '../../src/tenant/keys.ts'
+import { verifyToken } from '../../src/tenant/token.ts'
 import { manualClock } from '../kit/clock.ts'
-import { claimsAt, gateOf, hs256, hs256Token, SECRET } from '../kit/identity.ts'
+import { claimsAt, gateOf, hs256, hs256Token, issuersOf, SECRET } from '../kit/identity.ts'
 import { hmac, type Json, seal, testKey } from '../kit/tokens.ts'
 
 const clock = manualClock()
@@ -91,6 +93,14 @@ describe('a refusal says why', () => {
     expect(error.cause).toBeUndefined()
     expect(JSON.stringify(error) + error.stack).not.toMatch(/a-secret-subject|elsewhere|eyJ/)
   })
+})
+
+it("is held against the issuer's own name, whoever chose the issuer", async () => {
+  const [issuer] = issuersOf(hs256)
+  const keys = issuerKeys(issuer!, 'tokens[0]', '.', undefined)
+  const verify = (iss: string) => verifyToken(readToken(token({ iss })), issuer!, keys, clock)
+  await expect(verify('https://issuer.test')).resolves.toEqual(acme)
+  await expect(verify('https://other.test')).rejects.toMatchObject({ details: { reason: 'issuer' } })
 })
 
 it('the type is compared as RFC 7515 says: case and "application/" do not count', async () => {
