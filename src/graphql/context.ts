@@ -15,8 +15,6 @@ import type { Door, TenantSession } from '../shards/door.ts'
 import type { Identity } from '../tenant/types.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 
-const ROWS_MAX = 10_000
-
 export interface ScopeParts {
   readonly identity: Identity
   readonly requestId: string
@@ -44,13 +42,17 @@ export class RequestScope {
     this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
   }
 
-  /** Count rows on their way into the answer. @throws QUERY_TOO_COMPLEX  it has too many */
-  take(rows: number): void {
+  /**
+   * Count rows on their way into the answer. Rows that the loaders have already cost no database time, so
+   * nothing else would stop a short document from multiplying them until the memory is full.
+   *
+   * @throws QUERY_TOO_COMPLEX  they are more than `max`
+   */
+  take(rows: number, max: number): void {
     this.#rows += rows
-    if (this.#rows <= ROWS_MAX) return
-    fail('QUERY_TOO_COMPLEX', `The answer would hold more than ${ROWS_MAX} rows.`, {
-      limit: 'rows',
-      allowed: ROWS_MAX,
+    if (this.#rows <= max) return
+    fail('QUERY_TOO_COMPLEX', `The answer would hold more than ${max} rows; ask for shorter lists.`, {
+      rows: max,
     })
   }
 

@@ -39,7 +39,7 @@ export function maskError(error: unknown): GraphQLError {
 
 /** The errors of an answer, masked, with the request's id; what was masked is told to the log. */
 export function finishErrors(errors: readonly unknown[], scope: ErrorScope): GraphQLError[] {
-  return errors.map((error) => {
+  const told = errors.slice(0, ERRORS_MAX).map((error) => {
     const safe = maskError(error)
     if (hidden.has(safe)) {
       const { requestId, tenant, emit } = scope
@@ -52,7 +52,17 @@ export function finishErrors(errors: readonly unknown[], scope: ErrorScope): Gra
     safe.extensions.requestId = scope.requestId
     return safe
   })
+  const more = errors.length - told.length
+  return more > 0 ? [...told, leftOut(more, told)] : told
 }
+
+function leftOut(more: number, told: readonly GraphQLError[]): GraphQLError {
+  const { code, requestId } = told[0]?.extensions ?? {}
+  return new GraphQLError(`${more} more errors were left out.`, { extensions: { code, requestId } })
+}
+
+// One fault in each of 10,000 rows would make an answer of megabytes that says one thing.
+const ERRORS_MAX = 20
 
 /** The first code of our table among `errors`. */
 export function firstCode(errors: readonly GraphQLError[]): ErrorCode | undefined {
@@ -68,8 +78,8 @@ function presentable(error: unknown): GraphQLError {
     // Yoga calls a mutation by GET a bad request and means the method.
     if (http?.status === 405) return withCode('METHOD_NOT_ALLOWED', located.message, located, undefined, http)
     if (code) return withCode(tableCode(code) ?? code, located.message, located, undefined, http)
-    // These two quote what the caller sent, and nothing else; that may be long.
-    if (/^(Variable|Argument) "/.test(located.message)) {
+    // These quote what the caller sent, and nothing else; that may be long.
+    if (/^(Variable|Argument) "|^Too many errors processing variables/.test(located.message)) {
       return withCode('BAD_USER_INPUT', located.message.slice(0, QUOTED_MAX), located)
     }
   }

@@ -92,8 +92,10 @@ export function filterTypes(
   return { filterType, orderType }
 }
 
-/** Bounds that no honest filter comes near. A variable may stand in many places of a document: each counts. */
+const ORDER_MAX = 50
+/** Bounds that no honest filter comes near: conditions, items of one list, characters of one pattern. */
 const FILTER_LIMITS = Object.freeze({ conditions: 200, items: 1_000, pattern: 1_000 })
+const LIMIT_WORDS = { conditions: 'conditions', items: 'items in a list', pattern: 'characters in a pattern' }
 type Budget = { conditions: number }
 
 /**
@@ -126,7 +128,7 @@ function partOf(table: Table, key: string, value: unknown, budget: Budget): Cond
 
 function tooComplex(limit: keyof typeof FILTER_LIMITS): never {
   const allowed = FILTER_LIMITS[limit]
-  return fail('QUERY_TOO_COMPLEX', `The filter is too large; ${allowed} ${limit} are allowed.`, {
+  return fail('QUERY_TOO_COMPLEX', `The filter is too large; ${allowed} ${LIMIT_WORDS[limit]} are allowed.`, {
     limit,
     allowed,
   })
@@ -163,6 +165,9 @@ function comparisonsOf(column: Column, operators: unknown, budget: Budget): Cond
 
 /** The `orderBy` argument as terms, the primary key added at the end so that no two rows are equal. */
 export function termsOf(table: Table, orderBy: readonly object[] | null | undefined): OrderTerm[] {
+  if ((orderBy?.length ?? 0) > ORDER_MAX) {
+    fail('QUERY_TOO_COMPLEX', `"orderBy" takes ${ORDER_MAX} columns at most; ${orderBy?.length} came.`)
+  }
   const asked = (orderBy ?? []).map((entry): OrderTerm => {
     const [field, direction] = Object.entries(entry)[0] as [string, OrderDirection]
     const column = table.columns.find((candidate) => candidate.field === field)!

@@ -28,6 +28,8 @@ export interface PageSizes {
   readonly pageSize: number
   /** Rows of a list that asks for no number. */
   readonly pageSizeDefault: number
+  /** Rows of all lists in one answer together. */
+  readonly rows: number
 }
 
 export interface Edge {

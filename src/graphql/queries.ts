@@ -61,7 +61,7 @@ async function tablePage(
   const { tenant } = scope.identity
   const plan = listPlan(table, tenant, args, parts.sizes())
   const [rows = []] = await scope.run([listStatement(plan, tenant)])
-  scope.take(rows.length)
+  scope.take(rows.length, parts.sizes().rows)
   return pageOf(plan, tenant, rows, async () => {
     const [counted = []] = await scope.run([countStatement(plan, tenant)])
     return Number(counted[0]?.[0])

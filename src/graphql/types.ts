@@ -143,7 +143,7 @@ async function childPage(
   const plan = listPlan(target, tenant, args, parts.sizes(), parentColumns)
   if (!key) return pageOf(plan, tenant, [], async () => 0)
   const rows = await scope.loaders.children(plan, key)
-  scope.take(rows.length)
+  scope.take(rows.length, parts.sizes().rows)
   return pageOf(plan, tenant, rows, () => scope.loaders.childCount(plan, key))
 }
 

@@ -23,7 +23,7 @@ beforeAll(async () => {
   if (!shard) throw new Error('the fleet has no shard')
   await migrate({ shard: { key: shard.key, url: shard.url('owner') }, folder: FOLDER, schema: 'helpdesk' })
   const model = await withClient(shard.superuserUrl, (client) => introspect(client, TENANCY))
-  schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20 }), [])
+  schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000 }), [])
   examples = exampleQueries(model)
 })
 afterAll(() => fleet?.drop())

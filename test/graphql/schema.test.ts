@@ -14,7 +14,7 @@ import { introspect } from '../../src/model/introspect.ts'
 import type { Model } from '../../src/model/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 
-const SIZES = () => ({ pageSize: 100, pageSizeDefault: 20 })
+const SIZES = () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000 })
 let fleet: TestFleet
 let model: Model
 

@@ -36,7 +36,11 @@ export async function openWorldApi(
   const model = await withClient(world.shards[0]!.appUrl, (client) =>
     introspect(client, { column: 'tenant_id', schemas: [world.schema] }),
   )
-  const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20, ...limits }), extensions)
+  const schema = buildSchema(
+    model,
+    () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000, ...limits }),
+    extensions,
+  )
   async function run(
     tenant: WorldTenant,
     source: string,

@@ -157,7 +157,7 @@ describe('the names kept free', () => {
     await db.query(`begin; ${readFileSync(new URL('../fixtures/odd-tables.sql', import.meta.url), 'utf8')}`)
     const model = await introspect(db, { column: 'tenant_id', schemas: ['app'] })
     await db.query('rollback')
-    const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20 }), [])
+    const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000 }), [])
     const own = new Set([...model.tables, ...model.enums].map(({ typeName }) => typeName))
     const made = Object.keys(schema.getTypeMap()).filter((name) => !own.has(name) && !name.startsWith('__'))
     const free = new Set([
