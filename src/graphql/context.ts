@@ -86,7 +86,7 @@ export class RequestScope {
   async #runInSession(session: TenantSession, statements: readonly Statement[]): Promise<Row[][]> {
     const results: Row[][] = []
     for (const statement of statements) {
-      if (this.#failed) fail('ROLLED_BACK', 'Not done, because another mutation of the operation failed.')
+      if (this.#failed) rolledBack()
       results.push(await session.run(statement).catch((error: unknown) => this.#giveUp(error)))
     }
     return results
@@ -95,8 +95,16 @@ export class RequestScope {
   // Postgres ignores what follows in a transaction in which a statement has failed, and so do we.
   #giveUp(error: unknown): never {
     this.#failed = true
+    if (sqlState(error) === ABORTED) rolledBack() // It was on its way when the one before it failed.
     throw error
   }
+}
+
+/** SQLSTATE of a statement that follows a failed one in its transaction. */
+const ABORTED = '25P02'
+
+function rolledBack(): never {
+  return fail('ROLLED_BACK', 'Not done, because another part of the operation failed.')
 }
 
 // Class 22 of SQLSTATE: the value, not the system, is at fault. Postgres's own message may quote values.

@@ -244,6 +244,31 @@ describe('what a mutation selects', () => {
   })
 })
 
+describe('two selections on their way at once', () => {
+  it('of which the first fails: the second is told that it was rolled back, not that we are at fault', async () => {
+    const child = '{ tasks(first: 1, filter: { parentId: { isNull: false } }) { nodes { id } } }'
+    const { tasks } = await api.data(tenant, child)
+    await world.sql(tenant.shard, 'revoke select on app.projects from shardgate_app')
+    try {
+      const { errors } = await api.run(
+        tenant,
+        `mutation($id: ID!) { updateTask(id: $id, patch: { effort: 3 }) {
+          ... on Task { project { name } parent { title } } } }`,
+        { id: tasks.nodes[0].id },
+      )
+      const codes = errors?.map(({ path, originalError }) => [path?.at(-1), (originalError as Data).code])
+      expect(codes).toEqual(
+        expect.arrayContaining([
+          ['project', '42501'],
+          ['parent', 'ROLLED_BACK'],
+        ]),
+      )
+    } finally {
+      await world.sql(tenant.shard, 'grant select on app.projects to shardgate_app')
+    }
+  })
+})
+
 describe('a deferred constraint', () => {
   const KEY = 'tasks_tenant_id_project_id_fkey'
   const defer = (how: string) =>
