@@ -88,7 +88,7 @@ const limits = z.strictObject({
   pageSize: count(100, 10_000).describe('Largest "first" or "last".'),
   pageSizeDefault: count(20, 10_000).describe('Rows of a list that asks for no number.'),
   rows: count(10_000, 1_000_000).describe(
-    'Rows of all lists in one answer together; the same row in two places counts twice.',
+    'Rows in one answer, of lists and of relations together; the same row in two places counts twice.',
   ),
   requestMs: milliseconds(10_000).describe(
     'Milliseconds for one request, from its first byte to its answer.',

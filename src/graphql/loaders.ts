@@ -19,14 +19,26 @@ type Key = readonly string[]
 type Run = (statements: readonly Statement[]) => Promise<Row[][]>
 type KeyLoader<T> = DataLoader<Key, T, string>
 
+/** How many rows the answer may still take. */
+export interface Room {
+  left(): number
+  /** @throws QUERY_TOO_COMPLEX  there are more */
+  refuse(): never
+}
+
 /** Keys in one statement; a larger level takes several. */
 const KEYS_MAX = 1_000
 
 export interface Loaders {
   /** The row whose `by` columns equal the key; null when the tenant has none. */
   row(table: Table, by: readonly string[], key: Key): Promise<Row | null>
-  /** The children of the parent that `key` names, one more than the plan's limit where there are more. */
-  children(plan: ListPlan, key: Key): Promise<Row[]>
+  /**
+   * The children of the parent that `key` names, one more than the plan's limit where there are more.
+   *
+   * Of all parents together no more are read than there is room for: 1,000 parents with 100 children
+   * each would be in memory before the first of them was counted.
+   */
+  children(plan: ListPlan, key: Key, room: Room): Promise<Row[]>
   /** How many children there are in all. */
   childCount(plan: ListPlan, key: Key): Promise<number>
   /** Forget what was read: a mutation has changed rows. */
@@ -35,6 +47,7 @@ export interface Loaders {
 
 export function createLoaders(tenant: TenantId, run: Run): Loaders {
   const loaders = new Map<string, unknown>()
+  const names = new WeakMap<ListPlan, PlanNames>()
 
   function loader<T>(name: string, load: (keys: readonly Key[]) => Promise<T[]>): KeyLoader<T> {
     const known = loaders.get(name) as KeyLoader<T> | undefined
@@ -42,6 +55,12 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
     const fresh = new DataLoader<Key, T, string>(load, { cacheKeyFn: JSON.stringify, maxBatchSize: KEYS_MAX })
     loaders.set(name, fresh)
     return fresh
+  }
+
+  function namesOf(plan: ListPlan): PlanNames {
+    const known = names.get(plan) ?? planNames(plan)
+    names.set(plan, known)
+    return known
   }
 
   async function loadRows(
@@ -62,14 +81,12 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
     return found
   }
 
-  async function loadChildren(plan: ListPlan, keys: readonly Key[]): Promise<Row[][]> {
-    const [rows = []] = await run([
-      listStatement(
-        plan,
-        tenant,
-        keys.map((key) => [...key]),
-      ),
-    ])
+  async function loadChildren(plan: ListPlan, keys: readonly Key[], room: Room): Promise<Row[][]> {
+    // Each page is read one row longer than it is. If there are more than that, some page is cut short.
+    const rowsMax = room.left() + keys.length
+    const parents = keys.map((key) => [...key])
+    const [rows = []] = await run([listStatement(plan, tenant, parents, rowsMax + 1)])
+    if (rows.length > rowsMax) room.refuse()
     const groups = keys.map((): Row[] => [])
     for (const [n, ...row] of rows) groups[Number(n) - 1]?.push(row)
     return groups
@@ -89,14 +106,22 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
   return {
     row: (table, by, key) =>
       loader(`row ${table.id} ${by.join()}`, (keys) => loadRows(table, by, keys)).load(key),
-    children: (plan, key) =>
-      loader(`children ${planName(plan)}`, (keys) => loadChildren(plan, keys)).load(key),
-    childCount: (plan, key) =>
-      loader(`count ${planName({ ...plan, after: null, before: null, limit: 0 })}`, (keys) =>
-        loadCounts(plan, keys),
-      ).load(key),
+    children: (plan, key, room) =>
+      loader(namesOf(plan).page, (keys) => loadChildren(plan, keys, room)).load(key),
+    childCount: (plan, key) => loader(namesOf(plan).count, (keys) => loadCounts(plan, keys)).load(key),
     clear: () => loaders.clear(),
   }
+}
+
+interface PlanNames {
+  readonly page: string
+  readonly count: string
+}
+
+// Plans of equal arguments share their rows, and those of one filter its count.
+function planNames(plan: ListPlan): PlanNames {
+  const whole = { ...plan, after: null, before: null, limit: 0 }
+  return { page: `children ${planName(plan)}`, count: `count ${planName(whole)}` }
 }
 
 function planName({ table, ...rest }: ListPlan): string {

@@ -28,7 +28,7 @@ export interface PageSizes {
   readonly pageSize: number
   /** Rows of a list that asks for no number. */
   readonly pageSizeDefault: number
-  /** Rows of all lists in one answer together. */
+  /** Rows in one answer, of lists and of relations together. */
   readonly rows: number
 }
 

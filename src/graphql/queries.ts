@@ -61,7 +61,7 @@ async function tablePage(
   const { tenant } = scope.identity
   const plan = listPlan(table, tenant, args, parts.sizes())
   const [rows = []] = await scope.run([listStatement(plan, tenant)])
-  scope.take(rows.length, parts.sizes().rows)
+  scope.take(Math.min(rows.length, plan.limit), parts.sizes().rows)
   return pageOf(plan, tenant, rows, async () => {
     const [counted = []] = await scope.run([countStatement(plan, tenant)])
     return Number(counted[0]?.[0])
@@ -75,6 +75,7 @@ function addNodes(parts: SchemaParts): void {
       .map((table) => [table.typeName, table]),
   )
   const load = async ({ table, key }: RowId, { scope }: GatewayContext): Promise<Row | null> => {
+    scope.take(1, parts.sizes().rows)
     const row = await scope.loaders.row(table, table.primaryKey, key)
     return row && rememberType(row, table.typeName)
   }

@@ -74,13 +74,13 @@ export function touchedFields(
   return { fields, conditional: conditions.usedVariables }
 }
 
-function fragmentsOf(document: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> {
+export function fragmentsOf(document: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> {
   const fragments = document.definitions.filter((node) => node.kind === Kind.FRAGMENT_DEFINITION)
   return new Map(fragments.map((fragment) => [fragment.name.value, fragment]))
 }
 
 /** Tells what @skip and @include leave out. */
-class Conditions {
+export class Conditions {
   usedVariables = false
   readonly #values: Map<string, unknown>
 

@@ -6,10 +6,11 @@ import type { InterfaceRef, ObjectRef } from '@pothos/core'
 import type { Row } from '../db/batch.ts'
 import type { Column, ColumnType, EnumType, Model, Relation, Table } from '../model/types.ts'
 import type { Builder, InputRef, SchemaTypes, SharedTypes } from './builder.ts'
-import type { GatewayContext } from './context.ts'
+import type { RequestScope } from './context.ts'
 import { type FilterTypes, filterTypes } from './filters.ts'
 import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
 import { encodeId } from './plan/ids.ts'
+import type { ListPlan } from './plan/types.ts'
 import { SCALAR_OF, type ScalarName } from './scalars.ts'
 import { reader } from './values.ts'
 
@@ -118,7 +119,9 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
       nullable: true,
       resolve: (row, _args, { scope }) => {
         const key = keyOf(row)
-        return key && scope.loaders.row(target, others, key)
+        if (!key) return null
+        scope.take(1, parts.sizes().rows)
+        return scope.loaders.row(target, others, key)
       },
     })
   }
@@ -126,24 +129,23 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
     type: parts.types(target).connection,
     nullable: false,
     args: listArguments(t, parts, target),
-    resolve: (row, args, context) =>
-      childPage(parts, target, others, keyOf(row), args as ListArguments, context),
+    resolve: (row, args, { scope }, { fieldNodes }) => {
+      const make = () => listPlan(target, scope.identity.tenant, args as ListArguments, parts.sizes(), others)
+      return childPage(scope.planOf(fieldNodes[0]!, others, make), keyOf(row), scope, parts.sizes().rows)
+    },
   })
 }
 
 async function childPage(
-  parts: SchemaParts,
-  target: Table,
-  parentColumns: readonly string[],
+  plan: ListPlan,
   key: string[] | null,
-  args: ListArguments,
-  { scope }: GatewayContext,
+  scope: RequestScope,
+  rowsMax: number,
 ): Promise<Page> {
   const { tenant } = scope.identity
-  const plan = listPlan(target, tenant, args, parts.sizes(), parentColumns)
   if (!key) return pageOf(plan, tenant, [], async () => 0)
-  const rows = await scope.loaders.children(plan, key)
-  scope.take(rows.length, parts.sizes().rows)
+  const rows = await scope.loaders.children(plan, key, scope.room(rowsMax))
+  scope.take(Math.min(rows.length, plan.limit), rowsMax)
   return pageOf(plan, tenant, rows, () => scope.loaders.childCount(plan, key))
 }
 

@@ -15,6 +15,7 @@ import type { Deadline } from '../base/time.ts'
 import type { FindPlacement } from '../directory/types.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
+import { rowLimitPlugin } from '../graphql/estimate.ts'
 import { limitsPlugin, NO_DOCUMENT_CACHE } from '../graphql/limits.ts'
 import { type Permissions, permissionsPlugin } from '../graphql/permissions.ts'
 import { validationPlugin } from '../graphql/validation.ts'
@@ -63,6 +64,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       limitsPlugin(() => config().limits),
       validationPlugin(config().mode),
       permissionsPlugin(permissions),
+      rowLimitPlugin(() => config().limits),
       deadlinePlugin(),
       finishPlugin(emit, config().mode === 'production'),
     ],

@@ -1,8 +1,9 @@
 /** What is short to write and dear to answer: each bound attacked directly, and what is just below it. */
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finishErrors } from '../../src/graphql/errors.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
+import { startEdge } from '../kit/edge.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 
 let world: World
@@ -25,25 +26,43 @@ afterAll(async () => {
   await world.stop()
 })
 
+afterEach(() => vi.restoreAllMocks())
+
 const codes = async (source: string, variables: object = {}): Promise<string[]> => {
   const { errors = [] } = await api.run(tenant, source, variables)
   return [...new Set(errors.map(({ originalError }) => (originalError as Data)?.code ?? 'none'))]
 }
 
-describe('the rows of an answer', () => {
-  const nested = (inner: string) =>
-    `{ projects(first: 1, orderBy: [{ rowId: ASC }]) { nodes { tasks(first: 60) { nodes { project { tasks(first: 60) { nodes ${inner} } } } } } } }`
+describe('the arguments of a list below many rows', () => {
+  const BELOW = `query($all: [TaskFilter!]) { tasks(first: 60, filter: { rowId: { gt: 1000 } }) { nodes {
+    project { tasks(first: 1, filter: { and: [{ and: $all }, { or: $all }] }) { totalCount nodes { rowId } } } } } }`
 
-  it('are counted as they multiply, also those that the loaders have already', async () => {
-    expect(await codes(nested('{ rowId }'))).toEqual(['QUERY_TOO_COMPLEX'])
-    expect(await codes('{ tasks(first: 60) { nodes { rowId project { name } } } }')).toEqual([])
+  it('are made a plan and a name once, not once for each row', async () => {
+    const named = vi.spyOn(JSON, 'stringify')
+    const filter = { title: { in: Array.from({ length: 1_000 }, (_, i) => `task ${i}`) } }
+    const { tasks } = await api.data(tenant, BELOW, { all: [filter] })
+    const plans = named.mock.calls.filter(([value]) => Object.hasOwn(Object(value), 'parentColumns'))
+    expect(tasks.nodes[59].project.tasks).toMatchObject({ totalCount: 60, nodes: [{}] })
+    expect(plans).toHaveLength(2) // for the rows, for their number
   })
 
-  it('are counted through fragments and aliases too', async () => {
-    const pages = Array.from({ length: 10 }, (_, i) => `p${i}: tasks(first: 60) { ...page }`).join(' ')
-    expect(await codes(`{ ${pages} } fragment page on TaskConnection { nodes { rowId } }`)).toEqual([
-      'QUERY_TOO_COMPLEX',
-    ])
+  it('are found wrong once', async () => {
+    const { errors = [] } = await api.run(tenant, BELOW, { all: [{ title: { eq: null } }] })
+    expect(errors).toHaveLength(60)
+    expect(new Set(errors.map(({ originalError }) => originalError)).size).toBe(1)
+  })
+
+  it('are kept apart where two fields ask for the same with other arguments', async () => {
+    const { tasks } = await api.data(
+      tenant,
+      `{ tasks(first: 2, filter: { rowId: { gt: 1000 } }) { nodes { project {
+        one: tasks(first: 1, orderBy: [{ rowId: DESC }]) { nodes { rowId } } ...more } } } }
+       fragment more on Project { two: tasks(first: 2, orderBy: [{ rowId: DESC }]) { nodes { rowId } } }`,
+    )
+    for (const { project } of tasks.nodes) {
+      expect(project.one.nodes).toEqual([{ rowId: 1060 }])
+      expect(project.two.nodes).toEqual([{ rowId: 1060 }, { rowId: 1059 }])
+    }
   })
 })
 
@@ -115,4 +134,27 @@ describe('the errors of an answer', () => {
     const told = finishErrors(errors, scope)
     expect(new Set(told.map(({ extensions }) => extensions.code))).toEqual(new Set(['BAD_USER_INPUT']))
   })
+
+  it.each([20, 50, 51, 3_000])(
+    '%s of variables over HTTP: no fault of the server, a short answer',
+    async (count) => {
+      const edge = await startEdge({ mode: 'production' })
+      try {
+        const variables = { where: { and: Array.from({ length: count }, () => ({ color: 'x'.repeat(40) })) } }
+        const query = 'query($where: Where) { echo(where: $where) }'
+        const { json, status, text } = await edge.post({ query, variables })
+        expect(status).toBe(200) // as GraphQL over HTTP wants it for application/json
+        expect(new Set(json.errors?.map(({ extensions }) => extensions.code))).toEqual(
+          new Set(['BAD_USER_INPUT']),
+        )
+        expect(json.errors?.length).toBe(Math.min(count, 21))
+        expect(text.length).toBeLessThan(10_000)
+        const accept = 'application/graphql-response+json'
+        expect((await edge.post({ query, variables }, { accept })).status).toBe(400)
+        expect(edge.events.filter(({ kind }) => kind === 'request.failed')).toEqual([])
+      } finally {
+        await edge.close()
+      }
+    },
+  )
 })

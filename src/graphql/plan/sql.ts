@@ -13,8 +13,17 @@ import type { Condition, ListPlan, Operator, OrderTerm, Position } from './types
 const T = sql.identifier('t')
 const K = sql.identifier('k')
 
-/** Rows of a page: the table's columns in the model's order; for children the parent's number first. */
-export function listStatement(plan: ListPlan, tenant: TenantId, parents: readonly Value[][] = []): Statement {
+/**
+ * Rows of a page: the table's columns in the model's order; for children the parent's number first.
+ *
+ * @param rowsMax  rows of all parents together, at most; null is all
+ */
+export function listStatement(
+  plan: ListPlan,
+  tenant: TenantId,
+  parents: readonly Value[][] = [],
+  rowsMax: number | null = null,
+): Statement {
   const page = sql`select ${columns(plan.table)} from ${from(plan.table)}
     where ${pageConditions(plan, tenant)}
     order by ${orderBy(plan)} limit ${sql.value(plan.limit + 1)}`
@@ -24,7 +33,7 @@ export function listStatement(plan: ListPlan, tenant: TenantId, parents: readonl
     order by ${orderBy(plan)} limit ${sql.value(plan.limit + 1)}`
   return compile(sql`select k.n, ${columns(plan.table)}
     from ${keys(plan.table, plan.parentColumns, parents)} cross join lateral (${inner}) as t
-    order by k.n, ${orderBy(plan)}`)
+    order by k.n, ${orderBy(plan)} limit ${sql.value(rowsMax)}`)
 }
 
 /** The number of rows of a list, for each parent where there are parents: (parent's number, count). */

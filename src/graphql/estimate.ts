@@ -1,0 +1,171 @@
+/**
+ * How many rows an operation may ask for: the pages of its lists multiplied, before anything runs.
+ *
+ * It is what the answer would hold if every page were full, so an honest operation may ask for far more
+ * than there is: only what goes past every measure is refused here, without a shard being asked. What
+ * really comes is counted when it comes (`RequestScope.take`). One walk over the selections; a fragment
+ * is counted once and its rows used wherever it is spread.
+ */
+
+import {
+  type FieldNode,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLField,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  getNamedType,
+  getOperationAST,
+  isInterfaceType,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import { fail } from '../base/errors.ts'
+import type { GatewayContext } from './context.ts'
+import type { PageSizes } from './pages.ts'
+import type { Operation } from './permissions.ts'
+import { Conditions, fragmentsOf, type Variables } from './touched-fields.ts'
+
+/** Estimated rows that are let through, as a multiple of the rows that an answer may hold. */
+const SLACK = 100
+
+/**
+ * Yoga's place for the limit of rows: the estimate goes after permissions, so that it tells nobody of fields
+ * that he may not use. An answer that has come to too many rows on the way is refused whole: it would have
+ * nulls in thousands of places where there are rows.
+ */
+export function rowLimitPlugin(getSizes: () => PageSizes): Plugin<GatewayContext> {
+  return {
+    onExecute({ args }) {
+      checkEstimate(args.schema, args, getSizes())
+      return {
+        onExecuteDone({ setResult }) {
+          const { overflow } = (args.contextValue as GatewayContext).scope
+          if (overflow)
+            setResult({ errors: [new GraphQLError(overflow.message, { originalError: overflow })] })
+        },
+      }
+    },
+  }
+}
+
+function checkEstimate(schema: GraphQLSchema, operation: EstimatedOperation, sizes: PageSizes): void {
+  const allowed = SLACK * sizes.rows
+  const asked = estimateRows(schema, operation, sizes)
+  if (asked <= allowed) return
+  const sentence = `The operation asks for up to ${asked} rows; ${allowed} are allowed. Ask for shorter lists.`
+  fail('QUERY_TOO_COMPLEX', sentence, { limit: 'estimatedRows', asked, allowed })
+}
+
+type EstimatedOperation = Omit<Operation, 'contextValue'>
+
+/**
+ * Rows of the lists of a valid operation if every page were full; `Number.MAX_SAFE_INTEGER` at the most.
+ *
+ * A list is a field that takes `first` and `last`. Of other lists (`nodes`, those of extensions) nobody
+ * knows how long they get; they count as one.
+ */
+export function estimateRows(
+  schema: GraphQLSchema,
+  { document, operationName, variableValues }: EstimatedOperation,
+  sizes: PageSizes,
+): number {
+  const operation = getOperationAST(document, operationName)
+  const root = operation && schema.getRootType(operation.operation)
+  if (!operation || !root) return 0
+  const variables = variableValues ?? {}
+  const conditions = new Conditions(operation, variables)
+  const fragments = fragmentsOf(document)
+  const numbers = numbersOf(operation, variables)
+  return rowsUnder(operation.selectionSet, root, {
+    schema,
+    fragments,
+    sizes,
+    numbers,
+    conditions,
+    known: new Map(),
+  })
+}
+
+interface Walk {
+  readonly schema: GraphQLSchema
+  readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
+  readonly sizes: PageSizes
+  /** Variables that are numbers. */
+  readonly numbers: ReadonlyMap<string, number>
+  readonly conditions: Conditions
+  /** Rows of fragments that have been counted. */
+  readonly known: Map<string, number>
+}
+
+const capped = (rows: number): number => Math.min(rows, Number.MAX_SAFE_INTEGER)
+
+function rowsUnder({ selections }: SelectionSetNode, parent: GraphQLNamedType, walk: Walk): number {
+  return selections.reduce((sum, selection) => capped(sum + rowsOf(selection, parent, walk)), 0)
+}
+
+function rowsOf(selection: SelectionNode, parent: GraphQLNamedType, walk: Walk): number {
+  if (walk.conditions.exclude(selection)) return 0
+  if (selection.kind === Kind.FIELD) return rowsOfField(selection, parent, walk)
+  if (selection.kind === Kind.FRAGMENT_SPREAD) return rowsOfFragment(selection.name.value, walk)
+  const { typeCondition, selectionSet } = selection
+  return rowsUnder(selectionSet, typeNamed(typeCondition?.name.value, walk) ?? parent, walk)
+}
+
+function rowsOfFragment(name: string, walk: Walk): number {
+  const known = walk.known.get(name)
+  if (known !== undefined) return known
+  const fragment = walk.fragments.get(name)
+  const type = typeNamed(fragment?.typeCondition.name.value, walk)
+  const rows = fragment && type ? rowsUnder(fragment.selectionSet, type, walk) : 0
+  walk.known.set(name, rows)
+  return rows
+}
+
+function rowsOfField(node: FieldNode, parent: GraphQLNamedType, walk: Walk): number {
+  if (!node.selectionSet || !(isObjectType(parent) || isInterfaceType(parent))) return 0
+  const field = parent.getFields()[node.name.value]
+  if (!field) return 0 // introspection
+  const below = rowsUnder(node.selectionSet, getNamedType(field.type), walk)
+  return isPaged(field) ? capped(pageSizeOf(node, walk) * (1 + below)) : below
+}
+
+function isPaged({ args }: GraphQLField<unknown, unknown>): boolean {
+  return ['first', 'last'].every((wanted) => args.some(({ name }) => name === wanted))
+}
+
+/** As `pages.ts` will read it; a number that it will refuse counts as the nearest that it takes. */
+function pageSizeOf(node: FieldNode, { sizes, numbers }: Walk): number {
+  const { pageSize, pageSizeDefault } = sizes
+  const asked = numberAt(node, 'last', numbers) ?? numberAt(node, 'first', numbers) ?? pageSizeDefault
+  return Math.max(0, Math.min(asked, pageSize))
+}
+
+function numberAt(
+  node: FieldNode,
+  argument: string,
+  numbers: ReadonlyMap<string, number>,
+): number | undefined {
+  const value = node.arguments?.find(({ name }) => name.value === argument)?.value
+  if (value?.kind === Kind.INT) return Number(value.value)
+  return value?.kind === Kind.VARIABLE ? numbers.get(value.name.value) : undefined
+}
+
+function numbersOf(operation: OperationDefinitionNode, variables: Variables): ReadonlyMap<string, number> {
+  const numbers = new Map<string, number>()
+  for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
+    const name = variable.name.value
+    const given = Object.hasOwn(variables, name) ? variables[name] : undefined
+    const value = given === undefined && defaultValue?.kind === Kind.INT ? Number(defaultValue.value) : given
+    if (typeof value === 'number' && Number.isFinite(value)) numbers.set(name, value)
+  }
+  return numbers
+}
+
+function typeNamed(name: string | undefined, { schema }: Walk): GraphQLNamedType | undefined {
+  return name === undefined ? undefined : schema.getType(name)
+}
