@@ -78,6 +78,7 @@ async function outage(
   await load.until(() => refusals() >= ENOUGH)
   await meanwhile()
   const during = load.sum(struck())
+  restart() // An answer from just before the fault must not pass for one after it.
   await mendIt()
   await load.until(served(1))
   restart()
