@@ -37,7 +37,7 @@ export const ERRORS = Object.freeze({
   RATE_LIMITED: kind(429, true, 'Wait for the time in Retry-After.'),
   CONFLICT: kind(409, true, 'Send the same operation again; another one was in its way.'),
   ROLLED_BACK: kind(409, false, 'Mend the mutation that failed; all of one operation are kept or none.'),
-  TENANT_UNKNOWN: kind(404, false, 'Check the tenant claim of the token.', 3),
+  TENANT_UNKNOWN: kind(404, false, 'Check the id of the tenant, or the tenant claim of the token.', 3),
   TENANT_MISMATCH: kind(403, false, 'Drop the header, or send the tenant that the token names.'),
   TENANT_SUSPENDED: kind(403, false, 'Ask the operator why the tenant is suspended.'),
   TENANT_MOVING: kind(503, true, 'Send the same request again in a moment.'),
@@ -45,7 +45,11 @@ export const ERRORS = Object.freeze({
   SHARD_UNKNOWN: kind(404, false, 'Name a shard that shards.config.json holds.', 3),
   SHARD_UNAVAILABLE: kind(503, true, 'Try again; the other shards are not affected.'),
   SHARD_UNSAFE: kind(503, false, 'Run "shardgate doctor" and apply the SQL that it prints.', 3),
-  DIRECTORY_UNAVAILABLE: kind(503, true, 'Try again; tenants that are known go on working.'),
+  DIRECTORY_UNAVAILABLE: kind(
+    503,
+    true,
+    'Try again, or look whether the directory runs; tenants that are known go on working.',
+  ),
   AUTH_UNAVAILABLE: kind(503, true, 'Try again; the keys of the token issuer cannot be read now.'),
   OVERLOADED: kind(503, true, 'Try again in a moment.'),
   DRAINING: kind(503, true, 'Try again; this gateway is shutting down.'),
@@ -58,7 +62,7 @@ export const ERRORS = Object.freeze({
     2,
   ),
   USAGE: kind(400, false, 'See "shardgate --help".', 2),
-  SETUP_FAILED: kind(500, false, 'Read the lines above, then run the command again.'),
+  SETUP_FAILED: kind(500, false, 'Mend what the sentence names, then run the command again.'),
   INTERNAL_SERVER_ERROR: kind(500, false, 'Report the request id to the operator.'),
 } satisfies Record<string, ErrorKind>)
 

@@ -84,7 +84,7 @@ export function lineOf(event: Event): LogLine {
     case 'gateway.stopped':
       return line('info', 'stopped', { kind })
     case 'config.reloaded':
-      return line('info', 'configuration reloaded', {
+      return line(event.needsRestart.length > 0 ? 'warn' : 'info', 'configuration reloaded', {
         kind,
         file: event.file,
         changed: event.changed,

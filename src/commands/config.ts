@@ -8,6 +8,7 @@ import { systemClock } from '../base/time.ts'
 import { placeOf } from '../control/reach.ts'
 import { authenticator } from '../tenant/authenticate.ts'
 import type { MakeContext } from './context.ts'
+import { requireNothingLeft } from './embedded.ts'
 import { record, table } from './print.ts'
 
 export function addConfigCommands(program: Command, contextOf: MakeContext): void {
@@ -23,6 +24,7 @@ export function addConfigCommands(program: Command, contextOf: MakeContext): voi
     .action((_options, command: Command) => {
       const context = contextOf(command)
       const found = loadConfig(context.options.config)
+      requireNothingLeft(found)
       checkTokens(found)
       context.print(summaryOf(found), summaryText)
     })

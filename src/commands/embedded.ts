@@ -66,7 +66,7 @@ export function isEmbedded(config: Config): boolean {
  */
 export function fillEmbedded(config: Config, kept: EmbeddedState | undefined): Config {
   if (!isEmbedded(config)) return withoutEmbeddedOwners(config)
-  if (config.mode === 'production') refuseInProduction(config)
+  requireNothingLeft(config)
   const known = kept ?? notStarted('the databases')
   const shards = Object.entries(config.shards).map(([key, shard]) => {
     if (shard.url !== EMBEDDED) return [key, withoutEmbeddedOwner(shard)] as const
@@ -90,7 +90,9 @@ function withoutEmbeddedOwner({ ownerUrl, ...shard }: ShardConfig): ShardConfig 
   return ownerUrl === undefined || ownerUrl === EMBEDDED ? shard : { ...shard, ownerUrl }
 }
 
-function refuseInProduction(config: Config): never {
+/** @throws CONFIG_INVALID  in production, something is left to `start` */
+export function requireNothingLeft(config: Config): void {
+  if (config.mode !== 'production' || !isEmbedded(config)) return
   const places = [
     ...(config.directory.url === EMBEDDED ? ['directory.url'] : []),
     ...embeddedShards(config).map((key) => `shards.${key}.url`),
@@ -98,7 +100,7 @@ function refuseInProduction(config: Config): never {
       secrets.includes(EMBEDDED) ? [`tokens[${i}].secrets`] : [],
     ),
   ]
-  return fail(
+  fail(
     'CONFIG_INVALID',
     `In production nothing is left to "shardgate start": ${places.join(', ')} came as "embedded". ` +
       'Set the environment variables that the configuration names.',

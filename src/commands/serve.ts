@@ -7,6 +7,7 @@ import { type Command, Option } from 'commander'
 import { type Config, loadConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
+import { isFree } from '../db/embedded/ports.ts'
 import { signToken } from '../tenant/sign.ts'
 import { type CommandContext, configOf, type MakeContext } from './context.ts'
 import { fillEmbedded, readEmbedded } from './embedded.ts'
@@ -65,6 +66,7 @@ export function addStartCommand(program: Command, contextOf: MakeContext, run: R
     .action(async (options: { scale: number }, command: Command) => {
       const context = contextOf(command)
       const config = loadConfig(context.options.config)
+      await requireFreePorts(config)
       const started = await start({ config, progress: terminalProgress(), scale: options.scale })
       try {
         const gateway = await run({ config: started.config, load })
@@ -74,6 +76,15 @@ export function addStartCommand(program: Command, contextOf: MakeContext, run: R
         await started.stop()
       }
     })
+}
+
+/** Before minutes of work, not after them. The gateway asks again when it listens. */
+async function requireFreePorts(config: Config): Promise<void> {
+  const wanted = { PORT: config.port, ADMIN_PORT: config.adminPort }
+  for (const [name, port] of Object.entries(wanted)) {
+    if (port === 0 || (await isFree(port))) continue
+    fail('SETUP_FAILED', `Port ${port} is taken by another program. Choose another: ${name}=${port + 10}`)
+  }
 }
 
 function scaleOf(text: string): number {
@@ -118,7 +129,7 @@ async function curlOf(
     ttlS: TOKEN_TTL_S,
   })
   const query = '{"query":"{ tickets(first: 3) { totalCount nodes { subject author { name } } } }"}'
-  const curl = `curl -s ${base}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${query}'`
+  const curl = `curl -s -w '\\n' ${base}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${query}'`
   return { tenant: id, shard, curl }
 }
 

@@ -49,13 +49,13 @@ export interface Started {
  * @throws SETUP_FAILED  one sentence: what is in the way, and the way out
  */
 export async function start({ config, progress, scale = 1 }: StartOptions): Promise<Started> {
+  requireOwnMachine(config)
   const keys = embeddedShards(config)
-  const names = config.directory.url === EMBEDDED && keys.length === 0 ? ['directory'] : keys
   const servers = await progress.step('Postgres servers', (report) =>
-    startEmbedded({ dir: config.dataDir, names, report }),
+    startEmbedded({ dir: config.dataDir, names: keys, report }),
   )
   try {
-    const state = stateOf(config, servers, names)
+    const state = stateOf(config, servers, keys)
     writeEmbedded(config.dataDir, state)
     const filled = fillEmbedded(config, state)
     await progress.step('Databases, roles and directory', () =>
@@ -67,6 +67,20 @@ export async function start({ config, progress, scale = 1 }: StartOptions): Prom
     await servers.stopAll()
     throw error
   }
+}
+
+// The example's tables and rows have no place in databases that somebody else has made.
+function requireOwnMachine(config: Config): void {
+  const given = Object.entries(config.shards).flatMap(([key, { url }]) =>
+    url === EMBEDDED ? [] : [`shards.${key}.url`],
+  )
+  if (config.directory.url !== EMBEDDED) given.unshift('directory.url')
+  if (given.length === 0) return
+  fail(
+    'CONFIG_INVALID',
+    `"start" makes databases of its own, and these are given: ${given.join(', ')}. ` +
+      'Unset their environment variables, or use "shardgate serve".',
+  )
 }
 
 function stateOf(config: Config, servers: EmbeddedServers, names: readonly string[]): EmbeddedState {

@@ -75,7 +75,7 @@ export const COMMAND_VARIABLES: readonly Variable[] = [
 export function configurationPage(): string {
   return `# Configuration
 
-<!-- Printed from src/base/config-schema.ts by "node test/docs/print.ts"; do not edit. -->
+<!-- Printed from src/base/config-schema.ts by "npm run docs"; do not edit. -->
 
 One file, \`shards.config.json\`, and a few environment variables, both read by the gateway and by every
 command. \`shardgate config check\` reads them, connects to nothing and says every fault: its key, what was

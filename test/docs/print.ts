@@ -4,7 +4,7 @@
  * They are made from the tables themselves, so that no list is kept twice. printed.test.ts refuses what
  * has drifted; this writes them again:
  *
- *     node test/docs/print.ts
+ *     npm run docs
  */
 
 import { writeFileSync } from 'node:fs'
@@ -35,7 +35,7 @@ function errorsPage(): string {
   ])
   return `# Errors
 
-<!-- Printed from src/base/errors.ts by "node test/docs/print.ts"; do not edit. -->
+<!-- Printed from src/base/errors.ts by "npm run docs"; do not edit. -->
 
 Every error that Shardgate raises on purpose has one of these codes. A code keeps its meaning for ever.
 

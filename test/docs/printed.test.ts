@@ -14,7 +14,7 @@ const read = (path: string): string => readFileSync(join(TOP, path), 'utf8')
 
 describe('the printed pages', () => {
   it.each([...printedPages()])('%s has not drifted', (path, text) => {
-    expect(read(path), `${path} is out of date. Print it again: node test/docs/print.ts`).toBe(text)
+    expect(read(path), `${path} is out of date. Print it again: npm run docs`).toBe(text)
   })
 
   it('hold the JSON Schema that "shardgate config schema" prints', () => {

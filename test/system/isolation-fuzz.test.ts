@@ -85,6 +85,13 @@ async function recovered(tenant: FuzzTenant): Promise<void> {
   }
 }
 
+/** What the gateway itself calls a fault of its own, as its log has it. */
+const innerFaults = (): string[] =>
+  gateway
+    .output()
+    .split('\n')
+    .filter((line) => line.includes('"kind":"request.failed"') || line.includes('"kind":"connection.mixup"'))
+
 const bystanders = () => Promise.all(world.tenants.slice(ASKING).map((tenant) => world.contents(tenant)))
 
 it(
@@ -108,6 +115,7 @@ it(
     expect(leaks).toEqual([])
     expect(lost).toEqual([])
     expect(counts.sent).toBeGreaterThanOrEqual(COUNT)
+    expect(innerFaults()).toEqual([])
     expect(counts.codes.INTERNAL_SERVER_ERROR ?? 0).toBe(0)
     // A run in which nothing was asked, answered, kept or broken would prove nothing.
     expect(counts.withForeign).toBeGreaterThan(COUNT / 3)
