@@ -1,8 +1,12 @@
 /** What the configuration leaves to `start`, and who may have it. */
 
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/base/config.ts'
 import { type EmbeddedState, fillEmbedded, isEmbedded } from '../../src/commands/embedded.ts'
+import { start } from '../../src/commands/start.ts'
 
 const KEPT: EmbeddedState = {
   secret: 'a secret that start has made, long enough',
@@ -42,6 +46,19 @@ describe('the configuration of this repository', () => {
       /: shards\.shard-b\.url came/,
     )
     expect(() => fillEmbedded(config({ ...REAL, NODE_ENV: 'production' }), KEPT)).not.toThrow()
+  })
+
+  it('is not started where a database of somebody else is given: the example has no place in it', async () => {
+    const given = {
+      ...config({ SHARD_B_URL: REAL.SHARD_B_URL }),
+      dataDir: join(tmpdir(), 'shardgate-never-made'),
+    }
+    const progress = {
+      step: () => Promise.reject(new Error('begun')),
+      counted: () => Promise.reject(new Error('begun')),
+    }
+    await expect(start({ config: given, progress })).rejects.toThrow(/these are given: shards\.shard-b\.url/)
+    expect(existsSync(given.dataDir)).toBe(false)
   })
 
   it('has no owner for a database that start has not made', () => {
