@@ -219,31 +219,6 @@ describe('a transaction', () => {
   })
 })
 
-describe('a shard whose server was demoted', () => {
-  it('D7: refuses writes as SHARD_UNAVAILABLE, goes on reading, and writes again on new connections', async () => {
-    const readOnly = (on: boolean) =>
-      world.sql(
-        one!.shard,
-        `do $$ begin execute format('alter database %I set default_transaction_read_only = ${on}',
-        current_database()); end $$`,
-      )
-    const write = (id: number) => gate.ask(one!.id, INSERT, [one!.id, id], 'write')
-    await readOnly(true)
-    try {
-      await expect(write(401)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
-      expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
-    } finally {
-      await world.sql(
-        one!.shard,
-        `begin read write; do $$ begin execute format('alter database %I reset default_transaction_read_only',
-        current_database()); end $$; commit`,
-      )
-    }
-    await expect(write(402)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
-    expect(await write(403)).toEqual([])
-  })
-})
-
 describe('a placement that is out of date', () => {
   const raise = (tenant: WorldTenant, place: string, epoch: number) =>
     world.sql(
@@ -278,92 +253,5 @@ describe('a placement that is out of date', () => {
       code: 'DIRECTORY_UNAVAILABLE',
     })
     await world.directoryProxy!.restore()
-  })
-})
-
-describe('a backend that is killed', () => {
-  it('fails at most what it had in flight; the shard stays in service', async () => {
-    for (let round = 0; round < 5; round++) {
-      const reads = Array.from({ length: 20 }, () =>
-        gate.ask(one!.id, 'select pg_sleep(0.02)').then(
-          () => 'answered',
-          ({ code }) => code,
-        ),
-      )
-      await world.sql(
-        one!.shard,
-        `select pg_terminate_backend(pid) from pg_stat_activity
-         where application_name = 'shardgate' and datname = current_database()`,
-      )
-      for (const answer of await Promise.all(reads))
-        expect(['answered', 'SHARD_UNAVAILABLE']).toContain(answer)
-      expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
-    }
-    expect(gate.events.filter(({ kind }) => kind === 'shard.down')).toEqual([])
-  })
-})
-
-describe('a shard that is down', () => {
-  it('is SHARD_UNAVAILABLE for its own tenants, nothing for the others, and comes back by itself', async () => {
-    const proxy = shardOf(elsewhere!).proxy!
-    await gate.ask(elsewhere!.id, TENANTS)
-    await proxy.refuse()
-    proxy.cut()
-    for (let i = 0; i < 6; i++) {
-      await expect(gate.ask(elsewhere!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
-      expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
-    }
-    expect(gate.events).toContainEqual(
-      expect.objectContaining({ kind: 'shard.down', shard: elsewhere!.shard }),
-    )
-    const tries = proxy.counts.connections
-    await expect(gate.ask(elsewhere!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
-    expect(proxy.counts.connections).toBe(tries)
-    await proxy.restore()
-    await expect.poll(() => gate.ask(elsewhere!.id, TENANTS), { timeout: 5_000 }).toEqual([[elsewhere!.id]])
-  })
-
-  it('that comes back is tried with something short: nobody waits for a transaction to end', async () => {
-    const proxy = shardOf(elsewhere!).proxy!
-    await proxy.refuse()
-    proxy.cut()
-    for (let i = 0; i < 4; i++) await gate.ask(elsewhere!.id, TENANTS).catch(() => {})
-    await proxy.restore()
-    const { promise: released, resolve: release } = Promise.withResolvers<void>()
-    const long = () =>
-      gate.door.withTenant(elsewhere!.id, 'write', deadlineIn(20_000), async () => {
-        await released
-        return { keep: false, value: 'long' }
-      })
-    const tries: Promise<unknown>[] = []
-    await expect
-      .poll(
-        () => {
-          tries.push(long().catch(() => 'refused'))
-          return gate.fleet.get(elsewhere!.shard)!.stats.exclusiveInUse
-        },
-        { timeout: 5_000 },
-      )
-      .toBeGreaterThan(0)
-    expect(await gate.ask(elsewhere!.id, TENANTS)).toEqual([[elsewhere!.id]])
-    release()
-    await Promise.all(tries)
-  })
-
-  it('whose connection string was swapped with another is not served', async () => {
-    await world.sql(elsewhere!.shard, 'update shardgate.identity set id = gen_random_uuid()')
-    await expect(gate.ask(elsewhere!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
-    expect(gate.events).toContainEqual(
-      expect.objectContaining({ kind: 'shard.refused', shard: elsewhere!.shard }),
-    )
-  })
-
-  it('F8: whose role may see everything is not served', async () => {
-    await world.sql(one!.shard, 'alter role shardgate_app bypassrls')
-    try {
-      await expect(gate.ask(one!.id, TENANTS)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
-    } finally {
-      await world.sql(one!.shard, 'alter role shardgate_app nobypassrls')
-    }
   })
 })
