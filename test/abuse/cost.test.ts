@@ -1,5 +1,6 @@
 /** What is short to write and dear to answer: each bound attacked directly, and what is just below it. */
 
+import { GraphQLError } from 'graphql'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finishErrors } from '../../src/graphql/errors.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
@@ -133,6 +134,16 @@ describe('the errors of an answer', () => {
     const { errors = [] } = await api.run(tenant, source, { ids: Array.from({ length: 80 }, () => ({})) })
     const told = finishErrors(errors, scope)
     expect(new Set(told.map(({ extensions }) => extensions.code))).toEqual(new Set(['BAD_USER_INPUT']))
+  })
+
+  it('that says that there are too many is told as one of them, wherever it stands', () => {
+    const emit = vi.fn()
+    const limitReached = new GraphQLError(
+      'Too many errors processing variables, error limit reached. Execution aborted.',
+    )
+    const [told] = finishErrors([limitReached], { ...scope, emit })
+    expect(told?.extensions.code).toBe('BAD_USER_INPUT')
+    expect(emit).not.toHaveBeenCalled()
   })
 
   it.each([20, 50, 51, 3_000])(

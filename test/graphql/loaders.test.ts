@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tenantId } from '../../src/base/ids.ts'
 import { type Client, connect } from '../../src/db/client.ts'
 import type { Statement } from '../../src/db/sql.ts'
-import { createLoaders } from '../../src/graphql/loaders.ts'
+import { createLoaders, type Room } from '../../src/graphql/loaders.ts'
+import type { ListPlan } from '../../src/graphql/plan/types.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Table } from '../../src/model/types.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
@@ -59,5 +60,43 @@ describe('rows by key', () => {
     await client.query(`update prices set name = 'changed' where amount = 2`)
     clear()
     expect(names([await row(prices, ['amount'], ['2'])])).toEqual(['changed'])
+  })
+})
+
+describe('children', () => {
+  const plan = (): ListPlan => ({
+    table: prices,
+    where: null,
+    order: [{ column: 'amount', descending: false, nullsFirst: false }],
+    limit: 10,
+    backward: false,
+    after: null,
+    before: null,
+    parentColumns: ['name'],
+  })
+  const full = new Error('full')
+  const room = (left: number): Room => ({
+    left: () => left,
+    refuse: () => {
+      throw full
+    },
+  })
+
+  it('are all there or refused, never cut short by the room that the answer has', async () => {
+    await client.query(
+      `insert into prices select 'acme', 10 + n, 'parent ' || n % 2 from generate_series(1, 6) n`,
+    )
+    const ask = (left: number) => {
+      const { children } = loaders()
+      return Promise.allSettled(['0', '1'].map((n) => children(plan(), [`parent ${n}`], room(left))))
+    }
+    const enough = await ask(6)
+    expect(enough.map((one) => one.status === 'fulfilled' && one.value.length)).toEqual([3, 3])
+    for (const left of [3, 0]) {
+      expect(await ask(left)).toEqual([
+        { status: 'rejected', reason: full },
+        { status: 'rejected', reason: full },
+      ])
+    }
   })
 })
