@@ -126,11 +126,12 @@ async function prepare(
     directoryUrl: config.directory.url,
     buckets: config.router.buckets,
     schemas: config.tenancy.schemas,
-    shards: Object.entries(config.shards).map(([key, { weight, url, ownerUrl = url }]) =>
-      keys.includes(key)
-        ? { key, weight, url: servers.get(key).superuserUrl(SHARD_DATABASE), passwords: state.passwords }
-        : { key, weight, url: ownerUrl },
-    ),
+    shards: keys.map((key) => ({
+      key,
+      weight: config.shards[key]?.weight ?? 1,
+      url: servers.get(key).superuserUrl(SHARD_DATABASE),
+      passwords: state.passwords,
+    })),
   })
 }
 

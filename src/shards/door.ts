@@ -122,12 +122,15 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
   ): Promise<Row[][]> {
     return routed(tenant, mode, (shard, placement) =>
       timed(shard, mode, async () => {
-        const send = (): Promise<Row[][]> => sendBatch(shard, placement, mode, deadline, statements)
+        const send = (): Promise<Row[][]> =>
+          sendBatch(shard, placement, mode, deadline, statements).catch((error: unknown) => {
+            if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
+            throw error
+          })
         try {
           return await send()
         } catch (error) {
           if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return await send()
-          if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
           throw error
         }
       }),
