@@ -95,6 +95,37 @@ const limits = z.strictObject({
   ),
 })
 
+const tableId = z.string().regex(/^[^.]+\../, 'wanted schema and table, for example "app.countries"')
+const graphqlName = z
+  .string()
+  .regex(/^(?!__)[_A-Za-z][_0-9A-Za-z]*$/, 'wanted a GraphQL name: letters, digits and _')
+const deprecated = z.string().min(1).describe('Why it should no longer be used.').optional()
+const omit = z
+  .union([z.literal(true), z.array(z.enum(['create', 'update', 'delete', 'filter', 'order']))])
+  .describe('Leave it out of the API: altogether, or of these parts.')
+  .optional()
+const tableSettings = z.strictObject({
+  name: graphqlName.describe('Singular name in the API, for example "Ticket".').optional(),
+  omit,
+  deprecated,
+  columns: z
+    .record(z.string(), z.strictObject({ name: graphqlName.optional(), omit, deprecated }))
+    .default({})
+    .describe('By the name of the column.'),
+  relations: z
+    .record(
+      z.string(),
+      z.strictObject({
+        name: graphqlName.describe('Field on this table.').optional(),
+        inverseName: graphqlName.describe('Field on the table that the foreign key points to.').optional(),
+        omit: z.literal(true).optional(),
+        deprecated,
+      }),
+    )
+    .default({})
+    .describe('By the name of the foreign key.'),
+})
+
 export const configFile = z.strictObject({
   $schema: z.string().optional(),
   tenancy: z
@@ -110,6 +141,14 @@ export const configFile = z.strictObject({
         .min(1)
         .default(['public'])
         .describe('Postgres schemas whose tables are served; migrations run in the first.'),
+      global: z
+        .array(tableId)
+        .default([])
+        .describe('Tables without the tenant column that every tenant may read: "app.countries".'),
+      tables: z
+        .record(tableId, tableSettings)
+        .default({})
+        .describe('Names, omissions and deprecations of single tables; they win over smart comments.'),
     })
     .prefault({}),
   directory: z.strictObject({

@@ -34,6 +34,7 @@ export interface Config extends Omit<ConfigFile, '$schema'> {
 
 export type ShardConfig = ConfigFile['shards'][string]
 export type IssuerConfig = ConfigFile['tokens'][number]
+export type TableSettings = ConfigFile['tenancy']['tables'][string]
 export type LimitsConfig = ConfigFile['limits']
 
 /**

@@ -144,6 +144,8 @@ function madeUp({ field, type }: Column): string | null {
       return '{ from: "GraphiQL" }'
     case 'enum':
     case 'bytes':
+    case 'range':
+    case 'composite':
     case 'other':
       return null
   }

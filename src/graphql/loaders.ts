@@ -12,7 +12,7 @@ import type { TenantId } from '../base/ids.ts'
 import type { Row } from '../db/batch.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Table } from '../model/types.ts'
-import { countStatement, listStatement, lookupStatement } from './plan/sql.ts'
+import { countStatement, listStatement, lookupStatement } from './plan/lists.ts'
 import type { ListPlan } from './plan/types.ts'
 
 type Key = readonly string[]

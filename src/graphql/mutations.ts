@@ -14,7 +14,7 @@ import { ConstraintFailure, type InputRef, inputObject } from './builder.ts'
 import { constraintFailure } from './constraints.ts'
 import type { RequestScope } from './context.ts'
 import { decodeIdOf } from './plan/ids.ts'
-import { type Changes, deleteStatement, insertStatement, updateStatement } from './plan/sql.ts'
+import { type Changes, deleteStatement, insertStatement, updateStatement } from './plan/writes.ts'
 import type { SchemaParts } from './types.ts'
 import { toParameter } from './values.ts'
 
@@ -25,7 +25,7 @@ export function addMutations(parts: SchemaParts): void {
     description: 'Changes rows of the tenant. All mutations of one operation are kept, or none.',
   })
   for (const table of parts.model.tables) {
-    addCreate(parts, table)
+    if (table.can.create) addCreate(parts, table)
     if (isUpdatable(table)) addUpdate(parts, table)
     if (isDeletable(table)) addDelete(parts, table)
   }
@@ -34,22 +34,22 @@ export function addMutations(parts: SchemaParts): void {
 /** Names of the fields that `addMutations` makes. */
 export function mutationFields({ tables }: Model): string[] {
   return [
-    ...tables.map(({ typeName }) => `create${typeName}`),
+    ...tables.filter(({ can }) => can.create).map(({ typeName }) => `create${typeName}`),
     ...tables.filter(isUpdatable).map(({ typeName }) => `update${typeName}`),
     ...tables.filter(isDeletable).map(({ typeName }) => `delete${typeName}`),
   ]
 }
 
-function isDeletable({ primaryKey }: Table): boolean {
-  return primaryKey.length > 0
+function isDeletable({ primaryKey, can }: Table): boolean {
+  return can.delete && primaryKey.length > 0
 }
 
 function isUpdatable(table: Table): boolean {
-  return isDeletable(table) && patchColumns(table).length > 0
+  return table.can.update && table.primaryKey.length > 0 && patchColumns(table).length > 0
 }
 
 function addCreate(parts: SchemaParts, table: Table): void {
-  const columns = table.columns.filter(({ readOnly }) => !readOnly)
+  const columns = table.columns.filter(({ can }) => can.create)
   const input = writeInput(parts, `Create${table.typeName}Input`, columns, isRequired)
   parts.builder.mutationField(`create${table.typeName}`, (t) =>
     t.field({
@@ -125,7 +125,7 @@ function resultType(parts: SchemaParts, table: Table, verb: string) {
 
 /** Key columns stay as they are: ids and cursors are made of them. */
 function patchColumns(table: Table): Column[] {
-  return table.columns.filter(({ name, readOnly }) => !readOnly && !table.primaryKey.includes(name))
+  return table.columns.filter(({ name, can }) => can.update && !table.primaryKey.includes(name))
 }
 
 function isRequired({ nullable, hasDefault }: Column): boolean {

@@ -7,7 +7,7 @@ import { rememberType } from './builder.ts'
 import type { GatewayContext } from './context.ts'
 import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
 import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
-import { countStatement, listStatement } from './plan/sql.ts'
+import { countStatement, listStatement } from './plan/lists.ts'
 import { listArguments, type SchemaParts } from './types.ts'
 
 export function addQueries(parts: SchemaParts): void {

@@ -87,6 +87,8 @@ export const SCALAR_OF: Record<Exclude<TypeKind, 'enum'>, ScalarName> = {
   interval: 'Interval',
   json: 'JSON',
   bytes: 'Bytes',
+  range: 'PgText',
+  composite: 'PgText',
   other: 'PgText',
 }
 

@@ -55,8 +55,9 @@ export function readType(catalog: Introspection, column: PgAttribute): ReadType 
 function columnType(type: PgType | undefined, array: boolean): ColumnType {
   const schema = type?.getNamespace()?.nspname ?? 'pg_catalog'
   const name = type?.typname ?? 'unknown'
-  if (type?.typtype === 'e') return { kind: 'enum', schema, name, array, enum: `${schema}.${name}` }
-  return { kind: kindOf(schema, name), schema, name, array }
+  if (type?.typtype === 'e')
+    return { kind: 'enum', schema, name, array, enum: `${schema}.${name}`, compares: 'order' }
+  return { kind: kindOf(schema, name), schema, name, array, compares: 'order' }
 }
 
 function kindOf(schema: string, name: string): TypeKind {

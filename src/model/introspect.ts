@@ -119,7 +119,8 @@ function modelOf(catalog: Introspection, served: readonly PgClass[], tenantColum
   const tables = bare.map((table) => ({ ...table, relations: relations.get(table.id) ?? [] }))
   const enums = enumsOf(catalog, tables)
   checkNames(tables, enums)
-  return { tables, enums, fingerprint: fingerprintOf({ tables, enums }) }
+  const parts = { tables, enums, composites: [] }
+  return { ...parts, fingerprint: fingerprintOf(parts) }
 }
 
 function tableOf(
@@ -137,6 +138,8 @@ function tableOf(
     name: found.relname,
     ...tableNames(found.relname),
     ...commentOf(found),
+    kind: 'table',
+    can: { create: true, update: true, delete: true },
     tenantColumn,
     tenantType: tenantTypeOf(catalog, tenant),
     columns: attributes.filter((attribute) => attribute !== tenant).map((a) => columnOf(catalog, a)),
@@ -155,13 +158,15 @@ function tenantTypeOf(catalog: Introspection, tenant: PgAttribute | undefined): 
 function columnOf(catalog: Introspection, attribute: PgAttribute): Column {
   const { type, notNull, hasDefault } = readType(catalog, attribute)
   const identity = attribute.attidentity ?? ''
+  const readOnly = (attribute.attgenerated ?? '') !== '' || identity === 'a'
   return {
     name: attribute.attname,
     field: columnField(attribute.attname),
     type,
     nullable: attribute.attnotnull !== true && !notNull,
     hasDefault: attribute.atthasdef === true || identity !== '' || hasDefault,
-    readOnly: (attribute.attgenerated ?? '') !== '' || identity === 'a',
+    readOnly,
+    can: { filter: true, order: true, create: !readOnly, update: !readOnly },
     ...commentOf(attribute),
   }
 }

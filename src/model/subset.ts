@@ -12,7 +12,8 @@ export function withoutTables(model: Model, ids: ReadonlySet<string>): Model {
     .map((table) => withoutRelations(table, ids))
   const used = new Set(tables.flatMap((table) => table.columns.flatMap((column) => column.type.enum ?? [])))
   const enums = model.enums.filter((type) => used.has(type.id))
-  return deepFreeze({ tables, enums, fingerprint: fingerprintOf({ tables, enums }) })
+  const parts = { tables, enums, composites: model.composites }
+  return deepFreeze({ ...parts, fingerprint: fingerprintOf(parts) })
 }
 
 function withoutRelations(table: Table, ids: ReadonlySet<string>): Table {

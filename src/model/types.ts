@@ -21,6 +21,8 @@ export type TypeKind =
   | 'json'
   | 'bytes'
   | 'enum'
+  | 'range' // ranges and multiranges
+  | 'composite' // row types
   | 'other' // anything else: readable and writable as Postgres text, compared by equality
 
 export interface ColumnType {
@@ -31,6 +33,12 @@ export interface ColumnType {
   readonly array: boolean
   /** Key into `Model.enums` when kind is 'enum': 'schema.name'. */
   readonly enum?: string
+  /** Key into `Model.composites` when kind is 'composite': 'schema.name'. */
+  readonly composite?: string
+  /** When kind is 'range': the type of its bounds, and whether it is a multirange. */
+  readonly range?: { readonly of: ColumnType; readonly multi: boolean }
+  /** What Postgres can do with two values of the type (of the element, for arrays): sort, only match, nothing. */
+  readonly compares: 'order' | 'equality' | 'none'
 }
 
 export interface Column {
@@ -42,7 +50,16 @@ export interface Column {
   readonly hasDefault: boolean
   /** Written by Postgres alone: generated columns and `generated always` identities. */
   readonly readOnly: boolean
+  /** Where the API offers it; what it may be written by is already without what is read-only. */
+  readonly can: {
+    readonly filter: boolean
+    readonly order: boolean
+    readonly create: boolean
+    readonly update: boolean
+  }
   readonly comment?: string
+  /** Why it should no longer be used. */
+  readonly deprecated?: string
 }
 
 export interface Key {
@@ -63,6 +80,8 @@ export interface Relation {
   readonly constraint: string
   /** For 'one': whether the row may be missing because a column of the key may be null. */
   readonly nullable: boolean
+  readonly comment?: string
+  readonly deprecated?: string
 }
 
 export interface Table {
@@ -75,9 +94,14 @@ export interface Table {
   /** GraphQL fields: 'ticket' and 'tickets'. */
   readonly oneField: string
   readonly manyField: string
+  readonly kind: 'table' | 'view'
   readonly comment?: string
-  readonly tenantColumn: string
-  readonly tenantType: ColumnType
+  readonly deprecated?: string
+  /** Null for a global table: its rows are the same for every tenant, who may only read them. */
+  readonly tenantColumn: string | null
+  readonly tenantType: ColumnType | null
+  /** Which writes the API offers; none for views and global tables. */
+  readonly can: { readonly create: boolean; readonly update: boolean; readonly delete: boolean }
   /** Every column but the tenant column. */
   readonly columns: readonly Column[]
   /** Primary key without the tenant column; empty when there is none. */
@@ -95,9 +119,20 @@ export interface EnumType {
   readonly comment?: string
 }
 
+/** A row type that columns have: an object of its fields. */
+export interface CompositeType {
+  /** 'schema.name'. */
+  readonly id: string
+  readonly typeName: string
+  /** In the order in which Postgres writes them. */
+  readonly fields: readonly { readonly name: string; readonly field: string; readonly type: ColumnType }[]
+  readonly comment?: string
+}
+
 export interface Model {
   readonly tables: readonly Table[]
   readonly enums: readonly EnumType[]
+  readonly composites: readonly CompositeType[]
   /** SHA-256 of all the above, in hex: equal on every shard that holds the same tables. */
   readonly fingerprint: string
 }

@@ -10,6 +10,7 @@ const type = (kind: TypeKind, more: Partial<ColumnType> = {}): ColumnType => ({
   schema: 'pg_catalog',
   name: kind,
   array: false,
+  compares: 'order',
   ...more,
 })
 
@@ -22,6 +23,7 @@ const column = (name: string, kind: TypeKind, more: Partial<Column> = {}): Colum
   nullable: false,
   hasDefault: false,
   readOnly: false,
+  can: { filter: true, order: true, create: true, update: true },
   ...more,
 })
 
@@ -52,6 +54,8 @@ const table = (
   id: `helpdesk.${name}`,
   schema: 'helpdesk',
   name,
+  kind: 'table',
+  can: { create: true, update: true, delete: true },
   typeName,
   oneField: typeName.charAt(0).toLowerCase() + typeName.slice(1),
   manyField: camel(name),
@@ -109,6 +113,7 @@ const teams = table('teams', 'Team', [id, column('full_name', 'text'), column('s
 
 const model = (...tables: Table[]): Model => ({
   tables,
+  composites: [],
   enums: [
     {
       id: 'helpdesk.ticket_status',

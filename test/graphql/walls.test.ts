@@ -6,16 +6,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Client, connect } from '../../src/db/client.ts'
 import { prepared, type Statement } from '../../src/db/sql.ts'
-import {
-  columnOf,
-  countStatement,
-  deleteStatement,
-  insertStatement,
-  listStatement,
-  lookupStatement,
-  updateStatement,
-} from '../../src/graphql/plan/sql.ts'
+import { columnOf } from '../../src/graphql/plan/fragments.ts'
+import { countStatement, listStatement, lookupStatement } from '../../src/graphql/plan/lists.ts'
 import type { Condition, ListPlan } from '../../src/graphql/plan/types.ts'
+import { deleteStatement, insertStatement, updateStatement } from '../../src/graphql/plan/writes.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Table } from '../../src/model/types.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'

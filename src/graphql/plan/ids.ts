@@ -8,8 +8,8 @@
 import { fail } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
 import type { Table } from '../../model/types.ts'
+import { columnOf } from './fragments.ts'
 import { decodeOpaque, encodeOpaque } from './opaque.ts'
-import { columnOf } from './sql.ts'
 
 const ID_LENGTH_MAX = 2_048
 

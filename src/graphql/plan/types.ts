@@ -1,7 +1,7 @@
 /**
  * Plans: what a field asks of the tables, as plain data.
  *
- * Resolvers turn arguments into plans, plan/sql.ts turns plans into statements, and nothing else knows
+ * Resolvers turn arguments into plans, the other files here turn plans into statements, and nothing else knows
  * both sides. A plan holds no functions and no connections, so that it can be compared, cached and
  * compiled.
  */

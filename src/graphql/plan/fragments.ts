@@ -1,0 +1,91 @@
+/**
+ * The pieces of SQL that all statements are made of: a table under its alias, its columns, the tenant's
+ * predicate, values with their casts, and lists of keys.
+ *
+ * Every statement names its columns, carries the tenant as an explicit predicate beside the row-level
+ * policy (two independent walls), and takes every value as a parameter. Its text depends only on the plan's
+ * shape, never on its values, so that it is prepared once.
+ */
+
+import type { TenantId } from '../../base/ids.ts'
+import { type SQL, sql, type Value } from '../../db/sql.ts'
+import type { Column, ColumnType, Table } from '../../model/types.ts'
+
+/** A table in a statement, under the alias by which its columns are addressed there. */
+export interface Source {
+  readonly table: Table
+  readonly alias: SQL
+  /** 0 for the table of the statement, 1 for a table in a subquery, and so on. */
+  readonly depth: number
+}
+
+export function source(table: Table, depth = 0): Source {
+  return { table, depth, alias: sql.identifier(depth === 0 ? 't' : `t${depth}`) }
+}
+
+/** Another table in a subquery of `outer`. */
+export function within(outer: Source, table: Table): Source {
+  return source(table, outer.depth + 1)
+}
+
+export function from({ table, alias }: Source): SQL {
+  return sql`${sql.identifier(table.schema, table.name)} as ${alias}`
+}
+
+/** The table's columns in the model's order, separated by commas. */
+export function columns(of: Source): SQL {
+  return sql.join(
+    of.table.columns.map(({ name }) => at(of, name)),
+    ', ',
+  )
+}
+
+export function at({ alias }: Source, column: string): SQL {
+  return sql`${alias}.${sql.identifier(column)}`
+}
+
+/** The rows of the tenant; of a global table all rows, which are everybody's. */
+export function isTenant(of: Source, tenant: TenantId): SQL {
+  const { tenantColumn, tenantType } = of.table
+  if (tenantColumn === null || tenantType === null) return sql`true`
+  return sql`${at(of, tenantColumn)} = ${cast(tenant, tenantType)}`
+}
+
+const K = sql.identifier('k')
+
+/** The wanted keys as rows k(k0, k1, …, n) numbered from 1, each with the type that the table gives it. */
+export function keys(table: Table, by: readonly string[], values: readonly Value[][]): SQL {
+  const arrays = by.map((name, i) => {
+    const column = values.map((key) => key[i] ?? null)
+    return castList(column as string[], columnOf(table, name).type)
+  })
+  const names = by.map((_, i) => sql.identifier(`k${i}`))
+  return sql`unnest(${sql.join(arrays, ', ')}) with ordinality as k(${sql.join(names, ', ')}, n)`
+}
+
+/** Whether the columns `by` equal the key of the row of `keys`. */
+export function matchesKey(of: Source, by: readonly string[]): SQL {
+  return sql.join(
+    by.map((name, i) => sql`${at(of, name)} = ${K}.${sql.identifier(`k${i}`)}`),
+    ' and ',
+  )
+}
+
+export function cast(value: Value, type: ColumnType): SQL {
+  const array = type.array ? sql`[]` : sql.blank
+  return sql`${sql.value(value as string | string[] | null)}::${typeName(type)}${array}`
+}
+
+export function castList(value: Value, type: ColumnType): SQL {
+  return sql`${sql.value(value as string[])}::${typeName(type)}[]`
+}
+
+function typeName(type: ColumnType): SQL {
+  return sql.identifier(type.schema, type.name)
+}
+
+export function columnOf(table: Table, name: string): Column {
+  const column = table.columns.find((candidate) => candidate.name === name)
+  if (!column) throw new Error(`the table ${table.id} has no column ${name}`)
+  return column
+}
