@@ -32,12 +32,14 @@ export type DocumentLimits = Pick<LimitsConfig, 'documentTokens' | 'depth' | 'al
  * `repeats`: the same response name in one selection, fragments followed. A page of components that
  * each bring a fragment repeats `id` some 20 times. Validation compares each with each, and the same
  * below them: the worst 1,000 tokens found cost 45 ms at 50 repeats and 10 ms at 32.
- * `introspectionDepth`: the standard introspection query is 13 deep, its variants up to 15.
+ * `stacked`: directives at one place. `@include`, `@skip` and `@defer` make three; of ten that do not exist each
+ * would be told. `introspectionDepth`: the standard introspection query is 13 deep, its variants up to 15.
  */
 export const FIXED_LIMITS = Object.freeze({
   repeats: 32,
   siblings: 1_000,
   directives: 50,
+  stacked: 5,
   nesting: 200,
   introspectionDepth: 16,
 })
@@ -51,6 +53,7 @@ const SENTENCES = Object.freeze({
   repeats: 'times the same name in one selection',
   siblings: 'fields in one selection, fragments written out',
   directives: 'directives in one operation',
+  stacked: 'directives at one place',
   nesting: 'levels of selections and fragments',
   introspectionDepth: 'levels of introspection',
 })
@@ -110,9 +113,11 @@ function checkDefinitions(document: DocumentNode, limits: DocumentLimits): void 
 function checkOperation(operation: OperationDefinitionNode, limits: DocumentLimits, walk: Walk): void {
   const measure = measureSelections(operation.selectionSet, walk)
   bound('rootFields', measure.siblings, limits.rootFields)
-  const own = [operation, ...(operation.variableDefinitions ?? [])]
-  const directives = own.reduce((sum, node) => sum + (node.directives?.length ?? 0), measure.directives)
-  hold({ ...measure, directives }, limits)
+  const own = [operation, ...(operation.variableDefinitions ?? [])].map(
+    (node) => node.directives?.length ?? 0,
+  )
+  const directives = own.reduce((sum, count) => sum + count, measure.directives)
+  hold({ ...measure, directives, stacked: Math.max(measure.stacked, ...own) }, limits)
 }
 
 function hold(measure: Measure, limits: DocumentLimits): void {
@@ -123,6 +128,7 @@ function hold(measure: Measure, limits: DocumentLimits): void {
   bound('repeats', measure.repeats, FIXED_LIMITS.repeats)
   bound('siblings', measure.siblings, FIXED_LIMITS.siblings)
   bound('directives', measure.directives, FIXED_LIMITS.directives)
+  bound('stacked', measure.stacked, FIXED_LIMITS.stacked)
   bound('nesting', measure.nesting, FIXED_LIMITS.nesting)
   bound('introspectionDepth', measure.introspectionDepth, FIXED_LIMITS.introspectionDepth)
 }

@@ -18,6 +18,8 @@ export interface Measure {
   readonly fields: number
   readonly aliases: number
   readonly directives: number
+  /** Most directives at one place. */
+  readonly stacked: number
   /** Fields at the top of this selection. */
   readonly siblings: number
   /** Most fields at the top of this selection that share a response name. */
@@ -52,7 +54,7 @@ export function measureSelections({ selections }: SelectionSetNode, outer: Walk)
   walk.check({ ...total, nesting: walk.level })
   const spreads = new Map<string, number>()
   for (const selection of selections) {
-    total.directives += selection.directives?.length ?? 0
+    addDirectives(total, selection)
     if (selection.kind === Kind.FIELD) addField(total, selection, walk)
     else if (selection.kind === Kind.INLINE_FRAGMENT)
       merge(total, measureSelections(selection.selectionSet, walk), 1)
@@ -92,16 +94,24 @@ const empty = (): Growing => ({
   fields: 0,
   aliases: 0,
   directives: 0,
+  stacked: 0,
   siblings: 0,
   repeats: 0,
   names: new Map(),
 })
+
+/** Count the directives that stand at `node` itself. */
+function addDirectives(total: Growing, { directives = [] }: { directives?: readonly unknown[] }): void {
+  total.directives += directives.length
+  total.stacked = Math.max(total.stacked, directives.length)
+}
 
 function addField(total: Growing, field: FieldNode, walk: Walk): void {
   const below = field.selectionSet ? measureSelections(field.selectionSet, walk) : empty()
   total.fields += 1 + below.fields
   total.aliases += (field.alias ? 1 : 0) + below.aliases
   total.directives += below.directives
+  total.stacked = Math.max(total.stacked, below.stacked)
   total.nesting = Math.max(total.nesting, 1 + below.nesting)
   total.siblings += 1
   addName(total, (field.alias ?? field.name).value, 1)
@@ -122,6 +132,7 @@ function merge(total: Growing, part: Measure, times: number): void {
   total.fields += times * part.fields
   total.aliases += times * part.aliases
   total.directives += times * part.directives
+  total.stacked = Math.max(total.stacked, part.stacked)
   total.siblings += times * part.siblings
   for (const [name, count] of part.names) addName(total, name, times * count)
 }

@@ -184,6 +184,20 @@ describe('directives', () => {
   ])('%s', (_, text) => {
     expectRefused(text, 'directives', roomy)
   })
+
+  const stack = times(FIXED_LIMITS.stacked + 1, () => '@skip(if: false)')
+  it.each([
+    ['on a field', `{a ${stack}}`],
+    ['below a field', `{a {b ${stack}}}`],
+    ['on a fragment', `{...F} fragment F on Q {a ${stack}}`],
+    ['in a fragment that nothing spreads', `{a} fragment F on Q {a {b ${stack}}}`],
+    ['on a spread', `{...F ${stack}} fragment F on Q {a}`],
+    ['on an inline fragment', `{... ${stack} {a}}`],
+    ['on an operation', `query ${stack} {a}`],
+    ['on a variable', `query ($a: Int ${stack}) {a}`],
+  ])('heaped up %s', (_, text) => {
+    expectRefused(text, 'stacked', roomy)
+  })
 })
 
 describe('short documents that stand for huge ones', () => {
