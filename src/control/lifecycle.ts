@@ -15,16 +15,18 @@
 import { fail } from '../base/errors.ts'
 import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
-import type { Client, Queryable } from '../db/client.ts'
+import type { Client, Queryable, TextRow } from '../db/client.ts'
 import { compile, sql } from '../db/sql.ts'
 import { bucketOf, type WeightedShard } from '../directory/buckets.ts'
 import { type DirectorySettings, type KnownShard, listShards, readSettings } from '../directory/shards.ts'
 import {
-  activateTenant,
+  activateTenants,
   findTenant,
   findTenantBySubdomain,
-  reserveTenant,
+  findTenants,
+  reserveTenants,
   type TenantRecord,
+  type TenantReservation,
 } from '../directory/tenants.ts'
 import { identityOf } from './install.ts'
 import { onDirectory, onShard, type ShardAccess } from './reach.ts'
@@ -71,11 +73,67 @@ export function createTenant(fleet: Fleet, wanted: NewTenant): Promise<CreateRes
     if (before) requireSame(before, wanted)
     if (before && before.state !== 'creating') return { tenant: before, created: false }
     const reserved = before ?? (await reserve(directory, fleet, wanted))
-    await fence(directory, fleet, reserved)
-    await activateTenant(directory, wanted.id)
+    const [fault] = (await fence(directory, fleet, reserved.shard, [reserved])).values()
+    if (fault !== undefined) fail('SHARD_UNSAFE', `${fault}.`, { shard: reserved.shard })
+    await activateTenants(directory, [wanted.id])
     const tenant = await findTenant(directory, wanted.id)
     return { tenant: tenant ?? fail('TENANT_UNKNOWN', `${wanted.id} was removed meanwhile.`), created: true }
   })
+}
+
+/** Tenants in one round of statements. */
+const ROUND = 1_000
+
+/**
+ * Create tenants that are on a shard already, each with a placement row of its own, or finish creating them:
+ * the same three steps, many tenants a step. Tenants that exist are left as they are.
+ *
+ * @param told  called with how many have been seen to, after each round
+ * @returns why a tenant could not be registered, for those that could not
+ * @throws SHARD_UNKNOWN, SHARD_UNAVAILABLE, SHARD_UNSAFE, DIRECTORY_UNAVAILABLE  as `createTenant`
+ */
+export function registerTenants(
+  fleet: Fleet,
+  shard: string,
+  ids: readonly TenantId[],
+  told: (seen: number) => void = () => {},
+): Promise<Map<TenantId, string>> {
+  return onDirectory(fleet.directoryUrl, async (directory) => {
+    const { buckets, namespace } = (await readSettings(directory)) ?? notSetUp()
+    const known = knownShard(await listShards(directory), shard)
+    await onShard(accessTo(fleet, shard), (client) => requireIdentity(client, known))
+    const faults = new Map<TenantId, string>()
+    for (let seen = 0; seen < ids.length; seen += ROUND) {
+      const round = ids.slice(seen, seen + ROUND).map((id): TenantReservation => {
+        const names = { name: id, subdomain: id, plan: 'standard' }
+        return { id, ...names, bucket: bucketOf(id, buckets), own: { shard, namespace } }
+      })
+      for (const [id, fault] of await registerRound(directory, fleet, shard, round)) faults.set(id, fault)
+      told(Math.min(seen + ROUND, ids.length))
+    }
+    return faults
+  })
+}
+
+async function registerRound(
+  directory: Client,
+  fleet: Fleet,
+  shard: string,
+  round: readonly TenantReservation[],
+): Promise<Map<TenantId, string>> {
+  await reserveTenants(directory, round)
+  const ids = round.map(({ id }) => id)
+  const rows = await findTenants(directory, ids)
+  const begun = [...rows.values()].filter((row) => row.state === 'creating' && row.shard === shard)
+  const faults = await fence(directory, fleet, shard, begun)
+  const fenced = begun.map(({ id }) => id).filter((id) => !faults.has(id))
+  await activateTenants(directory, fenced)
+  for (const id of ids) {
+    const row = rows.get(id)
+    if (!row) faults.set(id, `the subdomain "${id}" belongs to another tenant`)
+    else if (row.shard !== shard) faults.set(id, `the directory has it on ${row.shard}`)
+  }
+  return faults
 }
 
 /** The identity of a shard must be the one that tenants were put on: see directory/shards.ts. */
@@ -98,7 +156,7 @@ async function reserve(directory: Client, fleet: Fleet, wanted: NewTenant): Prom
   const shard = own?.shard ?? (await shardOfBucket(directory, bucket))
   await onShard(accessTo(fleet, shard), (client) => requireIdentity(client, knownShard(known, shard)))
   const { id, name = id, subdomain = id, plan = 'standard' } = wanted
-  await reserveTenant(directory, { id, name, subdomain, plan, bucket, ...(own && { own }) })
+  await reserveTenants(directory, [{ id, name, subdomain, plan, bucket, ...(own && { own }) }])
   // Another run may have reserved it first, on another shard: what the directory says holds.
   const reserved = await findTenant(directory, id)
   if (!reserved) return subdomainTaken(directory, id, subdomain)
@@ -161,32 +219,49 @@ function accessTo(fleet: Fleet, key: string): ShardAccess {
   )
 }
 
-async function fence(directory: Client, fleet: Fleet, tenant: TenantRecord): Promise<void> {
+/** Make the fences that are missing on `key`; gives a sentence for each tenant whose fence is not as it should be. */
+async function fence(
+  directory: Client,
+  fleet: Fleet,
+  key: string,
+  tenants: readonly TenantRecord[],
+): Promise<Map<TenantId, string>> {
   const { failpoints = noFailpoints } = fleet
   await failpoints.hit('create.reserved')
-  const shard = knownShard(await listShards(directory), tenant.shard)
-  await onShard(accessTo(fleet, tenant.shard), async (client) => {
+  const shard = knownShard(await listShards(directory), key)
+  const list = JSON.stringify(tenants.map(({ id, epoch }) => ({ id, epoch })))
+  const fences = await onShard(accessTo(fleet, key), async (client) => {
     await requireIdentity(client, shard)
     await client.query(
       compile(sql`
         insert into shardgate.tenant_fence (tenant_id, state, epoch)
-        values (${sql.value(tenant.id)}, 'active', ${sql.value(tenant.epoch)}::bigint)
+        select id, 'active', epoch from jsonb_to_recordset(${sql.value(list)}::jsonb) as t (id text, epoch bigint)
         on conflict do nothing`),
     )
-    await requireFence(client, tenant)
+    return client.query(
+      compile(sql`
+        select tenant_id, state, epoch from shardgate.tenant_fence
+        where tenant_id = any(${sql.value(tenants.map(({ id }) => id))}::text[])`),
+    )
   })
   await failpoints.hit('create.fenced')
+  return wrongFences(key, tenants, fences)
 }
 
 // A fence that says otherwise comes from an earlier life of the tenant, whose rows may still be there.
-async function requireFence(client: Client, { id, epoch, shard }: TenantRecord): Promise<void> {
-  const [found] = await client.query(
-    compile(sql`select state, epoch from shardgate.tenant_fence where tenant_id = ${sql.value(id)}`),
-  )
-  if (found?.state === 'active' && Number(found.epoch) === epoch) return
-  fail('SHARD_UNSAFE', `${shard} has a fence of ${id} already: ${found?.state}, epoch ${found?.epoch}.`, {
-    shard,
-  })
+function wrongFences(
+  shard: string,
+  tenants: readonly TenantRecord[],
+  fences: readonly TextRow[],
+): Map<TenantId, string> {
+  const found = new Map(fences.map((row) => [row.tenant_id, row]))
+  const wrong = new Map<TenantId, string>()
+  for (const { id, epoch } of tenants) {
+    const row = found.get(id)
+    if (row?.state === 'active' && Number(row.epoch) === epoch) continue
+    wrong.set(id, `${shard} has a fence of ${id} already: ${row?.state}, epoch ${row?.epoch}`)
+  }
+  return wrong
 }
 
 // Only what was asked for is compared: `tenant create acme` is satisfied with any acme.

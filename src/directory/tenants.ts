@@ -47,35 +47,41 @@ export function subdomain(value: string): string {
 }
 
 /**
- * Write the row of a new tenant in state `creating`, and its own placement if it has one, in one statement.
- * False when its id or its subdomain is taken; then nothing has changed.
+ * Write the rows of new tenants in state `creating`, and their own placements where they have one, in one
+ * statement. Gives the ids that were made; of the others an id or a subdomain is taken, and nothing has changed.
  */
-export async function reserveTenant(db: Queryable, wanted: TenantReservation): Promise<boolean> {
+export async function reserveTenants(
+  db: Queryable,
+  wanted: readonly TenantReservation[],
+): Promise<Set<TenantId>> {
+  const list = JSON.stringify(wanted.map(({ own, ...tenant }) => ({ ...tenant, ...own })))
   const rows = await db.query(
     compile(sql`
-      with made as (
+      with wanted as (
+        select * from jsonb_to_recordset(${sql.value(list)}::jsonb)
+          as w (id text, name text, subdomain text, plan text, bucket int, shard text, namespace text)
+      ), made as (
         insert into directory.tenant (id, name, subdomain, plan, bucket)
-        values (${sql.value(wanted.id)}, ${sql.value(wanted.name)}, ${sql.value(wanted.subdomain)},
-          ${sql.value(wanted.plan)}, ${sql.value(wanted.bucket)}::int)
+        select id, name, subdomain, plan, bucket from wanted
         on conflict do nothing
         returning id
       ), placed as (
         insert into directory.placement (tenant_id, shard, namespace)
-        select id, ${sql.value(wanted.own?.shard ?? '')}, ${sql.value(wanted.own?.namespace ?? '')}
-        from made
-        where ${sql.value(wanted.own !== undefined)}::boolean
+        select made.id, wanted.shard, wanted.namespace
+        from made join wanted on wanted.id = made.id
+        where wanted.shard is not null
       )
       select id from made`),
   )
-  return rows.length === 1
+  return new Set(rows.map(({ id }) => tenantId(id)))
 }
 
-/** Let routers see a tenant whose creation is complete. A tenant in any other state stays as it is. */
-export async function activateTenant(db: Queryable, tenant: TenantId): Promise<void> {
+/** Let routers see tenants whose creation is complete. Those in any other state stay as they are. */
+export async function activateTenants(db: Queryable, tenants: readonly TenantId[]): Promise<void> {
   await db.query(
     compile(sql`
       update directory.tenant set state = 'active'
-      where id = ${sql.value(tenant)} and state = 'creating'`),
+      where id = any(${sql.value(tenants)}::text[]) and state = 'creating'`),
   )
 }
 
@@ -90,8 +96,18 @@ const RECORD = sql`
 
 /** Read one tenant; null when there is none. */
 export async function findTenant(db: Queryable, tenant: TenantId): Promise<TenantRecord | null> {
-  const [row] = await db.query<RecordRow>(compile(sql`${RECORD} where tenant.id = ${sql.value(tenant)}`))
-  return row ? recordFrom(row) : null
+  return (await findTenants(db, [tenant])).get(tenant) ?? null
+}
+
+/** Read those of `tenants` that there are. */
+export async function findTenants(
+  db: Queryable,
+  tenants: readonly TenantId[],
+): Promise<Map<TenantId, TenantRecord>> {
+  const rows = await db.query<RecordRow>(
+    compile(sql`${RECORD} where tenant.id = any(${sql.value(tenants)}::text[])`),
+  )
+  return new Map(rows.map(recordFrom).map((tenant) => [tenant.id, tenant]))
 }
 
 /** The tenant that has a subdomain; null when none has. */

@@ -6,7 +6,7 @@ import { type Client, connect } from '../../src/db/client.ts'
 import { bucketOf } from '../../src/directory/buckets.ts'
 import { findPlacement, listPlacements } from '../../src/directory/placements.ts'
 import { directoryReader } from '../../src/directory/reader.ts'
-import { activateTenant, findTenant, listTenants, reserveTenant } from '../../src/directory/tenants.ts'
+import { activateTenants, findTenant, listTenants, reserveTenants } from '../../src/directory/tenants.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 
 const BUCKETS = 64
@@ -26,8 +26,8 @@ async function add(id: string, own?: { shard: string; namespace: string }): Prom
   const tenant = tenantId(id)
   const bucket = bucketOf(tenant, BUCKETS)
   const row = { id: tenant, name: id, subdomain: id, plan: 'standard', bucket }
-  expect(await reserveTenant(db, own ? { ...row, own } : row)).toBe(true)
-  await activateTenant(db, tenant)
+  expect(await reserveTenants(db, [own ? { ...row, own } : row])).toEqual(new Set([tenant]))
+  await activateTenants(db, [tenant])
 }
 
 const bucketShard = async (id: string): Promise<string> => {
@@ -76,7 +76,9 @@ describe('a placement', () => {
   it('is null for a tenant that does not exist, and for one whose creation is not finished', async () => {
     expect(await findPlacement(db, tenantId('nobody'))).toBeNull()
     const tenant = tenantId('unfinished')
-    await reserveTenant(db, { id: tenant, name: 'x', subdomain: 'unfinished', plan: 'standard', bucket: 0 })
+    await reserveTenants(db, [
+      { id: tenant, name: 'x', subdomain: 'unfinished', plan: 'standard', bucket: 0 },
+    ])
     expect(await findPlacement(db, tenant)).toBeNull()
     expect((await listPlacements(db, 100)).map((found) => found.tenant)).not.toContain('unfinished')
     expect(await findTenant(db, tenant)).toMatchObject({ state: 'creating' })
@@ -129,16 +131,18 @@ describe('rows of tenants', () => {
   it('take an id and a subdomain once: of ten who reserve together one gets it', async () => {
     const clients = await Promise.all(Array.from({ length: 10 }, () => connect(fleet.directoryUrl)))
     const tries = clients.map((client, i) =>
-      reserveTenant(client, {
-        id: tenantId(i % 2 ? `raced-${i}` : 'raced'),
-        name: 'x',
-        subdomain: 'raced',
-        plan: 'standard',
-        bucket: 0,
-        own: { shard: 'shard-a', namespace: 'app' },
-      }),
+      reserveTenants(client, [
+        {
+          id: tenantId(i % 2 ? `raced-${i}` : 'raced'),
+          name: 'x',
+          subdomain: 'raced',
+          plan: 'standard',
+          bucket: 0,
+          own: { shard: 'shard-a', namespace: 'app' },
+        },
+      ]),
     )
-    const won = (await Promise.all(tries)).filter(Boolean)
+    const won = (await Promise.all(tries)).filter(({ size }) => size > 0)
     await Promise.all(clients.map((client) => client.end()))
     expect(won).toHaveLength(1)
     const rows = await db.query(`
