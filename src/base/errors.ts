@@ -12,7 +12,7 @@ interface ErrorKind {
   readonly status: number
   /** Whether the same request may succeed later without being changed. */
   readonly retryable: boolean
-  /** What the reader should do next. */
+  /** What the reader should do next; an error may carry a better one for its case. */
   readonly hint: string
   /** Exit status of the command line: 1 failed, 2 wrong usage, 3 refused. */
   readonly exit: 1 | 2 | 3
@@ -55,6 +55,7 @@ export const ERRORS = Object.freeze({
   DRAINING: kind(503, true, 'Try again; this gateway is shutting down.'),
   TIMEOUT: kind(504, true, 'Ask for less, or try again.'),
   OUTCOME_UNKNOWN: kind(504, false, 'Read before you write again: the change may have been kept.'),
+  SCHEMA_BREAKS: kind(409, false, 'Keep what clients use, deprecated, beside what replaces it.'),
   CONFIG_INVALID: kind(
     500,
     false,
@@ -71,15 +72,23 @@ export type ErrorCode = keyof typeof ERRORS
 /** Names what was wanted and what came. Never row data, never a secret. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean>>
 
+export interface FailOptions extends ErrorOptions {
+  /** What to do next in this case, where the hint of the code would lead astray. */
+  readonly hint?: string
+}
+
 export class GatewayError extends Error {
   override readonly name = 'GatewayError'
   readonly code: ErrorCode
   readonly details: ErrorDetails
+  /** What the reader should do next. */
+  readonly hint: string
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options: FailOptions = {}) {
     super(message, options)
     this.code = code
     this.details = details
+    this.hint = options.hint ?? ERRORS[code].hint
   }
 
   get kind(): ErrorKind {
@@ -92,7 +101,7 @@ export function fail(
   code: ErrorCode,
   message: string,
   details: ErrorDetails = {},
-  options?: ErrorOptions,
+  options?: FailOptions,
 ): never {
   throw new GatewayError(code, message, details, options)
 }

@@ -74,7 +74,7 @@ function explain(error: unknown, { args, terminal }: Call): number {
   const code = known ? error.code : 'INTERNAL_SERVER_ERROR'
   const message = error instanceof Error ? error.message : String(error)
   const hint = known
-    ? ERRORS[code].hint
+    ? error.hint
     : 'This is a bug or a database that answers in an unknown way; --debug tells where.'
   tell({ code, message, hint }, { args, terminal })
   if (args.includes('--debug')) terminal.err(`${traceOf(error)}\n`)

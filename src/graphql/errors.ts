@@ -124,13 +124,24 @@ function tableCode(code: unknown): ErrorCode | undefined {
 // wants it so, because for such a client a status is about the transport. Everything else has its own.
 const SPEC: readonly string[] = ['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'BAD_USER_INPUT']
 
-const LATER = { 'retry-after': '1' }
+// What passes by itself, within moments; a conflict can be tried again at once.
+const RETRY_LATER: readonly string[] = [
+  'RATE_LIMITED',
+  'TENANT_MOVING',
+  'SHARD_UNAVAILABLE',
+  'DIRECTORY_UNAVAILABLE',
+  'AUTH_UNAVAILABLE',
+  'OVERLOADED',
+  'DRAINING',
+] satisfies ErrorCode[]
+const RETRY_AFTER_S = 1
 const HEADERS: ReadonlyMap<string, Readonly<Record<string, string>>> = new Map([
   ['UNAUTHENTICATED', { 'www-authenticate': 'Bearer' }],
   ['METHOD_NOT_ALLOWED', { allow: 'GET, POST' }],
-  ...['RATE_LIMITED', 'TENANT_MOVING', 'SHARD_UNAVAILABLE', 'OVERLOADED', 'DRAINING'].map(
-    (code): [string, Record<string, string>] => [code, LATER],
-  ),
+  ...RETRY_LATER.map((code): [string, Record<string, string>] => [
+    code,
+    { 'retry-after': `${RETRY_AFTER_S}` },
+  ]),
 ])
 
 function withCode(
@@ -151,7 +162,9 @@ function withCode(
     extensions: {
       code,
       retryable: kind?.retryable ?? false,
-      ...(kind ? { hint: kind.hint } : {}),
+      // Not only as a header: an error of one field stands in an answer that is no refusal.
+      ...(RETRY_LATER.includes(code) ? { retryAfter: RETRY_AFTER_S } : {}),
+      ...(kind ? { hint: own?.hint ?? kind.hint } : {}),
       ...details,
       ...(located?.path ? {} : { http: httpOf(code, kind?.status, given) }),
     },

@@ -54,6 +54,25 @@ describe('our own errors', () => {
     expect(error.locations).toEqual([{ line: 1, column: 4 }])
   })
 
+  it('may carry a hint of their own', () => {
+    const { error } = finish(new GatewayError('BAD_REQUEST', 'x', {}, { hint: 'Type this.' }))
+    expect(error.extensions.hint).toBe('Type this.')
+  })
+
+  it.each(Object.keys(ERRORS) as ErrorCode[])(
+    '%s says in seconds when, only if later may be better',
+    (code) => {
+      const whole = finish(new GatewayError(code, 'x')).error.extensions
+      const inside = finish(located(new GatewayError(code, 'x'))).error.extensions
+      expect(inside.retryAfter).toBe(whole.retryAfter)
+      const { headers } = whole.http as { headers?: Record<string, string> }
+      expect(headers?.['retry-after']).toBe(
+        whole.retryAfter === undefined ? undefined : `${whole.retryAfter}`,
+      )
+      if (whole.retryAfter !== undefined) expect(whole.retryable).toBe(true)
+    },
+  )
+
   it('say how to come back', () => {
     expect(finish(new GatewayError('UNAUTHENTICATED', 'x')).error.extensions.http).toMatchObject({
       headers: { 'www-authenticate': 'Bearer' },
