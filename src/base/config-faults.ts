@@ -6,7 +6,8 @@
  * The text goes to terminals and logs, so a value that may hold a secret is told by its kind and length.
  */
 
-import type { z } from 'zod'
+import { z } from 'zod'
+import { nearest } from './nearest.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -67,7 +68,7 @@ export function wantedOf(issue: z.core.$ZodRawIssue): string | undefined {
     case 'too_big':
       return `wanted ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''} at most`
     case 'unrecognized_keys':
-      return `${issue.keys.map((key) => JSON.stringify(key.slice(0, 60))).join(', ')} is no key here`
+      return issue.keys.map((key) => strangeKey(key, keysOf(issue.inst))).join('; ')
     case 'invalid_key':
       return issue.issues[0]?.message
     case 'invalid_format':
@@ -75,6 +76,13 @@ export function wantedOf(issue: z.core.$ZodRawIssue): string | undefined {
     default:
       return undefined
   }
+}
+
+const keysOf = (schema: unknown): string[] => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : [])
+
+function strangeKey(key: string, known: readonly string[]): string {
+  const meant = nearest(key.slice(0, 60), known)
+  return `${JSON.stringify(key.slice(0, 60))} is no key here${meant ? `, did you mean "${meant}"?` : ''}`
 }
 
 function atLeast(origin: string, minimum: number | bigint): string {
