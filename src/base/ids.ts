@@ -18,8 +18,6 @@ declare const tenantBrand: unique symbol
  */
 export type TenantId = string & { readonly [tenantBrand]: true }
 
-const TENANT_ID = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/
-
 // Texts that Postgres reads as a number or a UUID that also has another text: '007' and '0x7' are 7, and a
 // UUID may come without its dashes. With a tenant column of such a type two ids would be one tenant.
 const OTHER_INTEGER = /^0(\d+|[xob][0-9a-f]+)$/
@@ -27,9 +25,20 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const UUID_DIGITS = /^[0-9a-f]{32}$/
 
 export function isTenantId(value: unknown): value is TenantId {
-  if (typeof value !== 'string' || !TENANT_ID.test(value) || value.endsWith('\n')) return false
-  if (OTHER_INTEGER.test(value)) return false
-  return UUID.test(value) || !UUID_DIGITS.test(value.replaceAll('-', ''))
+  return typeof value === 'string' && tenantIdFault(value) === undefined
+}
+
+/** Why a text is no tenant id, as a clause: 'it has capital letters'; undefined when it is one. */
+export function tenantIdFault(text: string): string | undefined {
+  if (text === '') return 'it is empty'
+  if (text.length > 40) return `it has ${text.length} characters; 40 are allowed`
+  if (/[A-Z]/.test(text)) return 'it has capital letters'
+  if (/[^a-z0-9-]/.test(text)) return 'it has characters other than a-z, 0-9 and "-"'
+  if (/^-|-$/.test(text)) return 'it begins or ends with "-"'
+  if (UUID_DIGITS.test(text.replaceAll('-', '')) && !UUID.test(text))
+    return 'as a UUID its dashes are missing or elsewhere'
+  if (OTHER_INTEGER.test(text)) return 'as an integer it has another text'
+  return undefined
 }
 
 /** @throws USAGE  `value` is not a tenant id */

@@ -5,6 +5,7 @@
  * control character leaves here.
  */
 
+import { createInterface } from 'node:readline/promises'
 import { styleText } from 'node:util'
 
 /** Where a command writes, so that tests can read it. */
@@ -13,6 +14,8 @@ export interface Terminal {
   readonly err: (text: string) => void
   /** Whether `out` shows colours: a terminal, and no NO_COLOR. */
   readonly colour: boolean
+  /** Asks a person for yes or no; undefined where nobody sits at it. */
+  readonly ask?: (question: string) => Promise<boolean>
 }
 
 export function systemTerminal(): Terminal {
@@ -21,7 +24,14 @@ export function systemTerminal(): Terminal {
     err: (text) => void process.stderr.write(text),
     // hasColors knows of NO_COLOR, FORCE_COLOR and TERM; a pipe has no such method.
     colour: process.stdout.isTTY === true && process.stdout.hasColors(),
+    ...(process.stdin.isTTY && process.stderr.isTTY && { ask }),
   }
+}
+
+async function ask(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await lines.question(`${question} [y/N] `).finally(() => lines.close())
+  return /^y(es)?$/i.test(answer.trim())
 }
 
 export type Cell = string | number | boolean | null | undefined

@@ -6,6 +6,7 @@ import { fail } from '../base/errors.ts'
 import { type Installation, install, type ShardInstall } from '../control/install.ts'
 import { migrate } from '../control/migrate.ts'
 import type { RolePasswords } from '../control/roles.ts'
+import { asAdmin } from './admin.ts'
 import { configOf, type MakeContext, ownerUrlOf } from './context.ts'
 import { table } from './print.ts'
 
@@ -76,14 +77,6 @@ function passwordOf(role: keyof RolePasswords, key: string, url: string): RolePa
     fail('CONFIG_INVALID', `${key}: wanted the role shardgate_${role}; "${username}" came.`)
   }
   return password === '' ? {} : { [role]: decodeURIComponent(password) }
-}
-
-function asAdmin(ownerUrl: string, { adminUser, adminPassword = '' }: SetupOptions): string {
-  if (adminUser === undefined) return ownerUrl
-  const url = new URL(ownerUrl)
-  url.username = encodeURIComponent(adminUser)
-  url.password = encodeURIComponent(adminPassword)
-  return url.href
 }
 
 async function migrateAll(config: Config, folder: string | undefined): Promise<ShardSetup[]> {

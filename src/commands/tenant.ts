@@ -1,4 +1,4 @@
-/** `shardgate tenant`: create, list and show tenants. */
+/** `shardgate tenant`: create, register, list and show tenants. */
 
 import { type Command, Option } from 'commander'
 import { fail } from '../base/errors.ts'
@@ -9,6 +9,7 @@ import { findTenant, listTenants, subdomain, type TenantRecord } from '../direct
 import { configOf, fleetOf, type MakeContext } from './context.ts'
 import { wholeNumber } from './parse.ts'
 import { record, table } from './print.ts'
+import { addRegisterCommand } from './register.ts'
 
 interface CreateOptions {
   readonly name?: string
@@ -18,7 +19,7 @@ interface CreateOptions {
 }
 
 export function addTenantCommands(program: Command, contextOf: MakeContext): void {
-  const tenant = program.command('tenant').description('Create, list and show tenants.')
+  const tenant = program.command('tenant').description('Create, register, list and show tenants.')
 
   tenant
     .command('create')
@@ -38,6 +39,8 @@ export function addTenantCommands(program: Command, contextOf: MakeContext): voi
       const result = await createTenant(fleetOf(configOf(context)), wanted)
       context.print({ ...result.tenant, created: result.created }, recordText)
     })
+
+  addRegisterCommand(tenant, contextOf)
 
   tenant
     .command('list')
