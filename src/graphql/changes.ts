@@ -3,7 +3,8 @@
  *
  * The verdicts are those of GraphQL Inspector, without its rules that soften them: a field that was removed
  * breaks who uses it, deprecated or not. Its own way to shorten the list is not used either, because it hides
- * what is breaking below what is safe: a removed argument of a field that was deprecated in the same step.
+ * what is breaking below what is safe: a removed argument of a field that was
+ * given a description in the same step.
  */
 
 import { type Change, CriticalityLevel, diff } from '@graphql-inspector/core'

@@ -84,6 +84,8 @@ describe('changes', () => {
   })
 
   it('that break are told below what is safe', async () => {
+    const field = await after([['note(format: String): String', '"Words." note: String']])
+    expect(field.breaking).toEqual(['Ticket.note.format'])
     const described = await after([
       ['type Ticket { id: ID! subject: String!', '"Words." type Ticket { id: ID!'],
     ])
