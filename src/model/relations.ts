@@ -111,6 +111,7 @@ function toChildren(table: Table, keys: readonly ForeignKey[]): Relation[] {
       field: parentField(key, keys),
       kind: key.unique ? ('one' as const) : ('many' as const),
       target: key.child.id,
+      inverse: true as const,
       columns: key.pairs.map((pair) => ({ own: pair.other, other: pair.own })),
       constraint: key.constraint,
       nullable: key.unique,

@@ -74,6 +74,8 @@ export interface Relation {
   readonly kind: 'one' | 'many'
   /** Key into `Model.tables`: 'schema.name'. */
   readonly target: string
+  /** The foreign key is the target's: its rows point at this one. Always so for 'many'. */
+  readonly inverse?: true
   /** Pairs of columns beside the tenant column: own column = target's column. */
   readonly columns: readonly { readonly own: string; readonly other: string }[]
   /** Name of the foreign key constraint. */
