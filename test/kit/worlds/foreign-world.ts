@@ -1,0 +1,138 @@
+/**
+ * A world whose tables somebody else made: databases with an owner of their own, who has never heard of
+ * Shardgate, and what an operator does to have them served, step by step.
+ *
+ *     const world = await makeForeignWorld({ … })     // databases as they were found
+ *     await world.setUp()                             // `setup`, then `tenant register --discover`
+ *     await world.findings()                          // `doctor`
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TenantId, tenantId } from '../../../src/base/ids.ts'
+import { discover, registerFound } from '../../../src/control/discover.ts'
+import { type Diagnosis, diagnose } from '../../../src/control/doctor.ts'
+import { install } from '../../../src/control/install.ts'
+import { type Client, type TextRow, withClient } from '../../../src/db/client.ts'
+import type { Tenancy } from '../../../src/model/introspect.ts'
+import { type Canary, canary, type Scanner, scanner } from '../canary.ts'
+import { bareFleet, type TestFleet, type TestShard } from '../fleet.ts'
+
+export interface ForeignTables {
+  readonly tenancy: Tenancy
+  /** Role that owns everything; made when it is missing, and no superuser. */
+  readonly owner: string
+  /** Ids, dealt out to the shards in turn. */
+  readonly tenants: readonly string[]
+  /** Make the tables of one shard. @param client  a superuser */
+  make(client: Client): Promise<void>
+  /** Give the tenants of one shard their rows. */
+  furnish(client: Client, tenants: readonly Canary[]): Promise<void>
+}
+
+export interface ForeignTenant {
+  readonly id: TenantId
+  /** Key of its shard. */
+  readonly shard: string
+  readonly canary: Canary
+}
+
+export interface ForeignWorld {
+  readonly tenancy: Tenancy
+  readonly tenants: readonly ForeignTenant[]
+  readonly shards: readonly { readonly key: string; readonly appUrl: string; readonly superuserUrl: string }[]
+  readonly directoryUrl: string
+  readonly configFile: string
+  readonly secret: string
+  readonly scanner: Scanner
+  /** Make the shards ready and register the tenants that are found on them. */
+  setUp(): Promise<void>
+  /** What the doctor says of the shards and their tables. */
+  findings(): Promise<Diagnosis[]>
+  /** Run statements on a shard as superuser. */
+  sql(shard: string, statements: string): Promise<TextRow[]>
+  stop(): Promise<void>
+}
+
+const BUCKETS = 64
+const WEIGHTS = { 'shard-a': 1, 'shard-b': 1 }
+
+/** @param config  keys of `shards.config.json` to have otherwise */
+export async function makeForeignWorld(tables: ForeignTables, config: object = {}): Promise<ForeignWorld> {
+  const { tenancy } = tables
+  const fleet = await bareFleet({ weights: WEIGHTS, schemas: tenancy.schemas, buckets: BUCKETS })
+  const tenants = tables.tenants.map((id, i): ForeignTenant => {
+    const { key } = fleet.shards[i % fleet.shards.length]!
+    return { id: tenantId(id), shard: key, canary: canary(id) }
+  })
+  await Promise.all(fleet.shards.map((shard) => furnish(shard, tables, tenants)))
+  const folder = mkdtempSync(join(tmpdir(), 'shardgate-foreign-'))
+  const secret = 'a secret that only the tests of foreign tables know'
+  const configFile = join(folder, 'shards.config.json')
+  writeFileSync(configFile, JSON.stringify({ ...configOf(fleet, tenancy, secret), ...config }, null, 2))
+  const superuserUrl = (key: string): string =>
+    fleet.shards.find((shard) => shard.key === key)?.superuserUrl ?? fleet.directoryUrl
+  return {
+    tenancy,
+    tenants,
+    shards: fleet.shards.map((shard) => ({ ...shard, appUrl: shard.url('app') })),
+    directoryUrl: fleet.directoryUrl,
+    configFile,
+    secret,
+    scanner: scanner(tables.tenants),
+    setUp: () => setUp(fleet, tenancy),
+    findings: () => diagnose(patientOf(fleet, tenancy)),
+    sql: (key, statements) => withClient(superuserUrl(key), (client) => client.query(statements)),
+    async stop() {
+      await fleet.drop()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+async function furnish(
+  shard: TestShard,
+  tables: ForeignTables,
+  tenants: readonly ForeignTenant[],
+): Promise<void> {
+  const { owner, make, furnish: fill } = tables
+  await withClient(shard.superuserUrl, async (client) => {
+    // Roles belong to the whole server, and another file may make the same one now.
+    await client.query(`do $$ begin create role ${owner} nologin;
+      exception when duplicate_object or unique_violation then null; end $$`)
+    const [row] = await client.query('select quote_ident(current_database()) as name')
+    await client.query(`grant create on database ${row?.name} to ${owner}`)
+    await make(client)
+    const own = tenants.filter(({ shard: key }) => key === shard.key)
+    await fill(
+      client,
+      own.map((tenant) => tenant.canary),
+    )
+  })
+}
+
+async function setUp(fleet: TestFleet, tenancy: Tenancy): Promise<void> {
+  await install(fleet.installation)
+  const shards = fleet.shards.map(({ key, superuserUrl }) => ({ key, url: superuserUrl }))
+  const found = await discover({ directoryUrl: fleet.directoryUrl, tenancy, shards })
+  const { tenants } = await registerFound(fleet.fleet, found)
+  const wrong = tenants.filter(({ outcome }) => outcome !== 'registered' && outcome !== 'known')
+  if (wrong.length > 0) throw new Error(`Not registered: ${JSON.stringify(wrong)}`)
+}
+
+function patientOf(fleet: TestFleet, tenancy: Tenancy): Parameters<typeof diagnose>[0] {
+  const shards = fleet.shards.map(({ key, url }) => ({ key, appUrl: url('app'), ownerUrl: url('owner') }))
+  return { directoryUrl: fleet.directoryUrl, buckets: BUCKETS, tenancy, shards }
+}
+
+function configOf(fleet: TestFleet, tenancy: Tenancy, secret: string): object {
+  const shards = fleet.shards.map(({ key, url }) => [key, { url: url('app'), ownerUrl: url('owner') }])
+  return {
+    tenancy,
+    directory: { url: fleet.directoryUrl },
+    router: { strategy: 'modulo', buckets: BUCKETS },
+    shards: Object.fromEntries(shards),
+    tokens: [{ issuer: 'shardgate', audience: 'shardgate', algorithms: ['HS256'], secrets: [secret] }],
+  }
+}
