@@ -8,10 +8,11 @@
  */
 
 import { createCounter, createHistogram, type FillLabelsFnParams, usePrometheus } from '@envelop/prometheus'
-import { getOperationAST } from 'graphql'
+import { type ExecutionArgs, getOperationAST } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
 import { boundedLabel } from '../base/metrics.ts'
+import { deprecatedUses } from './deprecations.ts'
 
 const OPERATION_NAMES_MAX = 200
 
@@ -56,7 +57,34 @@ export function operationMetrics(registry: Registry): Plugin {
     ]),
   }
   const { onParse, onValidate, onExecute } = usePrometheus({ registry, metrics })
-  return { ...(onParse && { onParse }), ...(onValidate && { onValidate }), ...(onExecute && { onExecute }) }
+  const countDeprecated = deprecatedCounter(registry, labels)
+  return {
+    ...(onParse && { onParse }),
+    ...(onValidate && { onValidate }),
+    onExecute(payload) {
+      countDeprecated(payload.args)
+      return onExecute?.(payload)
+    },
+  }
+}
+
+/** Counts operations by what they use that is deprecated; those labels are names of the schema. */
+function deprecatedCounter(
+  registry: Registry,
+  labels: ReturnType<typeof labelsWith>,
+): (args: ExecutionArgs) => void {
+  const counter = new Counter({
+    name: 'graphql_envelop_deprecated_field',
+    help: 'Operations that use what is deprecated',
+    labelNames: [...OPERATION_LABELS, 'typeName', 'fieldName'],
+    registers: [registry],
+  })
+  return (args) => {
+    const uses = deprecatedUses(args)
+    if (uses.length === 0) return
+    const operation = labels({ document: args.document }, args.contextValue)
+    for (const use of uses) counter.inc({ ...operation, ...use })
+  }
 }
 
 type Labels = Record<(typeof OPERATION_LABELS)[number], string>

@@ -1,4 +1,4 @@
-/** The contract of http/admin.ts and http/operation-metrics.ts: probes, metrics, and who may see them. */
+/** The contract of http/admin.ts: probes, metrics, and who may see them. */
 
 import { once } from 'node:events'
 import type { Server } from 'node:http'
@@ -9,11 +9,10 @@ import { tenantId } from '../../src/base/ids.ts'
 import { createMetrics } from '../../src/base/metrics.ts'
 import { systemClock } from '../../src/base/time.ts'
 import { createAdminServer, type ShardState } from '../../src/http/admin.ts'
-import { operationMetrics } from '../../src/http/operation-metrics.ts'
 import { SERVER_SETTINGS } from '../../src/http/server.ts'
 import { authenticator } from '../../src/tenant/authenticate.ts'
 import type { Role } from '../../src/tenant/types.ts'
-import { EDGE_SECRET, type Edge, edgeToken, startEdge } from '../kit/edge.ts'
+import { EDGE_SECRET, edgeToken } from '../kit/edge.ts'
 
 let server: Server
 let port: number
@@ -122,40 +121,5 @@ describe('who may see what', () => {
     const twice = `authorization: ${authorization}\r\n`.repeat(2)
     const came = await raw(`GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${twice}\r\n`)
     expect(came).toMatch(/^HTTP\/1.1 401 /)
-  })
-})
-
-describe('metrics of operations', () => {
-  let edge: Edge
-  beforeAll(async () => {
-    edge = await startEdge({ plugins: [operationMetrics(registry)] })
-  })
-  afterAll(() => edge.close())
-
-  const seriesOf = async (name: string): Promise<string[]> =>
-    (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`))
-
-  it('are named after the operation that ran, also behind a fragment', async () => {
-    const query = 'fragment F on Query { hello } query One { ...F } query Two { ...F }'
-    await edge.post({ query, operationName: 'Two' })
-    expect(await seriesOf('graphql_envelop_request')).toEqual([
-      'graphql_envelop_request{operationType="query",operationName="Two"} 1',
-    ])
-  })
-
-  it('count errors without the path to them', async () => {
-    await edge.post({ query: 'query Boom { boom again: boom }' })
-    expect(await seriesOf('graphql_envelop_error_result')).toContain(
-      'graphql_envelop_error_result{operationType="query",operationName="Boom"} 2',
-    )
-    expect(await registry.metrics()).not.toContain('path=')
-  })
-
-  it('fault 66: random names become "other"', async () => {
-    for (let i = 0; i < 260; i += 1) await edge.post({ query: `query Random${i} { hello }` })
-    const series = await seriesOf('graphql_envelop_request')
-    expect(series.length).toBeLessThanOrEqual(201)
-    expect(series.some((line) => line.includes('operationName="other"'))).toBe(true)
-    expect((await registry.metrics()).split('\n').some((line) => line.includes('Random259'))).toBe(false)
   })
 })

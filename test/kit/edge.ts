@@ -40,6 +40,7 @@ const FIELDS = {
     away: () => fail('SHARD_UNAVAILABLE', 'The shard of this tenant does not answer.', { shard: 'a' }),
     never: () => new Promise(() => {}),
     ruleless: () => 'seen by nobody',
+    old: () => 'still here',
   },
   Mutation: {
     createItem: () => ({ id: 1 }),
@@ -56,6 +57,7 @@ function edgeSchema(): GraphQLSchema {
     type Query {
       hello: String mine: String items(count: Int = 1): [Item] boom: String away: String never: String
       echo(text: String, color: Color, where: Where, first: Int): String big(bytes: Int!): String ruleless: String
+      old: String @deprecated(reason: "Use hello.")
     }
     type Mutation { createItem(name: String): Item deleteItem: ID createNever: String }`)
   for (const type of [schema.getQueryType(), schema.getMutationType()]) {
