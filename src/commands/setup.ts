@@ -12,6 +12,7 @@ import { table } from './print.ts'
 
 interface SetupOptions {
   readonly migrations?: string
+  readonly ownTables?: true
   readonly adminUser?: string
   readonly adminPassword?: string
 }
@@ -30,10 +31,12 @@ export function addSetupCommand(program: Command, contextOf: MakeContext): void 
         'takes nothing away. The databases must exist.',
     )
     .option('--migrations <folder>', 'then apply this folder of migrations to each shard')
+    .option('--own-tables', 'make shardgate_owner the owner of the tables with the tenant column')
     .addOption(
-      new Option('--admin-user <name>', 'superuser of the shards, to make the roles').env(
-        'SHARDGATE_ADMIN_USER',
-      ),
+      new Option(
+        '--admin-user <name>',
+        'superuser of the shards, or a role with CREATEROLE, to make the roles',
+      ).env('SHARDGATE_ADMIN_USER'),
     )
     .addOption(
       new Option('--admin-password <password>', 'its password; better in the environment').env(
@@ -67,6 +70,9 @@ function installationOf(config: Config, options: SetupOptions): Installation {
     directoryUrl: config.directory.url,
     buckets: config.router.buckets,
     schemas: config.tenancy.schemas,
+    column: config.tenancy.column,
+    global: config.tenancy.global,
+    ownTables: options.ownTables ?? false,
     shards,
   }
 }

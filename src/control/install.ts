@@ -44,6 +44,12 @@ export interface Installation {
   readonly buckets: number
   /** `tenancy.schemas`: made where they are missing. */
   readonly schemas: readonly string[]
+  /** `tenancy.column`: tables of others that have it are opened for the gateway. Default is 'tenant_id'. */
+  readonly column?: string
+  /** `tenancy.global`: tables of others, 'schema.name', that the gateway may read. */
+  readonly global?: readonly string[]
+  /** Make shardgate_owner the owner of the tables of others that have the tenant column. */
+  readonly ownTables?: boolean
   readonly shards: readonly ShardInstall[]
   /** Told what has been done, a sentence each. */
   readonly report?: (sentence: string) => void
@@ -102,16 +108,17 @@ export function installDirectory(url: string, settings: DirectorySettings): Prom
  *                            tenants of another directory
  * @throws SETUP_FAILED       Postgres is too old, or something is missing that only a superuser can make
  */
-export async function installShard(
-  shard: ShardInstall,
-  { directoryUrl, schemas, failpoints = noFailpoints }: Installation,
-): Promise<void> {
+export async function installShard(shard: ShardInstall, installation: Installation): Promise<void> {
+  const { directoryUrl, failpoints = noFailpoints, report = () => {} } = installation
+  const { schemas, column = 'tenant_id', global = [], ownTables = false } = installation
+  const tell = (sentence: string): void => report(`${shard.key}: ${sentence}`)
   const id = await onShard(shard, (client) =>
     exclusively(client, shard.key, async () => {
       const found = await identityOf(client)
       await onDirectory(directoryUrl, (directory) => requireOurs(client, directory, shard.key, found))
-      await ensureRoles(client, shard.passwords ?? {})
-      await prepareDatabase(client, schemas, () => applyShardFiles(client))
+      await ensureRoles(client, shard.passwords ?? {}, tell)
+      const tables = { schemas, column, global, own: ownTables }
+      await prepareDatabase(client, tables, () => applyShardFiles(client), tell)
       return (await identityOf(client)) ?? fail('SETUP_FAILED', `${shard.key} has no identity.`)
     }),
   )

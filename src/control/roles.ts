@@ -48,42 +48,79 @@ function wantedRoles(passwords: RolePasswords): WantedRole[] {
 
 /**
  * Make the roles that are missing and mend those that may do more or less than they should. Call in a
- * transaction; only a superuser can change anything, anybody else is told what to have typed.
+ * transaction; only a superuser, or a role with CREATEROLE, can change anything; anybody else is told what to
+ * have typed.
  *
+ * @param report  told, a sentence each, what a role lacks that may be given later
  * @throws SETUP_FAILED  something has to change and the connection may not
  */
-export async function ensureRoles(db: Queryable, passwords: RolePasswords): Promise<void> {
+export async function ensureRoles(
+  db: Queryable,
+  passwords: RolePasswords,
+  report: (sentence: string) => void = () => {},
+): Promise<void> {
   const wanted = wantedRoles(passwords)
   const changes = await changesTo(db, wanted)
   if (changes.length === 0) return
-  const [me] = await db.query('select rolsuper from pg_roles where rolname = current_user')
-  if (me?.rolsuper !== 't') {
-    const lines = changes.map(({ verb, role }) => `${verb} role ${role.name} ${role.attributes};`)
+  const [me] = await db.query(`
+    select rolsuper, rolcreaterole, concat_ws(' ', case when rolreplication then 'replication' end,
+      case when rolbypassrls then 'bypassrls' end) as may_give
+    from pg_roles where rolname = current_user`)
+  if (me?.rolsuper === 't') {
+    // Roles belong to the whole server, and the lock of an installation only to one database.
+    await db.query('lock table pg_catalog.pg_authid in share row exclusive mode')
+    for (const change of await changesTo(db, wanted)) await db.query(statementFor(change))
+    return
+  }
+  const beyond = me?.rolcreaterole === 't' ? beyondMaker(changes, me.may_give ?? '') : changes
+  const vital = beyond.filter(({ missing }) => !missing.every((attribute) => LATER.includes(attribute)))
+  if (vital.length > 0) {
+    const lines = vital.map(({ verb, role, missing }) => `${verb} role ${role.name} ${missing.join(' ')};`)
     fail('SETUP_FAILED', ['A superuser has to run this first:', ...lines].join('\n  '))
   }
-  // Roles belong to the whole server, and the lock of an installation only to one database.
-  await db.query('lock table pg_catalog.pg_authid in share row exclusive mode')
-  for (const { verb, role } of await changesTo(db, wanted)) await db.query(statementFor(verb, role))
+  for (const change of changes) {
+    const left = beyond.find(({ role }) => role === change.role)?.missing ?? []
+    const given = change.missing.filter((attribute) => !left.includes(attribute))
+    if (given.length > 0 || change.newPassword) await db.query(statementFor({ ...change, missing: given }))
+    if (left.length === 0) continue
+    report(`Moves of tenants will want a superuser to run: alter role ${MOVER} ${left.join(' ')};`)
+  }
+}
+
+const MOVER = 'shardgate_mover'
+/** What the mover may be without until tenants are moved; often only a superuser can give it. */
+const LATER = ['replication', 'bypassrls']
+
+/** The parts of changes that a role with CREATEROLE may not make: it can give no attribute that it lacks. */
+function beyondMaker(changes: readonly RoleChange[], mayGive: string): RoleChange[] {
+  const given = mayGive.split(' ')
+  const isBeyond = (verb: string, attribute: string): boolean =>
+    LATER.includes(attribute) ? !given.includes(attribute) : verb === 'alter' && attribute === 'nosuperuser'
+  const cut = changes.map((change) => {
+    return { ...change, missing: change.missing.filter((attribute) => isBeyond(change.verb, attribute)) }
+  })
+  return cut.filter(({ missing }) => missing.length > 0)
 }
 
 interface RoleChange {
   readonly verb: 'create' | 'alter'
   readonly role: WantedRole
+  /** Attributes that the role does not have as wanted; all of them for a new one. */
+  readonly missing: readonly string[]
+  readonly newPassword: boolean
 }
 
 async function changesTo(db: Queryable, wanted: readonly WantedRole[]): Promise<RoleChange[]> {
   const changes: RoleChange[] = []
   for (const role of wanted) {
-    const verb = await verbFor(db, role)
-    if (verb) changes.push({ verb, role })
+    const change = await changeTo(db, role)
+    if (change) changes.push(change)
   }
   return changes
 }
 
-async function verbFor(
-  db: Queryable,
-  { name, attributes, password }: WantedRole,
-): Promise<RoleChange['verb'] | undefined> {
+async function changeTo(db: Queryable, role: WantedRole): Promise<RoleChange | undefined> {
+  const { name, attributes, password } = role
   const [found] = await db.query(
     compile(sql`
       select concat_ws(' ',
@@ -96,14 +133,17 @@ async function verbFor(
         case when rolbypassrls then 'bypassrls' else 'nobypassrls' end) as attributes
       from pg_roles where rolname = ${sql.value(name)}`),
   )
-  if (!found) return 'create'
-  if (found.attributes !== attributes) return 'alter'
-  return password !== undefined && !(await hasPassword(db, name, password)) ? 'alter' : undefined
+  const wanted = attributes.split(' ')
+  if (!found) return { verb: 'create', role, missing: wanted, newPassword: password !== undefined }
+  const has = found.attributes?.split(' ') ?? []
+  const missing = wanted.filter((attribute) => !has.includes(attribute))
+  const newPassword = password !== undefined && !(await hasPassword(db, name, password))
+  return missing.length > 0 || newPassword ? { verb: 'alter', role, missing, newPassword } : undefined
 }
 
-function statementFor(verb: RoleChange['verb'], { name, attributes, password }: WantedRole): string {
-  const secret = password === undefined ? '' : ` password '${scramVerifier(password)}'`
-  return `${verb} role ${name} ${attributes}${secret}`
+function statementFor({ verb, role, missing }: RoleChange): string {
+  const secret = role.password === undefined ? '' : ` password '${scramVerifier(role.password)}'`
+  return `${verb} role ${role.name} ${missing.join(' ')}${secret}`
 }
 
 // Only a superuser may read the verifier; for anybody else the password is taken to be right, and a wrong

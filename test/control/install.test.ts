@@ -187,7 +187,7 @@ describe('the roles', () => {
     const shards = [{ ...other.installation.shards[0]!, url: url.href }]
     await expect(install({ ...other.installation, shards })).rejects.toMatchObject({
       code: 'SETUP_FAILED',
-      message: 'The ownerUrl must name the role shardgate_owner, or a superuser.',
+      message: 'The ownerUrl must name the role shardgate_owner, a superuser, or a role with CREATEROLE.',
     })
     url.username = 'shardgate_owner'
     url.password = 'test-owner'
