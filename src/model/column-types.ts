@@ -1,6 +1,7 @@
 /** From a Postgres type to how its values behave: domains followed down, arrays by their element. */
 
-import type { Introspection, PgAttribute, PgType } from 'pg-introspection'
+import type { PgAttribute, PgType } from 'pg-introspection'
+import type { Catalog } from './catalog.ts'
 import type { ColumnType, TypeKind } from './types.ts'
 
 const KINDS: Readonly<Record<string, TypeKind>> = {
@@ -41,7 +42,7 @@ export interface ReadType {
  * value to the domain would fail on a value that the domain refuses, where "no row" is the answer; a
  * write is still checked by the column itself.
  */
-export function readType(catalog: Introspection, column: PgAttribute): ReadType {
+export function readType(catalog: Catalog, column: PgAttribute): ReadType {
   const outer = followDomains(catalog, column.getType())
   const element = isArray(outer.type) ? followDomains(catalog, outer.type?.getElemType()) : undefined
   const base = element?.type ?? outer.type
@@ -71,14 +72,14 @@ interface Domains {
   readonly hasDefault: boolean
 }
 
-function followDomains(catalog: Introspection, start: PgType | undefined): Domains {
+function followDomains(catalog: Catalog, start: PgType | undefined): Domains {
   let type = start
   let notNull = false
   let hasDefault = false
   while (type?.typtype === 'd') {
     notNull ||= type.typnotnull === true
     hasDefault ||= type.typdefault !== null
-    type = catalog.getType({ id: type.typbasetype ?? '' })
+    type = catalog.pg.getType({ id: type.typbasetype ?? '' })
   }
   return { type, notNull, hasDefault }
 }

@@ -10,14 +10,20 @@
  */
 
 import type { PgClass, PgConstraint } from 'pg-introspection'
+import { idOf } from './catalog.ts'
 import { camelCase, pascalCase, referenceName } from './names.ts'
 import type { Relation, Table } from './types.ts'
+
+interface Pair {
+  readonly own: string
+  readonly other: string
+}
 
 interface ForeignKey {
   readonly constraint: string
   readonly child: Table
   readonly parent: Table
-  readonly pairs: readonly { readonly own: string; readonly other: string }[]
+  readonly pairs: readonly Pair[]
   /** Whether a child may name a row that is not there. */
   readonly nullable: boolean
   /** Whether a parent has one child at most. */
@@ -63,15 +69,27 @@ function foreignKeyOf(constraint: PgConstraint, tables: ReadonlyMap<string, Tabl
     (pair) => (pair.own === child.tenantColumn) !== (pair.other === parent.tenantColumn),
   )
   // A key that takes the tenant from another column would lead out of the tenant.
-  if (pairs.length === 0 || crossed) return undefined
+  if (pairs.length === 0 || crossed || !pairs.every(isServed(child, parent))) return undefined
   return {
     constraint: constraint.conname,
     child,
     parent,
     pairs,
-    nullable: !isProven(constraint) || pairs.some((pair) => isNullable(child, pair.own)),
+    nullable:
+      !isProven(constraint) || mayBeForeign(all, parent) || pairs.some((pair) => isNullable(child, pair.own)),
     unique: isUnique(child, new Set(pairs.map((pair) => pair.own))),
   }
+}
+
+// Columns that the serving role may not read lead nowhere.
+function isServed(child: Table, parent: Table): (pair: Pair) => boolean {
+  const [own, other] = [child, parent].map(({ columns }) => new Set(columns.map(({ name }) => name)))
+  return (pair) => own!.has(pair.own) && other!.has(pair.other)
+}
+
+// Without the tenant in its key a row may point to another tenant's, which is not there for the caller.
+function mayBeForeign(pairs: readonly Pair[], { tenantColumn }: Table): boolean {
+  return tenantColumn !== null && !pairs.some((pair) => pair.other === tenantColumn)
 }
 
 // NOT VALID and NOT ENFORCED keys leave room for rows without a parent.
@@ -131,7 +149,9 @@ function childField(key: ForeignKey, keys: readonly ForeignKey[]): string {
     return alone ? camelCase(name) : `${key.parent.oneField}By${byColumns(key)}`
   }
   const rivals = siblings.filter((other) => other.parent === key.parent && !nameInColumn(other))
-  return rivals.length === 1 ? key.parent.oneField : `${key.parent.oneField}By${byColumns(key)}`
+  // A column `country` that points at countries has taken the name for itself.
+  const taken = key.pairs.some((pair) => camelCase(pair.own) === key.parent.oneField)
+  return rivals.length === 1 && !taken ? key.parent.oneField : `${key.parent.oneField}By${byColumns(key)}`
 }
 
 /** `comments` when that says it all; `ticketsByAuthor` when there is a second way, or to oneself. */
@@ -148,8 +168,4 @@ function nameInColumn(key: ForeignKey): string | undefined {
 
 function byColumns(key: ForeignKey): string {
   return key.pairs.map((pair) => pascalCase(referenceName(pair.own) ?? pair.own)).join('')
-}
-
-function idOf(found: PgClass | undefined): string {
-  return found ? `${found.getNamespace()?.nspname ?? ''}.${found.relname}` : ''
 }

@@ -1,0 +1,60 @@
+/**
+ * What the catalogs do not tell in so many words: what a role may do, and how values compare.
+ *
+ * $1 are the served schemas, $2 the role (null is the one that asks). One row with one JSON; `facts` is null
+ * when there is no such role.
+ *
+ * A right on the table is one on all its columns, so each column is asked alone. `classes` has the types
+ * with a default operator class; an operator counts when it is found through the search path, because
+ * statements write `=` and not `operator(extensions.=)`: where it is not, Postgres would fail, or worse,
+ * quietly take another type's. `stored` says of types which other one they are stored and compared like
+ * (varchar like text).
+ */
+
+export const FACTS_SQL = `
+with asked as (
+  select oid, rolname from pg_catalog.pg_roles where rolname = coalesce($2::text, current_user)
+),
+columns as (
+  select c.oid, c.relnamespace, a.attnum,
+    has_column_privilege(asked.oid, c.oid, a.attnum, 'select') as readable,
+    has_column_privilege(asked.oid, c.oid, a.attnum, 'insert') as creatable,
+    has_column_privilege(asked.oid, c.oid, a.attnum, 'update') as updatable
+  from asked, pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  where n.nspname = any($1::text[]) and c.relkind in ('r', 'p', 'v')
+),
+rights as (
+  select jsonb_build_object(
+    'oid', c.oid::text,
+    'usage', has_schema_privilege((select oid from asked), c.relnamespace, 'usage'),
+    'delete', has_table_privilege((select oid from asked), c.oid, 'delete'),
+    'select', coalesce(jsonb_agg(c.attnum) filter (where c.readable), '[]'),
+    'insert', coalesce(jsonb_agg(c.attnum) filter (where c.creatable), '[]'),
+    'update', coalesce(jsonb_agg(c.attnum) filter (where c.updatable), '[]')
+  ) as facts
+  from columns c
+  group by c.oid, c.relnamespace
+),
+classes as (
+  select o.opcintype as type, bool_or(m.amname = 'btree' and pg_operator_is_visible(p.amopopr)) as sorts,
+    bool_or(pg_operator_is_visible(p.amopopr)) as matches
+  from pg_catalog.pg_opclass o
+  join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
+  join pg_catalog.pg_amop p on p.amopfamily = o.opcfamily
+    and p.amopstrategy = case m.amname when 'btree' then 3 else 1 end
+    and p.amoplefttype = o.opcintype and p.amoprighttype = o.opcintype
+  where o.opcdefault
+  group by o.opcintype
+)
+select jsonb_build_object(
+  'role', asked.rolname,
+  'rights', (select coalesce(jsonb_agg(facts), '[]') from rights),
+  'classes', (select jsonb_object_agg(type::text, case when sorts then 'order' when matches then 'equality' else 'none' end)
+    from classes),
+  'stored', (select jsonb_object_agg(castsource::text, casttarget::text)
+    from pg_catalog.pg_cast join classes on type = casttarget
+    where castmethod = 'b' and castcontext = 'i')
+) as facts
+from asked`
