@@ -30,10 +30,13 @@ const day = ({ n, tenantNo }: Seat): string =>
 const number = ({ canary, place, n }: Seat): number => canary.number(((place * 97) % 9_000) * 100 + (n % 100))
 const small = ({ tenantNo, n }: Seat): number => tenantNo * 100_000 + n
 
-/** `length` in characters, where the type has one. */
-function text({ canary, label, n }: Seat, length?: number): string {
-  const whole = canary.text(`${n}-${label}`)
-  return literal(length === undefined ? whole : whole.slice(0, length))
+/** The tag's length and two characters, which tell up to 99 rows apart. */
+const TAGGED = 19
+
+/** @param length  in characters, where the type has one; below 19 there is no room for a tag */
+export function textValue({ canary, label, tenantNo, n }: Seat, length = 200): string {
+  if (length < TAGGED) return literal(`${tenantNo}x${n}x${label}`.slice(0, length))
+  return literal(canary.text(`${n}-${label}`).slice(0, length))
 }
 
 const json = (seat: Seat): string =>
@@ -49,9 +52,9 @@ const PLAIN: Readonly<Record<string, (seat: Seat) => string>> = {
   float4: ({ n }) => `${n}.5`,
   float8: (seat) => String(number(seat)),
   uuid: ({ canary, place, n }) => literal(canary.uuid(place * 100_000 + n)),
-  text: (seat) => text(seat),
-  citext: (seat) => text(seat),
-  name: (seat) => text(seat, 63),
+  text: (seat) => textValue(seat),
+  citext: (seat) => textValue(seat),
+  name: (seat) => textValue(seat, 63),
   date: (seat) => literal(day(seat)),
   time: ({ n }) => literal(`0${n % 10}:30:00.000001`),
   timetz: ({ n }) => literal(`0${n % 10}:30:00+02`),
@@ -126,10 +129,16 @@ function rangeOf(catalog: Introspection, type: PgType, seat: Seat): string {
 
 function plainValue(type: PgType, modifier: number | null, seat: Seat): string {
   const size = modifier !== null && modifier > 4 ? modifier - 4 : undefined
-  if (type.typname === 'varchar' || type.typname === 'bpchar') return text(seat, size)
-  if (type.typname === 'numeric')
-    return size === undefined || size >> 16 > 18 ? `${number(seat)}.25` : `${small(seat)}.25`
+  if (type.typname === 'varchar' || type.typname === 'bpchar') return textValue(seat, size)
+  if (type.typname === 'numeric') return numeric(size, seat)
   return PLAIN[type.typname]?.(seat) ?? 'null'
+}
+
+// The modifier holds all digits in its upper half and those behind the point in its lower.
+function numeric(size: number | undefined, seat: Seat): string {
+  const whole = size === undefined ? Infinity : (size >> 16) - (size & 0xffff)
+  if (whole >= 16) return `${number(seat)}.25`
+  return whole >= 8 ? `${small(seat)}.25` : `${seat.n}.25`
 }
 
 function sqlName(type: PgType): string {

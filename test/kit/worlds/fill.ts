@@ -3,8 +3,8 @@
  * table, every value with room for it carries the tenant's tag, and foreign keys point at rows of the same
  * tenant.
  *
- * Foreign keys are right by construction, so their triggers are off while the rows go in and no order of
- * tables has to be found; circles need none either.
+ * Foreign keys are right by construction, so all triggers are off while the rows go in and circles need no
+ * care. Parents still go first, because a check may look them up.
  */
 
 import {
@@ -26,6 +26,8 @@ export interface Filling {
   readonly tenants: readonly Canary[]
   /** Rows of each tenant in each table; at least 2. */
   readonly rows: number
+  /** Of single tables, by id, where not so many fit. */
+  readonly rowsOf?: Readonly<Record<string, number>>
   /** Ids of tables that get their rows from somewhere else. */
   readonly skip?: readonly string[]
   readonly overrides?: Overrides
@@ -85,7 +87,20 @@ class Filler {
     this.#filling = filling
   }
 
+  /** Parents before their children, as far as there is no circle. */
   tables(): PgClass[] {
+    const sorted = new Set<PgClass>()
+    const visit = (table: PgClass, below: readonly PgClass[]): void => {
+      if (sorted.has(table) || below.includes(table)) return
+      for (const { target } of this.#keysOf(table)) visit(target, [...below, table])
+      sorted.add(table)
+    }
+    const found = this.#found()
+    for (const table of found) visit(table, [])
+    return [...sorted].filter((table) => found.includes(table))
+  }
+
+  #found(): PgClass[] {
     const { schemas, skip = [] } = this.#filling
     return this.#catalog.classes.filter(
       (found) =>
@@ -103,7 +118,8 @@ class Filler {
 
   insertInto(table: PgClass): string {
     const columns = this.#columnsOf(table).filter((column) => this.#isWritten(table, column))
-    const { tenants, rows } = this.#filling
+    const { tenants } = this.#filling
+    const rows = this.#rowsOf(table)
     const values = tenants.flatMap((canary, i) =>
       Array.from({ length: rows }, (_, k) => {
         const row = columns.map((column) => this.#value(table, column, canary, i + 1, k + 1))
@@ -112,6 +128,10 @@ class Filler {
     )
     const names = columns.map(({ attname }) => quote(attname)).join(', ')
     return `insert into ${nameOf(table)} (${names}) overriding system value values\n${values.join(',\n')}`
+  }
+
+  #rowsOf(table: PgClass): number {
+    return this.#filling.rowsOf?.[this.idOf(table)] ?? this.#filling.rows
   }
 
   #isOwned(table: PgClass): boolean {
@@ -143,12 +163,13 @@ class Filler {
   }
 
   #value(table: PgClass, column: PgAttribute, canary: Canary, tenantNo: number, n: number): string {
-    const { tenantColumn, rows, overrides = {} } = this.#filling
+    const { tenantColumn, overrides = {} } = this.#filling
     if (column.attname === tenantColumn) return literal(canary.tenant)
     const override = overrides[`${this.idOf(table)}.${column.attname}`]
     const key = override ? undefined : this.#keysOf(table).find(({ own }) => own.includes(column))
     const optional = !column.attnotnull && !this.#isKey(table, column)
-    if (optional && !override && n === (key ? 1 : rows) && column.getType()?.typtype !== 'd') return 'null'
+    if (optional && !override && n === (key ? 1 : this.#rowsOf(table)) && column.getType()?.typtype !== 'd')
+      return 'null'
     if (key) return this.#referred(key, column, canary, tenantNo, n)
     const seat: Seat = {
       canary,
@@ -175,7 +196,7 @@ class Filler {
     if (!this.#isOwned(key.target)) {
       return `(select ${quote(other.attname)} from ${nameOf(key.target)} order by 1 offset ${n % 2} limit 1)`
     }
-    const shifted = ((n - 1 + key.shift) % this.#filling.rows) + 1
+    const shifted = ((n - 1 + key.shift) % this.#rowsOf(key.target)) + 1
     return this.#value(key.target, other, canary, tenantNo, shifted)
   }
 }
