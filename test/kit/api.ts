@@ -1,7 +1,8 @@
 /** The API of a world without HTTP: the same schema, door and transactions, called as a function. */
 
 import { type ExecutionResult, execute, type GraphQLSchema, getOperationAST, parse, validate } from 'graphql'
-import type { LimitsConfig } from '../../src/base/config.ts'
+import { type LimitsConfig, loadConfig } from '../../src/base/config.ts'
+import type { Event } from '../../src/base/events.ts'
 import { deadlineIn } from '../../src/base/time.ts'
 import { withClient } from '../../src/db/client.ts'
 import { RequestScope } from '../../src/graphql/context.ts'
@@ -10,6 +11,7 @@ import { buildSchema } from '../../src/graphql/schema.ts'
 import { executeInTransaction } from '../../src/graphql/transaction.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Model } from '../../src/model/types.ts'
+import { admitShards } from '../../src/shards/admission.ts'
 import { openWorldDoor, type WorldDoor } from './door.ts'
 import type { World, WorldTenant } from './shard-fixture.ts'
 
@@ -21,9 +23,9 @@ export interface WorldApi {
   readonly schema: GraphQLSchema
   readonly gate: WorldDoor
   /** Runs an operation as a tenant; a document that is not valid throws. */
-  run(tenant: WorldTenant, source: string, variables?: object): Promise<ExecutionResult<Data>>
+  run(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<ExecutionResult<Data>>
   /** As `run`, and expects no error. */
-  data(tenant: WorldTenant, source: string, variables?: object): Promise<Data>
+  data(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<Data>
   end(): void
 }
 
@@ -36,13 +38,35 @@ export async function openWorldApi(
   const model = await withClient(world.shards[0]!.appUrl, (client) =>
     introspect(client, { column: 'tenant_id', schemas: [world.schema] }),
   )
+  return apiOf(gate, model, extensions, limits)
+}
+
+/** The API that the gateway would serve for a configuration: of the tables that are safe. */
+export async function openConfiguredApi(
+  world: Pick<World, 'configFile' | 'directoryUrl'>,
+  limits: Partial<LimitsConfig> = {},
+): Promise<WorldApi> {
+  const gate = await openWorldDoor(world, undefined, false)
+  const config = loadConfig(world.configFile, {})
+  const emit = (event: Event): void => void gate.events.push(event)
+  const { model, end } = await admitShards([...gate.fleet.values()], config, emit)
+  end()
+  return apiOf(gate, model, [], limits)
+}
+
+function apiOf(
+  gate: WorldDoor,
+  model: Model,
+  extensions: readonly Extension[],
+  limits: Partial<LimitsConfig>,
+): WorldApi {
   const schema = buildSchema(
     model,
     () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000, ...limits }),
     extensions,
   )
   async function run(
-    tenant: WorldTenant,
+    tenant: Pick<WorldTenant, 'id'>,
     source: string,
     variableValues: object = {},
   ): Promise<ExecutionResult<Data>> {

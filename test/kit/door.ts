@@ -28,7 +28,7 @@ export interface WorldDoor {
 
 /** @param admitted  whether the shards serve at once; if not, admission.ts has to let them in */
 export async function openWorldDoor(
-  world: World,
+  world: Pick<World, 'configFile' | 'directoryUrl'>,
   failpoints?: Failpoints,
   admitted = true,
 ): Promise<WorldDoor> {
