@@ -31,7 +31,9 @@ export function addDoctorCommand(program: Command, contextOf: MakeContext): void
       })
       context.print(findings, findingsText)
       const unsafe = findings.filter(({ severity }) => severity === 'unsafe').length
-      if (unsafe > 0) fail('SHARD_UNSAFE', `${unsafe} unsafe, ${findings.length - unsafe} to consider.`)
+      if (unsafe === 0) return
+      const hint = 'Mend what is named above: with the SQL that stands below it, where there is some.'
+      fail('SHARD_UNSAFE', `${unsafe} unsafe, ${findings.length - unsafe} to consider.`, {}, { hint })
     })
 }
 

@@ -30,6 +30,8 @@ export function placeOf(url: string): string {
   return `${username}@${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`
 }
 
+const HINT = 'See that a server runs there; those of "shardgate start" run for as long as it does.'
+
 async function reach<T>(
   url: string,
   what: string,
@@ -37,7 +39,12 @@ async function reach<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   const client = await connect(url).catch((cause: unknown) =>
-    fail(code, `${what} cannot be reached at ${placeOf(url)}: ${reasonOf(cause)}.`, {}, { cause }),
+    fail(
+      code,
+      `${what} cannot be reached at ${placeOf(url)}: ${reasonOf(cause)}.`,
+      {},
+      { cause, hint: HINT },
+    ),
   )
   try {
     return await work(client)

@@ -160,6 +160,7 @@ describe('failures are exit 1', () => {
       expect.stringMatching(/^The directory cannot be reached at someone@127\.0\.0\.1:1\/directory: /),
     ])
     expect(err).not.toMatch(/hush|\.ts:/)
+    expect(err).toMatch(/\nSee that a server runs there; /)
   })
 
   it('--debug shows where it came from', async () => {
@@ -261,6 +262,7 @@ describe('setup and doctor', () => {
   it('doctor names what is unsafe with the SQL that mends it, exit 3, and nothing once it is mended', async () => {
     const sick = await cli('doctor', '-o', 'json')
     expect(sick.status).toBe(3)
+    expect(JSON.parse(sick.err).error.hint).toMatch(/^Mend what is named above/)
     const findings: { where: string; table?: string; sql?: string; severity: string }[] = JSON.parse(sick.out)
     expect(findings.some(({ where, table, sql }) => where === 'shard-b' && table === 'app.note' && sql)).toBe(
       true,
