@@ -86,6 +86,14 @@ describe('tenants by uuid', () => {
       message: expect.stringMatching(/--admin-user postgres[\s\S]*app\.logs: row-level security hides/),
     })
     expect((await look('org')).tenants).toHaveLength(6)
+    // A policy that lets every row through is no reason to ask for a superuser; a restrictive one beside it is.
+    const grant = 'grant select on app.tickets, app.empty to shardgate_owner'
+    await on(0, `create policy everybody on app.logs using (true); ${grant}`)
+    await on(1, `grant select on app.logs to shardgate_owner; ${grant}`)
+    expect((await look('org', owners)).tenants).toHaveLength(6)
+    await on(0, 'create policy hides on app.logs as restrictive using (at is null)')
+    await expect(look('org', owners)).rejects.toMatchObject({ code: 'SETUP_FAILED' })
+    await on(0, 'drop policy hides on app.logs')
   })
 
   it('are registered where they are, by the same steps as any tenant; the others stay as they were', async () => {
