@@ -89,7 +89,7 @@ export function sharedTypes(builder: Builder) {
     description: 'Where a page stands in its list.',
     fields: (t) => ({
       hasNextPage: t.exposeBoolean('hasNextPage', { nullable: false }),
-      hasPreviousPage: t.exposeBoolean('hasPreviousPage', { nullable: false }),
+      hasPreviousPage: t.boolean({ nullable: false, resolve: (info) => info.hasPreviousPage }),
       startCursor: t.exposeString('startCursor', {}),
       endCursor: t.exposeString('endCursor', {}),
     }),
@@ -121,7 +121,7 @@ export type SharedTypes = ReturnType<typeof sharedTypes>
 
 export interface PageInfo {
   hasNextPage: boolean
-  hasPreviousPage: boolean
+  hasPreviousPage: boolean | Promise<boolean>
   startCursor: string | null
   endCursor: string | null
 }

@@ -13,7 +13,7 @@ import type { Row } from '../db/batch.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Table } from '../model/types.ts'
 import { countStatement, listStatement, lookupStatement } from './plan/lists.ts'
-import type { ListPlan } from './plan/types.ts'
+import { type ListPlan, planText } from './plan/types.ts'
 
 type Key = readonly string[]
 type Run = (statements: readonly Statement[]) => Promise<Row[][]>
@@ -120,10 +120,6 @@ interface PlanNames {
 
 // Plans of equal arguments share their rows, and those of one filter its count.
 function planNames(plan: ListPlan): PlanNames {
-  const whole = { ...plan, after: null, before: null, limit: 0 }
-  return { page: `children ${planName(plan)}`, count: `count ${planName(whole)}` }
-}
-
-function planName({ table, ...rest }: ListPlan): string {
-  return `${table.id} ${JSON.stringify(rest)}`
+  const whole = { ...plan, order: [], after: null, before: null, limit: 0, offset: 0 }
+  return { page: `children ${planText(plan)}`, count: `count ${planText(whole)}` }
 }

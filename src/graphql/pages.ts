@@ -10,15 +10,17 @@ import type { TenantId } from '../base/ids.ts'
 import type { Row } from '../db/batch.ts'
 import type { Table } from '../model/types.ts'
 import type { PageInfo } from './builder.ts'
-import { conditionOf, termsOf } from './filters.ts'
+import { conditionOf } from './filter-plans.ts'
+import { termsOf } from './orders.ts'
 import { cursorMark, decodeCursor, encodeCursor } from './plan/cursors.ts'
-import type { ListPlan } from './plan/types.ts'
+import type { ListPlan, Tables } from './plan/types.ts'
 
 export interface ListArguments {
   first?: number | null | undefined
   last?: number | null | undefined
   after?: string | null | undefined
   before?: string | null | undefined
+  offset?: number | null | undefined
   filter?: object | null | undefined
   orderBy?: readonly object[] | null | undefined
 }
@@ -46,15 +48,25 @@ export interface Page {
   readonly totalCount: () => Promise<number>
 }
 
-/** @throws BAD_USER_INPUT  arguments that contradict each other, a page too large, a foreign cursor */
+/** What all lists of a schema share. */
+export interface Lists {
+  readonly tables: Tables
+  readonly sizes: () => PageSizes
+}
+
+/**
+ * @throws BAD_USER_INPUT     arguments that contradict each other, a page too large, a foreign cursor
+ * @throws QUERY_TOO_COMPLEX  a filter or an order too large
+ */
 export function listPlan(
+  { tables, sizes }: Lists,
   table: Table,
   tenant: TenantId,
   args: ListArguments,
-  sizes: PageSizes,
   parentColumns: readonly string[] | null = null,
 ): ListPlan {
-  const order = termsOf(table, args.orderBy)
+  checkEnds(args)
+  const order = termsOf(tables, table, args.orderBy)
   const mark = cursorMark(tenant, table, order)
   const position = (argument: 'after' | 'before') => {
     const cursor = args[argument]
@@ -62,9 +74,10 @@ export function listPlan(
   }
   return {
     table,
-    where: conditionOf(table, args.filter),
+    where: conditionOf(tables, table, args.filter),
     order,
-    limit: pageLimit(args, sizes),
+    limit: pageLimit(args, sizes()),
+    offset: pageOffset(args.offset),
     backward: args.last != null,
     after: position('after'),
     before: position('before'),
@@ -72,7 +85,8 @@ export function listPlan(
   }
 }
 
-function pageLimit({ first, last }: ListArguments, { pageSize, pageSizeDefault }: PageSizes): number {
+/** @throws BAD_USER_INPUT  both `first` and `last`, or more than a page */
+export function pageLimit({ first, last }: ListArguments, { pageSize, pageSizeDefault }: PageSizes): number {
   if (first != null && last != null) {
     return fail('BAD_USER_INPUT', 'Both "first" and "last" came; one of them says which end to read from.')
   }
@@ -80,6 +94,27 @@ function pageLimit({ first, last }: ListArguments, { pageSize, pageSizeDefault }
   const asked = last ?? first ?? Math.min(pageSizeDefault, pageSize)
   if (asked >= 0 && asked <= pageSize) return asked
   return fail('BAD_USER_INPUT', `"${name}" wants a number from 0 to ${pageSize}; ${asked} came.`)
+}
+
+// Postgres reads the rows that it passes over: 10,000 take it some milliseconds, and further on a cursor
+// gets to the same page without them.
+const OFFSET_MAX = 10_000
+
+/** @throws BAD_USER_INPUT  negative or too large */
+export function pageOffset(offset: number | null | undefined): number {
+  if (offset == null) return 0
+  if (offset >= 0 && offset <= OFFSET_MAX) return offset
+  return fail(
+    'BAD_USER_INPUT',
+    `"offset" wants a number from 0 to ${OFFSET_MAX}; ${offset} came. Further on, go by cursors: "after".`,
+  )
+}
+
+function checkEnds({ offset, last, before }: ListArguments): void {
+  if (offset == null || (last == null && before == null)) return
+  const sentence =
+    '"offset" counts from the start of the list, or from "after"; it does not go with "last" and "before".'
+  fail('BAD_USER_INPUT', sentence)
 }
 
 /** A connection from the rows of `plan`, which may hold one more than its limit. */
@@ -94,6 +129,8 @@ export function pageOf(
   const nodes = plan.backward ? kept.reverse() : kept
   const mark = cursorMark(tenant, plan.table, plan.order)
   const cursor = (row: Row): string => encodeCursor(mark, plan.table, plan.order, row)
+  // A page behind the end of its list shows no rows: only the count tells whether there are any before it.
+  const hasPassedOver = () => plan.offset > 0 && (found.length > 0 || totalCount().then((count) => count > 0))
   return {
     plan,
     nodes,
@@ -104,7 +141,7 @@ export function pageOf(
       const [start, end] = [nodes[0], nodes.at(-1)]
       return {
         hasNextPage: plan.backward ? plan.before !== null : more,
-        hasPreviousPage: plan.backward ? more : plan.after !== null,
+        hasPreviousPage: plan.backward ? more : plan.after !== null || hasPassedOver(),
         startCursor: start ? cursor(start) : null,
         endCursor: end ? cursor(end) : null,
       }

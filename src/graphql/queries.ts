@@ -59,7 +59,7 @@ async function tablePage(
   { scope }: GatewayContext,
 ): Promise<Page> {
   const { tenant } = scope.identity
-  const plan = listPlan(table, tenant, args, parts.sizes())
+  const plan = listPlan(parts, table, tenant, args)
   const [rows = []] = await scope.run([listStatement(plan, tenant)])
   scope.take(Math.min(rows.length, plan.limit), parts.sizes().rows)
   return pageOf(plan, tenant, rows, async () => {

@@ -7,7 +7,8 @@ import type { Row } from '../db/batch.ts'
 import type { Column, ColumnType, EnumType, Model, Relation, Table } from '../model/types.ts'
 import type { Builder, InputRef, SchemaTypes, SharedTypes } from './builder.ts'
 import type { RequestScope } from './context.ts'
-import { type FilterTypes, filterTypes } from './filters.ts'
+import { type FilterTypes, filterTypes } from './filter-types.ts'
+import { type OrderTypes, orderTypes } from './orders.ts'
 import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
 import { encodeId } from './plan/ids.ts'
 import type { ListPlan } from './plan/types.ts'
@@ -32,7 +33,7 @@ export interface SchemaParts {
   /** GraphQL types of a table, by its id. */
   types(table: Table): TableTypes
   valueType(type: ColumnType): ScalarName | InputRef
-  readonly filters: FilterTypes
+  readonly filters: FilterTypes & OrderTypes
 }
 
 export function tableTypes(
@@ -41,7 +42,7 @@ export function tableTypes(
   shared: SharedTypes,
   sizes: () => PageSizes,
 ): SchemaParts {
-  const enums = new Map(model.enums.map((type) => [type.id, type]))
+  const tables = new Map(model.tables.map((table) => [table.id, table]))
   const enumRefs = new Map(model.enums.map((type) => [type.id, enumType(builder, type)]))
   const valueType = (type: ColumnType): ScalarName | InputRef =>
     type.kind === 'enum' ? enumRefs.get(type.enum ?? '')! : SCALAR_OF[type.kind]
@@ -59,10 +60,10 @@ export function tableTypes(
     model,
     shared,
     sizes,
-    tables: new Map(model.tables.map((table) => [table.id, table])),
+    tables,
     types: (table) => refs.get(table.id)!,
     valueType,
-    filters: filterTypes(builder, shared, valueType, enums),
+    filters: { ...filterTypes(builder, valueType, tables), ...orderTypes(builder, shared, tables) },
   }
   for (const table of model.tables) {
     implementRow(parts, table)
@@ -130,7 +131,7 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
     nullable: false,
     args: listArguments(t, parts, target),
     resolve: (row, args, { scope }, { fieldNodes }) => {
-      const make = () => listPlan(target, scope.identity.tenant, args as ListArguments, parts.sizes(), others)
+      const make = () => listPlan(parts, target, scope.identity.tenant, args as ListArguments, others)
       return childPage(scope.planOf(fieldNodes[0]!, others, make), keyOf(row), scope, parts.sizes().rows)
     },
   })
@@ -188,6 +189,9 @@ export function listArguments(t: { arg: RowFields['arg'] }, { filters }: SchemaP
     last: t.arg.int({ description: 'Rows from the end, or before "before".' }),
     after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
     before: t.arg.string({ description: 'A cursor of this list: rows before it.' }),
+    offset: t.arg.int({
+      description: 'Rows to pass over, from the start or from "after"; 10,000 at most.',
+    }),
     filter: t.arg({ type: filters.filterType(table) }),
     orderBy: t.arg({ type: [filters.orderType(table)], required: { list: false, items: true } }),
   }

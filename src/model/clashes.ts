@@ -37,12 +37,14 @@ const OWN_SCALARS = [
 export const TYPES_OF_THE_API = [
   ...['Query', 'Mutation', 'Subscription', 'Node', 'PageInfo', 'OrderDirection', 'NullFilter'],
   ...['ConstraintError', 'ConstraintKind'],
+  ...['ListNullFilter', 'NetworkFilter', 'TextSearchFilter', 'JSONAtFilter', 'PgTextEqualityFilter'],
   ...[...SCALARS, ...OWN_SCALARS].flatMap((scalar) => [scalar, ...filtersOf(scalar)]),
 ]
 
 /** Types that the API makes from a table's type, beside the type itself; a test holds it to the schema. */
 export function typesMadeFrom(typeName: string): string[] {
-  const endings = ['Connection', 'Edge', 'Filter', 'OrderBy', 'Patch']
+  const orders = ['OrderBy', 'ManyOrderBy', 'ColumnOrderBy', 'NumberOrderBy']
+  const endings = ['Connection', 'Edge', 'Filter', 'ManyFilter', ...orders, 'Patch']
   const verbs = ['Create', 'Update', 'Delete']
   return [
     ...endings.map((ending) => typeName + ending),

@@ -67,8 +67,9 @@ describe('children', () => {
   const plan = (): ListPlan => ({
     table: prices,
     where: null,
-    order: [{ column: 'amount', descending: false, nullsFirst: false }],
+    order: [{ by: { kind: 'column', column: 'amount' }, descending: false, nullsFirst: false }],
     limit: 10,
+    offset: 0,
     backward: false,
     after: null,
     before: null,

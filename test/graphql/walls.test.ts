@@ -41,8 +41,9 @@ afterAll(async () => {
 const list = (): ListPlan => ({
   table: tasks,
   where: null,
-  order: [{ column: 'id', descending: false, nullsFirst: false }],
+  order: [{ by: { kind: 'column', column: 'id' }, descending: false, nullsFirst: false }],
   limit: 100,
+  offset: 0,
   backward: false,
   after: null,
   before: null,

@@ -2,14 +2,14 @@
 
 import type { TenantId } from '../../base/ids.ts'
 import { type SQL, sql, type Value } from '../../db/sql.ts'
-import type { Column } from '../../model/types.ts'
-import { at, cast, castList, columnOf, type Source } from './fragments.ts'
-import type { Condition, Operator } from './types.ts'
+import { comparison, JSON_TYPES, jsonValue } from './comparisons.ts'
+import { at, columnOf, from, isTenant, type Source, within } from './fragments.ts'
+import type { Comparison, Condition, Join, RelatedCondition } from './types.ts'
 
 /** In brackets wherever it needs them; true, false or null for each row. */
 export function condition(of: Source, where: Condition, tenant: TenantId): SQL {
-  if (where.kind === 'compare')
-    return compare(of, columnOf(of.table, where.column), where.operator, where.value)
+  if (where.kind === 'compare') return compared(of, where)
+  if (where.kind === 'related') return related(of, where, tenant)
   // A comparison with NULL is neither true nor false; "not" is to give every row that does not match.
   if (where.kind === 'not') return sql`(${condition(of, where.of, tenant)}) is not true`
   if (where.of.length === 0) return where.kind === 'and' ? sql`true` : sql`false`
@@ -20,36 +20,30 @@ export function condition(of: Source, where: Condition, tenant: TenantId): SQL {
 
 /** The primary key equals `key`. */
 export function hasKey(of: Source, key: readonly Value[]): SQL {
-  const { table } = of
-  const parts = table.primaryKey.map((name, i) => compare(of, columnOf(table, name), 'eq', key[i] ?? null))
+  const parts = of.table.primaryKey.map((column, i) =>
+    compared(of, { kind: 'compare', column, operator: 'eq', value: key[i] ?? null }),
+  )
   return sql.join(parts, ' and ')
 }
 
-const SYMBOLS: Partial<Record<Operator, SQL>> = {
-  eq: sql`=`,
-  neq: sql`<>`,
-  gt: sql`>`,
-  gte: sql`>=`,
-  lt: sql`<`,
-  lte: sql`<=`,
-  like: sql`like`,
-  ilike: sql`ilike`,
-  startsWith: sql`like`,
-  endsWith: sql`like`,
-  contains: sql`like`,
+/** The rows of `join` that belong to a row of `outer`: which they are, with the tenant of their own. */
+export function belongs(outer: Source, inner: Source, { columns }: Join, tenant: TenantId): SQL {
+  const pairs = columns.map(({ own, other }) => sql`${at(inner, other)} = ${at(outer, own)}`)
+  return sql.join([isTenant(inner, tenant), ...pairs], ' and ')
 }
 
-function compare(of: Source, column: Column, operator: Operator, value: Value): SQL {
-  const found = at(of, column.name)
-  if (operator === 'isNull') return value ? sql`${found} is null` : sql`${found} is not null`
-  if (operator === 'in') return sql`${found} = any(${castList(value, column.type)})`
-  if (operator === 'notIn') return sql`${found} <> all(${castList(value, column.type)})`
-  return sql`${found} ${SYMBOLS[operator]!} ${cast(pattern(operator, value), column.type)}`
+function compared(of: Source, { column, at: place, operator, value }: Comparison): SQL {
+  const found = at(of, column)
+  if (place) return comparison(jsonValue(found, place), JSON_TYPES[place.as], operator, value)
+  return comparison(found, columnOf(of.table, column).type, operator, value)
 }
 
-function pattern(operator: Operator, value: Value): Value {
-  const literal = (): string => String(value).replace(/[\\%_]/g, '\\$&')
-  if (operator === 'startsWith') return `${literal()}%`
-  if (operator === 'endsWith') return `%${literal()}`
-  return operator === 'contains' ? `%${literal()}%` : value
+// Not "every row satisfies" but "no row fails to": a row for which the condition is null fails.
+function related(outer: Source, { join, quantifier, where }: RelatedCondition, tenant: TenantId): SQL {
+  const inner = within(outer, join.table)
+  const inside = condition(inner, where, tenant)
+  const wanted = quantifier === 'every' ? sql`(${inside}) is not true` : inside
+  const found = sql`exists (select from ${from(inner)}
+      where ${belongs(outer, inner, join, tenant)} and ${wanted})`
+  return quantifier === 'some' ? found : sql`not ${found}`
 }

@@ -1,7 +1,7 @@
 /**
  * Cursors: the position of a row in an order, for the one list and tenant that it was made for.
  *
- * A cursor holds the values of the order's columns as Postgres text (exact to the microsecond) and a
+ * A cursor holds the values of the order's terms as Postgres text (exact to the microsecond) and a
  * mark made of tenant, table and order. One that was made for another tenant, table or order is refused
  * with the same words as one that is garbage. The mark is a plain hash, not a signature: whoever forges
  * a cursor gets nothing that `filter` would not give, because the tenant never comes from the cursor.
@@ -13,22 +13,27 @@ import type { TenantId } from '../../base/ids.ts'
 import type { Row } from '../../db/batch.ts'
 import type { Table } from '../../model/types.ts'
 import { decodeOpaque, encodeOpaque } from './opaque.ts'
-import type { OrderTerm, Position } from './types.ts'
+import { computedTerms } from './order.ts'
+import { type OrderTerm, type Position, planText } from './types.ts'
 
-const CURSOR_LENGTH_MAX = 4_096
+// Of an order by long texts too: what this gives out, it has to take back.
+const CURSOR_LENGTH_MAX = 65_536
 
 export function cursorMark(tenant: TenantId, table: Table, order: readonly OrderTerm[]): string {
-  const terms = order.map((term) => `${term.column} ${term.descending} ${term.nullsFirst}`)
   return createHash('sha256')
-    .update([tenant, table.id, ...terms].join('\0'))
+    .update([tenant, table.id, planText(order)].join('\0'))
     .digest('base64url')
     .slice(0, 12)
 }
 
+/** @param row  as `listStatement` gives it: columns, then computed values */
 export function encodeCursor(mark: string, table: Table, order: readonly OrderTerm[], row: Row): string {
-  const position = order.map(
-    (term) => row[table.columns.findIndex(({ name }) => name === term.column)] ?? null,
-  )
+  const computed = computedTerms(order)
+  const position = order.map((term) => {
+    const { by } = term
+    if (by.kind !== 'column') return row[table.columns.length + computed.indexOf(term)] ?? null
+    return row[table.columns.findIndex(({ name }) => name === by.column)] ?? null
+  })
   return encodeOpaque([mark, ...position])
 }
 

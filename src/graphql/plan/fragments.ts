@@ -72,12 +72,21 @@ export function matchesKey(of: Source, by: readonly string[]): SQL {
 }
 
 export function cast(value: Value, type: ColumnType): SQL {
-  const array = type.array ? sql`[]` : sql.blank
-  return sql`${sql.value(value as string | string[] | null)}::${typeName(type)}${array}`
+  return castTo(sql.value(value as string | string[] | null), type)
+}
+
+export function castTo(found: SQL, type: ColumnType): SQL {
+  return sql`${found}::${typeName(type)}${type.array ? sql`[]` : sql.blank}`
 }
 
 export function castList(value: Value, type: ColumnType): SQL {
   return sql`${sql.value(value as string[])}::${typeName(type)}[]`
+}
+
+/** An operator where its type has it: that of an extension's type may stand outside the search path. */
+export function symbol({ schema, kind }: ColumnType, bare: SQL): SQL {
+  const extension = schema !== 'pg_catalog' && (kind === 'text' || kind === 'other')
+  return extension ? sql`operator(${sql.identifier(schema)}.${bare})` : bare
 }
 
 function typeName(type: ColumnType): SQL {

@@ -5,11 +5,12 @@ import { compile, type SQL, type Statement, sql, type Value } from '../../db/sql
 import type { Table } from '../../model/types.ts'
 import { condition } from './conditions.ts'
 import { columns, from, isTenant, keys, matchesKey, type Source, source } from './fragments.ts'
-import { beyond, orderBy, reversed } from './order.ts'
-import type { ListPlan } from './types.ts'
+import { beyond, computedBeside, type OrderValue, orderBy, orderValues, reversed } from './order.ts'
+import type { ListPlan, OrderTerm } from './types.ts'
 
 /**
- * Rows of a page: the table's columns in the model's order; for children the parent's number first.
+ * Rows of a page: the table's columns in the model's order, then the computed values of the list's order; for
+ * children the parent's number first.
  *
  * @param rowsMax  rows of all parents together, at most; null is all
  */
@@ -20,13 +21,22 @@ export function listStatement(
   rowsMax: number | null = null,
 ): Statement {
   const of = source(plan.table)
-  const page = sql`select ${columns(of)} from ${from(of)}
+  const order = plan.backward ? plan.order.map(reversed) : plan.order
+  const values = orderValues(of, order)
+  const offset = plan.offset > 0 ? sql` offset ${sql.value(plan.offset)}` : sql.blank
+  const page = sql`select ${outputs(of, order, values)} from ${from(of)}${computedBeside(of, order, tenant)}
     where ${pageConditions(of, plan, tenant)}
-    order by ${orderBy(of, plan)} limit ${sql.value(plan.limit + 1)}`
+    order by ${orderBy(values, order)} limit ${sql.value(plan.limit + 1)}${offset}`
   if (!plan.parentColumns) return compile(page)
-  return compile(sql`select k.n, ${columns(of)}
+  const found = orderValues(of, order, of.alias)
+  return compile(sql`select k.n, ${outputs(of, order, found)}
     from ${keys(plan.table, plan.parentColumns, parents)} cross join lateral (${page}) as t
-    order by k.n, ${orderBy(of, plan)} limit ${sql.value(rowsMax)}`)
+    order by k.n, ${orderBy(found, order)} limit ${sql.value(rowsMax)}`)
+}
+
+function outputs(of: Source, order: readonly OrderTerm[], values: readonly OrderValue[]): SQL {
+  const computed = values.filter((_, i) => order[i]?.by.kind !== 'column').map(({ found }) => found)
+  return sql.join([columns(of), ...computed], ', ')
 }
 
 /** The number of rows of a list, for each parent where there are parents: (parent's number, count). */
@@ -67,8 +77,10 @@ export function listConditions(of: Source, plan: ListPlan, tenant: TenantId): SQ
 }
 
 function pageConditions(of: Source, plan: ListPlan, tenant: TenantId): SQL {
+  const { order, after, before } = plan
+  const values = orderValues(of, order)
   const parts = [listConditions(of, plan, tenant)]
-  if (plan.after) parts.push(beyond(of, plan.order, plan.after))
-  if (plan.before) parts.push(beyond(of, plan.order.map(reversed), plan.before))
+  if (after) parts.push(beyond(values, order, after))
+  if (before) parts.push(beyond(values, order.map(reversed), before))
   return sql.join(parts, ' and ')
 }
