@@ -20,6 +20,7 @@ import { systemClock } from './base/time.ts'
 import { VERSION } from './base/version.ts'
 import type { RunGateway, RunningGateway } from './commands/serve.ts'
 import { withClient } from './db/client.ts'
+import { connectionHint } from './db/connection-hint.ts'
 import { type PlacementCache, placementCache } from './directory/cache.ts'
 import { directoryReader } from './directory/reader.ts'
 import { listShards } from './directory/shards.ts'
@@ -85,9 +86,7 @@ export const runGateway: RunGateway = async ({ config, load }) => {
 async function makeParts(live: Live, emit: Emit, metrics: Metrics, closers: Closers): Promise<Parts> {
   const { config } = live
   const { url, cacheTenants, cacheMs } = config.directory
-  const ids = await withClient(url, listShards).catch((cause: Error) =>
-    fail('DIRECTORY_UNAVAILABLE', `The directory cannot be reached: ${cause.message}.`, {}, { cause }),
-  )
+  const ids = await withClient(url, listShards).catch((cause: unknown) => directoryAway(cause, url))
   const reader = directoryReader({ url })
   closers.push(reader.end)
   const copies = { find: reader.find, load: reader.list, max: cacheTenants, ttlMs: cacheMs, emit }
@@ -101,6 +100,13 @@ async function makeParts(live: Live, emit: Emit, metrics: Metrics, closers: Clos
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
   const api = buildApi(model, () => live.config.limits, extensions, emit)
   return { emit, metrics, placements, fleet, model, api }
+}
+
+function directoryAway(cause: unknown, url: string): never {
+  const hint = connectionHint(cause, url)
+  const reason = cause instanceof Error ? cause.message || cause.name : String(cause)
+  const options = { cause, ...(hint !== undefined && { hint }) }
+  return fail('DIRECTORY_UNAVAILABLE', `The directory cannot be reached: ${reason}.`, {}, options)
 }
 
 async function openPorts(

@@ -5,6 +5,7 @@
 
 import { type ErrorCode, fail } from '../base/errors.ts'
 import { type Client, connect } from '../db/client.ts'
+import { connectionHint } from '../db/connection-hint.ts'
 
 /** A shard as the control plane reaches it. */
 export interface ShardAccess {
@@ -30,22 +31,17 @@ export function placeOf(url: string): string {
   return `${username}@${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`
 }
 
-const HINT = 'See that a server runs there; those of "shardgate start" run for as long as it does.'
-
 async function reach<T>(
   url: string,
   what: string,
   code: ErrorCode,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connect(url).catch((cause: unknown) =>
-    fail(
-      code,
-      `${what} cannot be reached at ${placeOf(url)}: ${reasonOf(cause)}.`,
-      {},
-      { cause, hint: HINT },
-    ),
-  )
+  const client = await connect(url).catch((cause: unknown) => {
+    const hint = connectionHint(cause, url)
+    const sentence = `${what} cannot be reached at ${placeOf(url)}: ${reasonOf(cause)}.`
+    return fail(code, sentence, {}, { cause, ...(hint !== undefined && { hint }) })
+  })
   try {
     return await work(client)
   } finally {

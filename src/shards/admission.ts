@@ -10,6 +10,7 @@ import type { Config } from '../base/config.ts'
 import { fail, GatewayError } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { withClient } from '../db/client.ts'
+import { connectionHint } from '../db/connection-hint.ts'
 import { type Survey, survey } from '../model/introspect.ts'
 import { checkSafety, type Finding } from '../model/safety.ts'
 import { withoutTables } from '../model/subset.ts'
@@ -158,7 +159,10 @@ function noShard(shards: readonly Shard[], surveys: readonly PromiseSettledResul
   const reasons = surveys.map((result) => (result.status === 'rejected' ? result.reason : undefined))
   const gateway = reasons.find((reason) => reason?.code === 'CONFIG_INVALID')
   if (gateway) return gateway
-  const lines = shards.map(({ key }, i) => `  ${key}: ${reasonOf(reasons[i])}`)
+  const lines = shards.map(({ key, url }, i) => {
+    const hint = connectionHint(reasons[i], url)
+    return `  ${key}: ${reasonOf(reasons[i])}.${hint === undefined ? '' : ` ${hint}`}`
+  })
   return new GatewayError('SETUP_FAILED', `No shard can be reached:\n${lines.join('\n')}`)
 }
 

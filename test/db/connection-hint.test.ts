@@ -1,0 +1,70 @@
+/** What a person is told to do when a server cannot be reached, for every way in which that happens. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { withClient } from '../../src/db/client.ts'
+import { connectionHint } from '../../src/db/connection-hint.ts'
+import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
+
+let database: FreshDatabase
+const role = `hint_${process.pid}`
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  await withClient(database.url, async (db) => {
+    await db.query(`create role ${role} nologin password 'right'`)
+    await db.query(`create role ${role}_in login password 'right'`)
+    await db.query(`revoke connect on database ${database.name} from public`)
+  })
+})
+afterAll(async () => {
+  await withClient(database.url, (db) => db.query(`drop role ${role}; drop role ${role}_in`))
+  await database.drop()
+})
+
+async function hintFor(change: Partial<URL>, statement = 'select 1'): Promise<string | undefined> {
+  const url = Object.assign(new URL(database.url), change).href
+  const error = await withClient(url, (db) => db.query(statement)).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(Error)
+  return connectionHint(error, url)
+}
+
+describe('a connection that fails says what to type', () => {
+  it.each<[string, Partial<URL>, RegExp]>([
+    ['a wrong password', { password: 'wrong' }, /^Correct the password of "postgres" in its URL/],
+    ['no password', { password: '' }, /^Write the password of "postgres" into its URL\.$/],
+    [
+      'a role that setup makes',
+      { username: 'shardgate_owner', password: 'x' },
+      /setup --admin-user postgres/,
+    ],
+    [
+      'a role that may not log in',
+      { username: role, password: 'right' },
+      /^Make the role "hint_\d+", or let/,
+    ],
+    [
+      'a role without the right to connect',
+      { username: `${role}_in`, password: 'right' },
+      /^A superuser has to run: grant connect on database "test_\w+" to "hint_\d+_in";$/,
+    ],
+    ['no such database', { pathname: '/nowhere' }, /create database "nowhere";$/],
+    ['no server', { port: '1' }, /^See that a server runs there/],
+    [
+      'no such host',
+      { hostname: 'nobody.invalid' },
+      /^Correct the host in the URL: nobody knows "nobody\.invalid"/,
+    ],
+    ['a server without TLS', { search: '?sslmode=require' }, /^Take sslmode out of the URL/],
+  ])('%s', async (_, change, sentence) => {
+    expect(await hintFor(change)).toMatch(sentence)
+  })
+
+  it('a database that was never set up', async () => {
+    expect(await hintFor({}, 'select id from shardgate.identity')).toBe('Run "shardgate setup" first.')
+    expect(await hintFor({}, 'select key from directory.shard')).toBe('Run "shardgate setup" first.')
+  })
+
+  it('and of other errors nothing', async () => {
+    expect(await hintFor({}, 'select 1/0')).toBeUndefined()
+  })
+})
