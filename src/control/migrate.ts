@@ -2,12 +2,15 @@
  * Bringing one shard's tables to the state of a folder of migrations.
  *
  * Each file runs in a transaction of its own together with the row that records it, so a run that dies
- * leaves whole files applied and says exactly which. Two runs at once take turns file by file.
+ * leaves whole files applied and says exactly which; a file that asks for it runs statement by statement
+ * (migrate-steps.ts). Two runs at once take turns file by file.
  */
 
 import { fail } from '../base/errors.ts'
+import { sleep } from '../base/time.ts'
 import { type Client, sqlState } from '../db/client.ts'
-import { compile, type SQL, sql } from '../db/sql.ts'
+import { compile, type SQL, type Statement, sql } from '../db/sql.ts'
+import { runSteps } from './migrate-steps.ts'
 import { type Migration, readMigrations } from './migration-files.ts'
 import { onShard, reasonOf, type ShardAccess } from './reach.ts'
 
@@ -42,16 +45,51 @@ export function migrate({ shard, folder, schema }: MigrateOptions): Promise<Migr
     await requireOwner(client, shard.key)
     const applied: string[] = []
     for (const migration of migrations) {
-      const fresh = await client.transaction(async () => {
-        await client.query(`select pg_advisory_xact_lock(${CONTROL_LOCK}, ${MIGRATE})`)
-        await client.query('set local role shardgate_owner')
-        return applyOnce(client, sql`shardgate.migration`, migration, () => enterSchema(client, schema))
-      })
-      if (fresh) applied.push(migration.file)
+      const apply = migration.whole ? applyWhole : applySteps
+      if (await inTurn(client, () => apply(client, migration, schema))) applied.push(migration.file)
     }
     return { applied, already: migrations.length - applied.length }
   })
 }
+
+/** Milliseconds between two looks whether another run has finished its file. */
+const TURN_MS = 50
+
+// Asked for again and again, never waited for: a waiting statement holds a snapshot, and an index that the other
+// run builds concurrently would wait for that snapshot, while we wait for the other run.
+async function inTurn<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  const taken = `select pg_try_advisory_lock(${CONTROL_LOCK}, ${MIGRATE}) as mine`
+  while ((await client.query(taken))[0]?.mine !== 't') await sleep(TURN_MS)
+  try {
+    return await work()
+  } finally {
+    // A connection that is gone has let go of its locks.
+    await client.query(`select pg_advisory_unlock(${CONTROL_LOCK}, ${MIGRATE})`).catch(() => {})
+  }
+}
+
+function applyWhole(client: Client, migration: Migration, schema: string): Promise<boolean> {
+  return client.transaction(async () => {
+    await client.query('set local role shardgate_owner')
+    return applyOnce(client, BOOK, migration, () => enterSchema(client, schema, true))
+  })
+}
+
+/** True when it was applied now. What stands before a statement that fails is kept, and is run again. */
+async function applySteps(client: Client, migration: Migration, schema: string): Promise<boolean> {
+  await client.query('set role shardgate_owner')
+  try {
+    if (await isApplied(client, BOOK, migration)) return false
+    await enterSchema(client, schema, false)
+    await runSteps(client, migration)
+    await client.query(recordOf(BOOK, migration))
+    return true
+  } finally {
+    await client.query('rollback; reset all; reset role').catch(() => {})
+  }
+}
+
+const BOOK = sql`shardgate.migration`
 
 async function requireOwner(client: Client, key: string): Promise<void> {
   const [role] = await client.query(`
@@ -62,11 +100,11 @@ async function requireOwner(client: Client, key: string): Promise<void> {
 
 // Nothing but this schema: a name that is missing here must not be found in `public`. The lock timeout is
 // there because a waiting ALTER TABLE makes every later query of that table wait behind it.
-async function enterSchema(client: Client, schema: string): Promise<void> {
+async function enterSchema(client: Client, schema: string, local: boolean): Promise<void> {
   await client.query(
     compile(sql`
-      select set_config('search_path', quote_ident(${sql.value(schema)}), true),
-        set_config('lock_timeout', '10s', true)`),
+      select set_config('search_path', quote_ident(${sql.value(schema)}), ${sql.value(local)}),
+        set_config('lock_timeout', '10s', ${sql.value(local)})`),
   )
 }
 
@@ -82,22 +120,31 @@ export async function applyOnce(
   migration: Migration,
   prepare: () => Promise<void> = async () => {},
 ): Promise<boolean> {
-  const { version, name, file, checksum } = migration
+  if (await isApplied(client, book, migration)) return false
+  await prepare()
+  await runWhole(client, migration)
+  await client.query(recordOf(book, migration))
+  return true
+}
+
+async function isApplied(
+  client: Client,
+  book: SQL,
+  { version, file, checksum }: Migration,
+): Promise<boolean> {
   const [found] = await client.query(
     compile(sql`select checksum from ${book} where version = ${sql.value(version)}`),
   )
   if (found && found.checksum !== checksum) {
     fail('SETUP_FAILED', `${file} was changed after it had been applied. Put it back and add a new file.`)
   }
-  if (found) return false
-  await prepare()
-  await runWhole(client, migration)
-  await client.query(
-    compile(sql`
-      insert into ${book} (version, name, checksum)
-      values (${sql.value(version)}, ${sql.value(name)}, ${sql.value(checksum)})`),
-  )
-  return true
+  return found !== undefined
+}
+
+function recordOf(book: SQL, { version, name, checksum }: Migration): Statement {
+  return compile(sql`
+    insert into ${book} (version, name, checksum)
+    values (${sql.value(version)}, ${sql.value(name)}, ${sql.value(checksum)})`)
 }
 
 async function runWhole(client: Client, { file, up }: Migration): Promise<void> {

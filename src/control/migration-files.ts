@@ -7,7 +7,9 @@
  *         -- migrate:down
  *         drop table …
  *
- * Only the part below `migrate:up` is ever run; the other is for the people who wrote it.
+ * Only the part below `migrate:up` is ever run; the other is for the people who wrote it. A file that says
+ * "migrate:up transaction:false" is run statement by statement: for what cannot be in a transaction, and for
+ * many short ones.
  */
 
 import { createHash } from 'node:crypto'
@@ -23,6 +25,8 @@ export interface Migration {
   /** SHA-256 of the whole file in hex, line ends made equal. */
   readonly checksum: string
   readonly up: string
+  /** False: each statement is a transaction of its own, and the file may be run again after one has failed. */
+  readonly whole: boolean
 }
 
 /**
@@ -37,7 +41,7 @@ export function readMigrations(folder: string): Migration[] {
     if (!version || !title)
       return badFile(folder, name, 'wanted a name like 20260101120000_create_tickets.sql')
     const text = textOf(join(folder, name))
-    return { version, name: title, file: name, checksum: hashOf(text), up: upPart(folder, name, text) }
+    return { version, name: title, file: name, checksum: hashOf(text), ...upPart(folder, name, text) }
   })
   const twice = migrations.find(({ version }, i) => migrations[i + 1]?.version === version)
   if (twice) badFile(folder, twice.file, `wanted each version once; another file has ${twice.version} too`)
@@ -48,7 +52,7 @@ export function readMigrations(folder: string): Migration[] {
 export function readSystemFiles(folder: string): Migration[] {
   return sqlFiles(folder).map((file) => {
     const up = textOf(join(folder, file))
-    return { version: file.slice(0, 4), name: file.slice(5, -4), file, checksum: hashOf(up), up }
+    return { version: file.slice(0, 4), name: file.slice(5, -4), file, checksum: hashOf(up), up, whole: true }
   })
 }
 
@@ -65,14 +69,11 @@ function sqlFiles(folder: string): string[] {
 const textOf = (path: string): string => readFileSync(path, 'utf8').replaceAll('\r\n', '\n')
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-function upPart(folder: string, file: string, text: string): string {
+function upPart(folder: string, file: string, text: string): Pick<Migration, 'up' | 'whole'> {
   const [, options, up] =
     /^-- *migrate:up([^\n]*)\n([\s\S]*?)(?:^-- *migrate:down|$(?![\s\S]))/m.exec(text) ?? []
   if (up === undefined) return badFile(folder, file, 'wanted a line "-- migrate:up" above the statements')
-  if (/transaction *: *false/.test(options ?? '')) {
-    return badFile(folder, file, 'wanted a file that can run in a transaction; "transaction:false" came')
-  }
-  return up
+  return { up, whole: !/transaction *: *false/.test(options ?? '') }
 }
 
 function badFile(folder: string, file: string, what: string): never {

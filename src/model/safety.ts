@@ -25,7 +25,7 @@ import { serverFindings } from './safety/server.ts'
 import { tenantColumnFindings } from './safety/tenant-column.ts'
 
 export type { SafetyQuestion } from './safety/facts.ts'
-export type { Finding } from './safety/finding.ts'
+export type { Finding, Mend } from './safety/finding.ts'
 
 /**
  * Everything that is wrong, the shard's own findings first, then table by table; the SQL mends when it

@@ -116,7 +116,6 @@ describe('a folder of migrations', () => {
   it.each([
     ['1_short.sql', '-- migrate:up\nselect 1;', /wanted a name like/],
     ['20260101000000_x.sql', 'select 1;', /wanted a line "-- migrate:up"/],
-    ['20260101000000_x.sql', '-- migrate:up transaction:false\nselect 1;', /"transaction:false" came/],
   ])('with %s that holds %j is refused', (name, text, message) => {
     put(name, text)
     expect(() => readMigrations(folder)).toThrow(message)

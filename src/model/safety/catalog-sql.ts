@@ -67,6 +67,51 @@ select json_build_object(
 )::text as facts
 from app`
 
+// The parts of a partitioned table that hold rows; an empty list for any other.
+const leavesOf = (oid: string): string => `(
+    select coalesce(json_agg(json_build_object('schema', pn.nspname, 'name', pc.relname)
+      order by pn.nspname, pc.relname), '[]')
+    from pg_partition_tree(${oid}) tree join pg_class pc on pc.oid = tree.relid
+    join pg_namespace pn on pn.oid = pc.relnamespace
+    where tree.isleaf and pc.oid <> ${oid})`
+
+const namesOf = (table: string, columns: string): string => `(
+    select coalesce(json_agg(ka.attname order by u.no), '[]')
+    from unnest(${columns}) with ordinality u (attnum, no)
+    join pg_attribute ka on ka.attrelid = ${table} and ka.attnum = u.attnum)`
+
+// Whether the owner of a table is under policies that may hide rows: what it checks then, it checks in part.
+const hidesRows = (table: string): string => `(
+    ${table}.relrowsecurity and ${table}.relforcerowsecurity and (
+      exists (
+        select from pg_policy l where l.polrelid = ${table}.oid and not l.polpermissive and exists (
+          select from unnest(l.polroles) who where who = 0 or pg_has_role(${table}.relowner, who, 'USAGE')))
+      or not exists (
+        select from pg_policy l where l.polrelid = ${table}.oid and l.polpermissive and l.polcmd in ('*', 'r')
+          and pg_get_expr(l.polqual, l.polrelid) = 'true' and exists (
+            select from unnest(l.polroles) who where who = 0 or pg_has_role(${table}.relowner, who, 'USAGE')))))`
+
+const foreignKeyJson = (k: string): string => `(
+  select json_build_object(
+    'name', ${k}.conname, 'schema', kn.nspname, 'table', kc.relname, 'leaves', ${leavesOf('kc.oid')},
+    'columns', ${namesOf(`${k}.conrelid`, `${k}.conkey`)},
+    'otherSchema', fn.nspname, 'otherTable', fc.relname, 'otherPartitioned', fc.relkind = 'p',
+    'otherColumns', ${namesOf(`${k}.confrelid`, `${k}.confkey`)},
+    'ownIsTenant', exists (
+      select from pg_attribute fa
+      where fa.attrelid = kc.oid and fa.attname = p.column_name and not fa.attisdropped),
+    'otherIsTenant', exists (
+      select from pg_attribute fa
+      where fa.attrelid = fc.oid and fa.attname = p.column_name and not fa.attisdropped),
+    'index', (select relname from pg_class where oid = ${k}.conindid),
+    'valid', ${k}.convalidated, 'rowsHidden', ${hidesRows('kc')} or ${hidesRows('fc')}, 'deferrable', ${k}.condeferrable, 'deferred', ${k}.condeferred,
+    'onDelete', ${k}.confdeltype, 'onUpdate', ${k}.confupdtype,
+    'onDeleteColumns', ${namesOf(`${k}.conrelid`, `${k}.confdelsetcols`)},
+    'comment', obj_description(${k}.oid, 'pg_constraint'))
+  from pg_class kc join pg_namespace kn on kn.oid = kc.relnamespace,
+    pg_class fc join pg_namespace fn on fn.oid = fc.relnamespace
+  where kc.oid = ${k}.conrelid and fc.oid = ${k}.confrelid)`
+
 export const TABLES_SQL = `
 with recursive ${TENANT_TABLES},
 app as (select r.oid from pg_roles r, parameters p where r.rolname = p.role_name),
@@ -80,6 +125,7 @@ domains as (
 )
 select coalesce(json_agg(json_build_object(
   'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'isPartition', c.relispartition,
+  'owner', pg_get_userbyid(c.relowner), 'leaves', ${leavesOf('c.oid')},
   'parents', (
     select coalesce(json_agg(pn.nspname || '.' || pc.relname order by i.inhseqno), '[]')
     from pg_inherits i join pg_class pc on pc.oid = i.inhparent join pg_namespace pn on pn.oid = pc.relnamespace
@@ -87,7 +133,9 @@ select coalesce(json_agg(json_build_object(
   'rowSecurity', c.relrowsecurity, 'forced', c.relforcerowsecurity,
   'tenantType', (
     select format_type(d.oid, null) from domains d where d.attrelid = c.oid and d.typtype <> 'd' limit 1),
-  'tenantNotNull', a.attnotnull or exists (select from domains d where d.attrelid = c.oid and d.typnotnull),
+  'tenantNotNull', a.attnotnull and not exists (
+      select from pg_constraint k
+      where k.conrelid = c.oid and k.contype = 'n' and k.conkey = array[a.attnum] and not k.convalidated) or exists (select from domains d where d.attrelid = c.oid and d.typnotnull),
   'tenantCollationExact', coalesce((select collisdeterministic from pg_collation where oid = a.attcollation), true),
   'checks', (
     select coalesce(json_agg(pg_get_expr(k.conbin, k.conrelid) order by k.conname), '[]') from pg_constraint k
@@ -106,7 +154,15 @@ select coalesce(json_agg(json_build_object(
     select coalesce(json_agg(json_build_object(
       'name', l.polname, 'permissive', l.polpermissive, 'command', l.polcmd,
       'applies', exists (
-        select from unnest(l.polroles) who where who = 0 or pg_has_role(app.oid, who, 'USAGE')),
+        select from unnest(l.polroles) who where who = 0 or pg_has_role(app.oid, who, 'USAGE'))
+        and (l.polpermissive or not exists (
+          -- SET ROLE takes the app role out of a policy that is for itself alone.
+          select from pg_roles m
+          where m.oid <> app.oid and pg_has_role(app.oid, m.oid, 'MEMBER')
+            and has_table_privilege(m.oid, c.oid, 'select, insert, update, delete')
+            and not exists (
+              select from unnest(l.polroles) who where who = 0 or pg_has_role(m.oid, who, 'USAGE')))),
+      'everyone', 0 = any (l.polroles),
       'using', pg_get_expr(l.polqual, l.polrelid), 'check', pg_get_expr(l.polwithcheck, l.polrelid),
       'calls', (
         select coalesce(json_agg(distinct coalesce(o.oprcode::oid, d.refobjid)::text), '[]')
@@ -122,8 +178,13 @@ select coalesce(json_agg(json_build_object(
   'indexes', (
     select coalesce(json_agg(json_build_object(
       'name', ic.relname, 'primary', x.indisprimary, 'unique', x.indisunique, 'exclusion', x.indisexclusion,
-      'valid', x.indisvalid, 'partial', x.indpred is not null, 'definition', pg_get_indexdef(x.indexrelid),
-      'constraint', exists (select from pg_constraint k where k.conindid = x.indexrelid and k.conrelid = c.oid),
+      'valid', x.indisvalid, 'partial', x.indpred is not null, 'method', am.amname,
+      'body', substr(pg_get_indexdef(x.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I USING %I (',
+        case when x.indisunique then 'UNIQUE ' end, ic.relname, case when ic.relkind = 'I' then 'ONLY ' end,
+        n.nspname, c.relname, am.amname))),
+      'constraint', own.oid is not null, 'deferrable', coalesce(own.condeferrable, false),
+      'deferred', coalesce(own.condeferred, false), 'identity', x.indisreplident,
+      'comment', coalesce(obj_description(own.oid, 'pg_constraint'), obj_description(ic.oid, 'pg_class')),
       'columns', (
         select json_agg(ka.attname order by k.no)
         from unnest(x.indkey::int2[]) with ordinality k (attnum, no)
@@ -137,29 +198,15 @@ select coalesce(json_agg(json_build_object(
           where oc.oid = k.opclass), true) order by k.no)
         from unnest(x.indclass::oid[]) with ordinality k (opclass, no))
     ) order by ic.relname), '[]')
-    from pg_index x join pg_class ic on ic.oid = x.indexrelid
+    from pg_index x join pg_class ic on ic.oid = x.indexrelid join pg_am am on am.oid = ic.relam
+    left join pg_constraint own on own.conindid = x.indexrelid and own.conrelid = c.oid and own.contype in ('p', 'u', 'x')
     where x.indrelid = c.oid and not exists (select from pg_inherits i where i.inhrelid = x.indexrelid)),
   'foreignKeys', (
-    select coalesce(json_agg(json_build_object(
-      'name', k.conname,
-      'columns', (
-        select json_agg(ka.attname order by u.no) from unnest(k.conkey) with ordinality u (attnum, no)
-        join pg_attribute ka on ka.attrelid = k.conrelid and ka.attnum = u.attnum),
-      'otherSchema', fn.nspname, 'otherTable', fc.relname,
-      'otherColumns', (
-        select json_agg(ka.attname order by u.no) from unnest(k.confkey) with ordinality u (attnum, no)
-        join pg_attribute ka on ka.attrelid = k.confrelid and ka.attnum = u.attnum),
-      'otherIsTenant', exists (
-        select from pg_attribute fa
-        where fa.attrelid = k.confrelid and fa.attname = a.attname and not fa.attisdropped),
-      'onDelete', k.confdeltype, 'onUpdate', k.confupdtype,
-      'onDeleteColumns', (
-        select coalesce(json_agg(ka.attname order by u.no), '[]')
-        from unnest(k.confdelsetcols) with ordinality u (attnum, no)
-        join pg_attribute ka on ka.attrelid = k.conrelid and ka.attnum = u.attnum)
-    ) order by k.conname), '[]')
-    from pg_constraint k join pg_class fc on fc.oid = k.confrelid join pg_namespace fn on fn.oid = fc.relnamespace
-    where k.conrelid = c.oid and k.contype = 'f' and k.conparentid = 0)
+    select coalesce(json_agg(${foreignKeyJson('k')} order by k.conname), '[]')
+    from pg_constraint k where k.conrelid = c.oid and k.contype = 'f' and k.conparentid = 0),
+  'incoming', (
+    select coalesce(json_agg(${foreignKeyJson('k')} order by k.conrelid::regclass::text, k.conname), '[]')
+    from pg_constraint k where k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0)
 ) order by n.nspname, c.relname), '[]')::text as facts
 from parameters p, app, tenant_tables t
 join pg_class c on c.oid = t.oid

@@ -35,8 +35,9 @@ export interface PolicyFacts {
   readonly permissive: boolean
   /** '*' all, 'r' select, 'a' insert, 'w' update, 'd' delete. */
   readonly command: string
-  /** Whether it is for the app role. */
+  /** Whether it is for the app role, and a restrictive one also for each role that this one may become. */
   readonly applies: boolean
+  readonly everyone: boolean
   readonly using: string | null
   readonly check: string | null
   /** Oids of functions outside of Postgres' own that it calls, also by operators. */
@@ -56,17 +57,49 @@ export interface IndexFacts {
   readonly columns: readonly (string | null)[]
   /** Whether the comparisons of each key column leave its values to themselves (leakproof). */
   readonly leakproof: readonly boolean[]
-  readonly definition: string
+  /** Its access method: 'btree'. */
+  readonly method: string
+  /** Its definition from behind the first parenthesis: 'lower(mail)) WHERE (mail <> …)'. */
+  readonly body: string
   /** Whether it belongs to a constraint of its own name. */
   readonly constraint: boolean
+  readonly deferrable: boolean
+  readonly deferred: boolean
+  /** Whether it is the table's replica identity. */
+  readonly identity: boolean
+  /** Of the constraint, else of the index. */
+  readonly comment: string | null
+}
+
+/** A table as two names. */
+export interface TableName {
+  readonly schema: string
+  readonly name: string
 }
 
 export interface ForeignKeyFacts {
   readonly name: string
+  /** The table that it is of. */
+  readonly schema: string
+  readonly table: string
+  /** The parts with rows of that table, when it is partitioned. */
+  readonly leaves: readonly TableName[]
   readonly columns: readonly string[]
   readonly otherSchema: string
   readonly otherTable: string
+  readonly otherPartitioned: boolean
   readonly otherColumns: readonly string[]
+  /** Whether its own table has the tenant column. */
+  readonly ownIsTenant: boolean
+  /** The unique index of the other table that it leans on. */
+  readonly index: string | null
+  /** False after NOT VALID: rows from before were never checked. */
+  readonly valid: boolean
+  /** Whether policies may hide rows of one of the two tables from its owner. */
+  readonly rowsHidden: boolean
+  readonly deferrable: boolean
+  readonly deferred: boolean
+  readonly comment: string | null
   /** Whether the other table has the tenant column. */
   readonly otherIsTenant: boolean
   /** 'a' no action, 'r' restrict, 'c' cascade, 'n' set null, 'd' set default. */
@@ -84,6 +117,9 @@ export interface TableFacts {
   /** 'schema.name' of what it is a partition or a child of. */
   readonly parents: readonly string[]
   readonly isPartition: boolean
+  readonly owner: string
+  /** The parts with rows, when it is partitioned. */
+  readonly leaves: readonly TableName[]
   readonly rowSecurity: boolean
   readonly forced: boolean
   readonly tenantType: string
@@ -97,6 +133,8 @@ export interface TableFacts {
   readonly policies: readonly PolicyFacts[]
   readonly indexes: readonly IndexFacts[]
   readonly foreignKeys: readonly ForeignKeyFacts[]
+  /** Foreign keys of any table that refer to it. */
+  readonly incoming: readonly ForeignKeyFacts[]
 }
 
 export interface FunctionFacts {

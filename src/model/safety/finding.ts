@@ -1,7 +1,7 @@
 /** What a check of a shard's safety found, in words for a person, with the SQL that mends it. */
 
 import { quoted } from '../quote.ts'
-import type { TableFacts } from './facts.ts'
+import type { ForeignKeyFacts, IndexFacts, TableFacts } from './facts.ts'
 
 export interface Finding {
   /** 'schema.name' of the table or view; without it the finding is about the whole shard. */
@@ -12,20 +12,39 @@ export interface Finding {
   readonly severity: 'unsafe' | 'advice'
   /** One sentence: what is, and what follows from it. */
   readonly reason: string
-  /** What the owner types to mend it, where that can be said. */
+  /** What the owner types to mend it, where that can be said. It may hold the table up while it runs. */
   readonly sql?: string
+  /** How to mend it while the table is used. Without it, it takes a person. */
+  readonly mend?: Mend
 }
 
-export function unsafe(check: string, reason: string, sql?: string, table?: string): Finding {
-  return { ...(table === undefined ? {} : { table }), check, severity: 'unsafe', reason, ...withSql(sql) }
+/** What has to be done about a finding, as data for the migration that does it under load. */
+export type Mend =
+  | { readonly kind: 'not-null'; readonly table: TableFacts }
+  | { readonly kind: 'not-empty'; readonly table: TableFacts }
+  | { readonly kind: 'tenant-index'; readonly table: TableFacts }
+  | { readonly kind: 'key'; readonly table: TableFacts; readonly index: IndexFacts }
+  | { readonly kind: 'foreign-key'; readonly table: TableFacts; readonly key: ForeignKeyFacts }
+  | { readonly kind: 'validate'; readonly table: TableFacts; readonly key: ForeignKeyFacts }
+  /** The finding's own SQL is over at once and may be run again. */
+  | { readonly kind: 'at-once' }
+
+export const AT_ONCE: Mend = { kind: 'at-once' }
+
+export function unsafe(check: string, reason: string, sql?: string, table?: string, mend?: Mend): Finding {
+  return { ...about(table), check, severity: 'unsafe', reason, ...mendedBy(sql, mend) }
 }
 
-export function advice(check: string, reason: string, sql?: string, table?: string): Finding {
-  return { ...(table === undefined ? {} : { table }), check, severity: 'advice', reason, ...withSql(sql) }
+export function advice(check: string, reason: string, sql?: string, table?: string, mend?: Mend): Finding {
+  return { ...about(table), check, severity: 'advice', reason, ...mendedBy(sql, mend) }
 }
 
-function withSql(sql: string | undefined): { sql?: string } {
-  return sql === undefined ? {} : { sql }
+function about(table: string | undefined): { table?: string } {
+  return table === undefined ? {} : { table }
+}
+
+function mendedBy(sql: string | undefined, mend: Mend | undefined): { sql?: string; mend?: Mend } {
+  return { ...(sql !== undefined && { sql }), ...(mend && { mend }) }
 }
 
 /** 'schema.name', as the model has it. */

@@ -30,10 +30,14 @@ function uniqueFindings(table: TableFacts, index: IndexFacts, column: string): F
   const sql = widened(table, index, column)
   if (index.columns.includes(column)) {
     const reason = `its ${kind} ${index.name} does not start with ${column}: a tenant's rows lie apart in it.`
-    return [advice('key-order', reason, sql, id)]
+    return [
+      advice('key-order', reason, sql, id, sql === undefined ? undefined : { kind: 'key', table, index }),
+    ]
   }
   const reason = `its ${kind} ${index.name} does not hold ${column}: uniqueness looks past policies and tells one tenant what another has.`
-  return [unsafe('unique-key', reason, sql, id)]
+  return [
+    unsafe('unique-key', reason, sql, id, sql === undefined ? undefined : { kind: 'key', table, index }),
+  ]
 }
 
 /** The same key with the tenant column in front; undefined where it would be a guess. */
@@ -49,8 +53,18 @@ function widened(table: TableFacts, index: IndexFacts, column: string): string |
     return `alter table ${tableSql(table)} drop constraint ${quoted(index.name)}${cascade},\n  add constraint ${quoted(index.name)} ${kind} ${list};`
   }
   if (index.columns.includes(column)) return undefined
-  const definition = index.definition.replace(/ USING (\w+) \(/, ` USING $1 (${quoted(column)}, `)
+  const name = quoted(index.name)
+  const definition = `create unique index ${name} on ${tableSql(table)} ${indexBody(index, column)}`
   return `drop index ${quoted(table.schema, index.name)};\n${definition};`
+}
+
+/** What follows `on <table>` in the definition of this index, with the tenant column in front. */
+export function indexBody({ method, body, columns, constraint }: IndexFacts, column: string): string {
+  if (!columns.includes(column)) return `using ${quoted(method)} (${quoted(column)}, ${body}`
+  // Only keys of plain columns are put in another order: an expression or an operator class has its place.
+  const others = columns.filter((name) => name !== null && name !== column)
+  const rest = constraint ? body.replace(/^(?:[^")]|"(?:[^"]|"")*")*\)/, '') : ''
+  return `using ${quoted(method)} ${quotedList([column, ...(others as string[])])}${rest}`
 }
 
 function foreignKeyFinding(table: TableFacts, key: ForeignKeyFacts, column: string): Finding[] {
@@ -60,12 +74,27 @@ function foreignKeyFinding(table: TableFacts, key: ForeignKeyFacts, column: stri
   if (at < 0 || key.otherColumns[at] !== column) {
     const other = `${key.otherSchema}.${key.otherTable}`
     const reason = `its foreign key ${key.name} to ${other} does not hold ${column} on both sides: a row can hang on another tenant's row, and its delete then takes it along.`
-    return [unsafe('foreign-key', reason, withTenant(table, key, column), id)]
+    return [
+      unsafe('foreign-key', reason, withTenant(table, key, column), id, { kind: 'foreign-key', table, key }),
+    ]
   }
+  if (!key.valid) return [notValid(table, key)]
   const setsAll = 'nd'.includes(key.onDelete) && key.onDeleteColumns.length === 0
   if (!setsAll) return []
   const reason = `its foreign key ${key.name} sets ${column} too when the other row is deleted, so that this delete always fails.`
-  return [advice('foreign-key-delete', reason, withTenant(table, key, column), id)]
+  return [
+    advice('foreign-key-delete', reason, withTenant(table, key, column), id, {
+      kind: 'foreign-key',
+      table,
+      key,
+    }),
+  ]
+}
+
+function notValid(table: TableFacts, key: ForeignKeyFacts): Finding {
+  const reason = `its foreign key ${key.name} was never checked against the rows that were there before it.`
+  const sql = `alter table ${tableSql(table)} validate constraint ${quoted(key.name)};`
+  return advice('foreign-key-valid', reason, sql, tableId(table), { kind: 'validate', table, key })
 }
 
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -76,22 +105,34 @@ const ACTIONS: Readonly<Record<string, string>> = {
 }
 
 function withTenant(table: TableFacts, key: ForeignKeyFacts, column: string): string {
+  const name = quoted(key.name)
+  return [
+    `alter table ${tableSql(table)} drop constraint if exists ${name},`,
+    `  add constraint ${name} ${foreignKeyClause(key, column)};`,
+  ].join('\n')
+}
+
+/**
+ * The same foreign key with the tenant column on both sides: 'foreign key (…) references …'. MATCH FULL is not
+ * kept: with the tenant, which is never null, it would forbid every other null.
+ */
+export function foreignKeyClause(key: ForeignKeyFacts, column: string): string {
   const pairs = key.columns.map((own, i) => [own, key.otherColumns[i] ?? ''] as const)
   const kept = pairs.filter(([own, other]) => own !== column && other !== column)
   const own = kept.map(([name]) => name)
   const other = kept.map(([, name]) => name)
   const onDelete = ACTIONS[key.onDelete]
-  const onlyThese = 'nd'.includes(key.onDelete) ? ` ${quotedList(own)}` : ''
-  const onUpdate = ACTIONS[key.onUpdate]
+  const some = key.onDeleteColumns.length > 0 ? key.onDeleteColumns : own
+  const onlyThese = 'nd'.includes(key.onDelete) ? ` ${quotedList(some)}` : ''
+  // An update cannot set single columns, and setting the tenant to null always fails.
+  const onUpdate = 'nd'.includes(key.onUpdate) ? undefined : ACTIONS[key.onUpdate]
   return [
-    `alter table ${tableSql(table)} drop constraint if exists ${quoted(key.name)},`,
-    `  add constraint ${quoted(key.name)} foreign key ${quotedList([column, ...own])}`,
+    `foreign key ${quotedList([column, ...own])}`,
     `  references ${quoted(key.otherSchema, key.otherTable)} ${quotedList([column, ...other])}`,
     ...(onDelete ? [`  on delete ${onDelete}${onlyThese}`] : []),
     ...(onUpdate ? [`  on update ${onUpdate}`] : []),
-  ]
-    .join('\n')
-    .concat(';')
+    ...(key.deferrable ? [`  deferrable${key.deferred ? ' initially deferred' : ''}`] : []),
+  ].join('\n')
 }
 
 function leadingIndexFindings(table: TableFacts, column: string): Finding[] {
@@ -99,7 +140,16 @@ function leadingIndexFindings(table: TableFacts, column: string): Finding[] {
   if (leads || table.isPartition || table.kind === 'f') return []
   const reason = `no index starts with ${column}: every query reads the rows of all tenants.`
   return [
-    advice('tenant-index', reason, `create index on ${tableSql(table)} (${quoted(column)});`, tableId(table)),
+    advice(
+      'tenant-index',
+      reason,
+      `create index on ${tableSql(table)} (${quoted(column)});`,
+      tableId(table),
+      {
+        kind: 'tenant-index',
+        table,
+      },
+    ),
   ]
 }
 

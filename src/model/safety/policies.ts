@@ -4,7 +4,7 @@
 import { quoted } from '../quote.ts'
 import { type TenantBinding, tenantBinding } from './expression.ts'
 import type { FunctionFacts, PolicyFacts, SafetyQuestion, TableFacts } from './facts.ts'
-import { advice, type Finding, tableId, tableSql, tenantSql, unsafe } from './finding.ts'
+import { AT_ONCE, advice, type Finding, tableId, tableSql, tenantSql, unsafe } from './finding.ts'
 
 export function policyFindings(
   table: TableFacts,
@@ -17,7 +17,7 @@ export function policyFindings(
   return [
     ...switchFindings(table),
     ...isolationFindings(table, restrictive, functions, question),
-    ...permissiveFindings(table, applying),
+    ...permissiveFindings(table, applying, question),
   ]
 }
 
@@ -36,18 +36,46 @@ function switchFindings(table: TableFacts): Finding[] {
     ? `it inherits from ${part}, whose policies do not hold when it is named directly, and the app role may name it; `
     : ''
   if (!table.rowSecurity) {
-    const sql = `alter table ${name} enable row level security;\nalter table ${name} force row level security;`
-    return [unsafe('row-security', `${lead}row-level security is off: every tenant sees every row.`, sql, id)]
+    const sql = [
+      ...openToOthers(table),
+      `alter table ${name} enable row level security;`,
+      `alter table ${name} force row level security;`,
+    ]
+    const reason = `${lead}row-level security is off: every tenant sees every row.`
+    return [unsafe('row-security', reason, sql.join('\n'), id, AT_ONCE)]
   }
   if (table.forced) return []
-  return [
-    unsafe(
-      'row-security-forced',
-      `${lead}row-level security is not forced: the owner, and whatever runs with its rights, sees every row.`,
-      `alter table ${name} force row level security;`,
-      id,
-    ),
-  ]
+  const reason = `${lead}row-level security is not forced: the owner, and whatever runs with its rights, sees every row.`
+  const sql = [...openToOwner(table), `alter table ${name} force row level security;`]
+  return [unsafe('row-security-forced', reason, sql.join('\n'), id, AT_ONCE)]
+}
+
+// Other programs use an adopted table too, as its owner or with a right that somebody gave them. They go on
+// seeing what they saw: the tenant's policy is for the app role alone, and the rest stays as it was.
+function openToOthers(table: TableFacts): string[] {
+  const permissive = table.policies.filter((policy) => policy.permissive)
+  const open = permissive.some(
+    (policy) => policy.everyone && policy.command === '*' && policy.using === 'true',
+  )
+  // Where no permissive policy is for the app role, the finding about that lets everybody in.
+  return open || !permissive.some(({ applies }) => applies) ? [] : policySql(table, 'tenant_rows', OPEN)
+}
+
+function openToOwner(table: TableFacts): string[] {
+  // A restrictive policy for all was made to bind the owner as well.
+  if (table.policies.some((policy) => !policy.permissive && policy.everyone)) return []
+  return policySql(table, 'owner_rows', `to ${quoted(table.owner)} ${OPEN}`)
+}
+
+const OPEN = 'using (true) with check (true)'
+
+/** A policy under a name that is not taken by another one. */
+function policySql(table: TableFacts, wanted: string, rule: string, replace = ''): string[] {
+  const taken = table.policies.map((policy) => policy.name).filter((name) => name !== replace)
+  let name = wanted
+  for (let n = 2; taken.includes(name); n++) name = `${wanted}_${n}`
+  const on = `${quoted(name)} on ${tableSql(table)}`
+  return [`drop policy if exists ${on};`, `create policy ${on} ${rule};`]
 }
 
 const COMMANDS = [
@@ -68,9 +96,9 @@ function isolationFindings(
   const genuine = restrictive.filter((policy) => !hasImpostors(policy, functions))
   const bindings = COMMANDS.map((command) => bindingFor(command, genuine, question.column))
   const open = COMMANDS.filter((_, i) => !bindings[i]).map(({ verb }) => verb)
-  if (open.length > 0) return [notIsolated(table, restrictive, open, question.column)]
+  if (open.length > 0) return [notIsolated(table, restrictive, open, question)]
   const found = bindings.filter((binding) => binding !== undefined)
-  return styleFindings(table, found, question.column)
+  return styleFindings(table, found, question)
 }
 
 // A function or an operator of somebody else's may look like ours in print, because names that the
@@ -109,42 +137,53 @@ function notIsolated(
   table: TableFacts,
   restrictive: readonly PolicyFacts[],
   open: readonly string[],
-  column: string,
+  question: SafetyQuestion,
 ): Finding {
   const names = restrictive.map(({ name }) => name).join(', ')
-  const wanted = `${quoted(column)} = ${tenantSql(table)}`
+  const wanted = `${quoted(question.column)} = ${tenantSql(table)}`
   const reason =
     restrictive.length === 0
       ? 'no restrictive policy holds its rows to the tenant; permissive policies are OR-ed, so that any later one widens them.'
       : `its restrictive policies (${names}) do not hold ${open.join(', ')} to the tenant; wanted ${wanted}, for reading and for writing.`
-  return unsafe('tenant-policy', reason, isolationSql(table, column), tableId(table))
+  return unsafe('tenant-policy', reason, isolationSql(table, question), tableId(table), AT_ONCE)
 }
 
-function isolationSql(table: TableFacts, column: string): string {
-  const name = tableSql(table)
+function isolationSql(table: TableFacts, { column, appRole }: SafetyQuestion): string {
   const rule = `(${quoted(column)} = ${tenantSql(table)})`
-  return [
-    `drop policy if exists tenant_isolation on ${name};`,
-    `create policy tenant_isolation on ${name} as restrictive using ${rule} with check ${rule};`,
-  ].join('\n')
+  const policy = `as restrictive to ${quoted(appRole)} using ${rule} with check ${rule}`
+  const own = table.policies.find(({ name, permissive }) => name === ISOLATION && !permissive)
+  return policySql(table, ISOLATION, policy, own?.name).join('\n')
 }
 
-function styleFindings(table: TableFacts, found: readonly TenantBinding[], column: string): Finding[] {
-  const sql = isolationSql(table, column)
+const ISOLATION = 'tenant_isolation'
+
+function styleFindings(
+  table: TableFacts,
+  found: readonly TenantBinding[],
+  question: SafetyQuestion,
+): Finding[] {
+  const sql = isolationSql(table, question)
   const id = tableId(table)
   const perRow = 'its policy asks for the tenant once a row; in a subselect it is asked once a statement.'
   const empty =
     "its policy compares with '' after a transaction has ended; shardgate.current_tenant() gives null."
   return [
-    ...(found.every(({ once }) => once) ? [] : [advice('policy-once', perRow, sql, id)]),
-    ...(found.every(({ emptyIsNull }) => emptyIsNull) ? [] : [advice('policy-empty', empty, sql, id)]),
+    ...(found.every(({ once }) => once) ? [] : [advice('policy-once', perRow, sql, id, AT_ONCE)]),
+    ...(found.every(({ emptyIsNull }) => emptyIsNull)
+      ? []
+      : [advice('policy-empty', empty, sql, id, AT_ONCE)]),
   ]
 }
 
 // Restrictive policies only narrow: without a permissive one the app role sees no row at all.
-function permissiveFindings(table: TableFacts, applying: readonly PolicyFacts[]): Finding[] {
+function permissiveFindings(
+  table: TableFacts,
+  applying: readonly PolicyFacts[],
+  { appRole }: SafetyQuestion,
+): Finding[] {
   if (applying.some((policy) => policy.permissive)) return []
-  const sql = `create policy tenant_rows on ${tableSql(table)} using (true) with check (true);`
+  const whom = table.rowSecurity ? `to ${quoted(appRole)} ` : ''
+  const sql = policySql(table, 'tenant_rows', `${whom}${OPEN}`).join('\n')
   const reason = 'no permissive policy lets the app role in: it will see no rows.'
-  return [advice('policy-permissive', reason, sql, tableId(table))]
+  return [advice('policy-permissive', reason, sql, tableId(table), AT_ONCE)]
 }

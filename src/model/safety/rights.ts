@@ -2,7 +2,7 @@
 
 import { quoted } from '../quote.ts'
 import type { RoleFacts, SafetyQuestion, TableFacts, ViewFacts } from './facts.ts'
-import { advice, type Finding, tableId, tableSql, unsafe } from './finding.ts'
+import { AT_ONCE, advice, type Finding, tableId, tableSql, unsafe } from './finding.ts'
 
 export function roleFindings(role: RoleFacts, question: SafetyQuestion): Finding[] {
   return [
@@ -89,7 +89,7 @@ export function tableRightFindings(table: TableFacts, question: SafetyQuestion):
   const why = found.map((right) => FORBIDDEN[right]).join('; ')
   const reason = `the app role ${question.appRole} has too many rights on it: ${why}.`
   const sql = `revoke ${found.join(', ')} on ${tableSql(table)} from public, ${quoted(question.appRole)};`
-  return [unsafe('table-rights', reason, sql, tableId(table))]
+  return [unsafe('table-rights', reason, sql, tableId(table), AT_ONCE)]
 }
 
 export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding[] {
@@ -99,12 +99,13 @@ export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding
     const reason =
       'it is a materialized view of tenant rows, which no policy reaches, and the app role may read it.'
     const sql = `revoke all on ${name} from public, ${quoted(question.appRole)};`
-    return [unsafe('materialized-view', reason, sql, tableId(view))]
+    return [unsafe('materialized-view', reason, sql, tableId(view), AT_ONCE)]
   }
   if (view.invoker) return []
   const reason =
     "it is a view of tenant rows that reads with its owner's rights, and the app role may use it."
-  return [unsafe('view-rights', reason, `alter view ${name} set (security_invoker = true);`, tableId(view))]
+  const sql = `alter view ${name} set (security_invoker = true);`
+  return [unsafe('view-rights', reason, sql, tableId(view), AT_ONCE)]
 }
 
 /** Tables of the schema shardgate that the app role may change. */
@@ -112,6 +113,6 @@ export function ownTableFindings(tables: readonly string[], question: SafetyQues
   return tables.map((name) => {
     const reason = `the app role ${question.appRole} may change ${name}, by which tenants are fenced.`
     const sql = `revoke insert, update, delete, truncate, references, trigger on ${name} from public, ${quoted(question.appRole)};`
-    return unsafe('own-tables', reason, sql)
+    return unsafe('own-tables', reason, sql, undefined, AT_ONCE)
   })
 }

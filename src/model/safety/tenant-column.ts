@@ -34,7 +34,7 @@ function nullFindings(table: TableFacts, column: string): Finding[] {
   if (table.tenantNotNull) return []
   const reason = `its column ${column} may be null: such a row belongs to nobody, and its foreign keys are not checked.`
   const sql = `alter table ${tableSql(table)} alter column ${quoted(column)} set not null;`
-  return [unsafe('tenant-not-null', reason, sql, tableId(table))]
+  return [unsafe('tenant-not-null', reason, sql, tableId(table), { kind: 'not-null', table })]
 }
 
 // A transaction's setting is '' once it has ended: a row of the tenant '' would be everybody's.
@@ -46,5 +46,5 @@ function emptyFindings(table: TableFacts, column: string): Finding[] {
   if (refused) return []
   const reason = `nothing keeps '' out of its column ${column}: a row with the empty tenant is visible to whoever has not said which tenant it is.`
   const sql = `alter table ${tableSql(table)} add check (${quoted(column)} <> '');`
-  return [unsafe('tenant-not-empty', reason, sql, tableId(table))]
+  return [unsafe('tenant-not-empty', reason, sql, tableId(table), { kind: 'not-empty', table })]
 }
