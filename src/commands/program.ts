@@ -7,6 +7,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { ERRORS, isGatewayError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
+import { addAdoptCommand } from './adopt.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addDoctorCommand } from './doctor.ts'
@@ -58,6 +59,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addSetupCommand(program, contextOf)
   addConfigCommands(program, contextOf)
   addDoctorCommand(program, contextOf)
+  addAdoptCommand(program, contextOf)
   addTenantCommands(program, contextOf)
   addTokenCommand(program, contextOf)
   return program
