@@ -111,6 +111,10 @@ export function sharedTypes(builder: Builder) {
         nullable: false,
         description: 'API names of the columns concerned.',
       }),
+      path: t.exposeStringList('path', {
+        nullable: false,
+        description: 'Relations in the input that lead to the row at fault; empty for the row itself.',
+      }),
       sqlState: t.exposeString('sqlState', { nullable: false, description: 'SQLSTATE of Postgres.' }),
     }),
   })
@@ -131,6 +135,7 @@ export class ConstraintFailure {
   readonly message: string
   readonly constraint: string | null
   readonly columns: string[]
+  readonly path: string[]
   readonly sqlState: string
 
   constructor(parts: { [Key in keyof ConstraintFailure]: ConstraintFailure[Key] }) {
@@ -138,6 +143,7 @@ export class ConstraintFailure {
     this.message = parts.message
     this.constraint = parts.constraint
     this.columns = parts.columns
+    this.path = parts.path
     this.sqlState = parts.sqlState
   }
 }

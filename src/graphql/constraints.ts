@@ -1,5 +1,6 @@
 /** A broken constraint as an answer: which rule, which columns, in words that hold no row data. */
 
+import { GatewayError } from '../base/errors.ts'
 import { violation } from '../db/connection.ts'
 import type { Table } from '../model/types.ts'
 import { ConstraintFailure } from './builder.ts'
@@ -12,8 +13,26 @@ const KINDS = {
   '23P01': 'EXCLUSION',
 } as const
 
-/** The failure that `error` reports for a write to `table`; undefined when it reports something else. */
-export function constraintFailure(table: Table, error: unknown): ConstraintFailure | undefined {
+/** A write that a constraint has refused: an answer where a mutation can give one, an error everywhere else. */
+export class BrokenConstraint extends GatewayError {
+  readonly failure: ConstraintFailure
+
+  constructor(failure: ConstraintFailure, cause: unknown) {
+    super('BAD_USER_INPUT', failure.message, { kind: failure.kind, sqlState: failure.sqlState }, { cause })
+    this.failure = failure
+  }
+}
+
+/**
+ * The failure that `error` reports for a write to `table`; undefined when it reports something else.
+ *
+ * @param path  relations that lead to `table` from the input of the mutation
+ */
+export function constraintFailure(
+  table: Table,
+  error: unknown,
+  path: readonly string[],
+): ConstraintFailure | undefined {
   const broken = violation(error)
   const kind = broken && KINDS[broken.state as keyof typeof KINDS]
   if (!kind) return undefined
@@ -23,6 +42,7 @@ export function constraintFailure(table: Table, error: unknown): ConstraintFailu
     message: sentence(kind, table, columns),
     constraint: broken.constraint ?? null,
     columns,
+    path: [...path],
     sqlState: broken.state,
   })
 }

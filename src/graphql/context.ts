@@ -36,6 +36,7 @@ export class RequestScope {
   #session: TenantSession | undefined
   #failed = false
   #rows = 0
+  #written = 0
   #overflow: GatewayError | undefined
 
   constructor({ identity, requestId, deadline, door }: ScopeParts) {
@@ -65,6 +66,28 @@ export class RequestScope {
   /** Why the answer may not be given: it would hold too many rows, and has holes instead of them. */
   get overflow(): GatewayError | undefined {
     return this.#overflow
+  }
+
+  /**
+   * Count rows that the operation writes, children included.
+   *
+   * @throws QUERY_TOO_COMPLEX  they are more than `max`
+   */
+  countWrites(rows: number, max: number): void {
+    this.#written += rows
+    if (this.#written <= max) return
+    const message = `The operation writes more than ${max} rows; send several with fewer.`
+    fail('QUERY_TOO_COMPLEX', message, { limit: 'writtenRows', allowed: max })
+  }
+
+  /** Whether the operation is a mutation, whose transaction is open. */
+  get inTransaction(): boolean {
+    return this.#session !== undefined
+  }
+
+  /** Whether a statement of the operation has failed: nothing of it will be kept. */
+  get failed(): boolean {
+    return this.#failed
   }
 
   #refuse(max: number): never {
@@ -146,7 +169,8 @@ interface KnownPlan {
   readonly plan: () => ListPlan
 }
 
-function once<T>(make: () => T): () => T {
+/** What `make` gives or throws, again and again. */
+export function once<T>(make: () => T): () => T {
   try {
     const made = make()
     return () => made
@@ -157,10 +181,11 @@ function once<T>(make: () => T): () => T {
   }
 }
 
-// Class 22 of SQLSTATE: the value, not the system, is at fault. Postgres's own message may quote values.
+// Classes 22 and 54 of SQLSTATE: the value, or its size in an index, is at fault and not the system.
+// Postgres's own message may quote values.
 function valueError(error: unknown): GatewayError | undefined {
   const state = sqlState(error)
-  if (!state?.startsWith('22')) return undefined
+  if (!state || !/^(22|54)/.test(state)) return undefined
   return new GatewayError(
     'BAD_USER_INPUT',
     `A value does not fit its column (SQLSTATE ${state}).`,

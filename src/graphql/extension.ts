@@ -1,63 +1,113 @@
 /**
- * Extensions: modules of the user that add fields in code, through the same Pothos builder.
+ * Extensions: modules of the user that add fields, types, mutations, permissions and hooks in code, through the
+ * same Pothos builder. Everything that such a module imports comes from here.
  *
  *     export default {
  *       permissions: { 'Query.busiestUsers': 'member' },
- *       extend({ builder, type, column }) { … },
+ *       hooks: ({ table }) => ({ Ticket: { beforeCreate: (input) => … } }),
+ *       extend({ builder, table }) { … },
  *     } satisfies Extension
  *
- * A resolver reaches rows only through `context.scope`: its tenant is fixed, and so is its deadline.
+ * A resolver reaches rows only through its context: the tenant is fixed there, and so is the deadline.
  */
 
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { fail } from '../base/errors.ts'
+import { type ErrorDetails, fail } from '../base/errors.ts'
 import type { Row } from '../db/batch.ts'
 import { compile, type SQL, type Statement, sql } from '../db/sql.ts'
 import type { Model, Table } from '../model/types.ts'
 import type { Builder } from './builder.ts'
+import type { GatewayContext } from './context.ts'
+import type { Fields } from './mutations/fields.ts'
+import { type TableHandle, tableHandle } from './mutations/handles.ts'
+import type { TableHooks } from './mutations/hooks.ts'
+import type { RowWriter } from './mutations/types.ts'
 import type { Grant } from './rules.ts'
 import type { RowRef, SchemaParts } from './types.ts'
+
+export type { Fields, GatewayContext, Row, TableHandle, TableHooks }
 
 export interface Extension {
   /**
    * Who may use a field that is added: 'Query.busiestUsers' → 'member', or a rule of graphql-shield.
-   * Fields of Query and Mutation without an entry are denied.
+   * Fields of Query and Mutation without an entry are denied. An entry for a generated field replaces its rule.
    */
   readonly permissions?: Readonly<Record<string, Grant>>
+  /** By GraphQL type: what runs before and after rows of it are written. */
+  hooks?(tools: ExtensionTools): Readonly<Record<string, TableHooks>>
   extend(tools: ExtensionTools): void
 }
 
 export interface ExtensionTools {
   readonly builder: Builder
   readonly model: Model
-  /** The object type of a table by its GraphQL name: 'Ticket'. */
+  /**
+   * A table by its GraphQL type: 'Ticket'. Its rows, and writes in the transaction of the mutation.
+   *
+   * @throws CONFIG_INVALID  the tables give no such type
+   */
+  table(typeName: string): TableHandle
+  /** `table(typeName).type`. */
   type(typeName: string): RowRef
-  /** Reads a column of a row as Postgres text: `column('Ticket', 'createdAt')(row)`. */
+  /** `table(typeName).column(field)`. */
   column(typeName: string, field: string): (row: Row) => string | null
   readonly sql: typeof sql
   /** An SQL fragment as a statement for `context.scope.run`. */
   statement(fragment: SQL): Statement
 }
 
-export function extensionTools({ builder, model, types }: SchemaParts): ExtensionTools {
-  const tableOf = (typeName: string): Table =>
-    model.tables.find((table) => table.typeName === typeName) ??
-    fail('CONFIG_INVALID', `An extension asks for the type "${typeName}"; the tables give no such type.`)
+/**
+ * Refuse what the caller asks: the operation is rolled back and `message` is what he reads.
+ *
+ * @param options.code     default BAD_USER_INPUT
+ * @param options.details  for programs; never row data of anybody else's
+ */
+export function refuse(
+  message: string,
+  options: { code?: 'BAD_USER_INPUT' | 'FORBIDDEN'; details?: ErrorDetails } = {},
+): never {
+  return fail(options.code ?? 'BAD_USER_INPUT', message, options.details)
+}
+
+export function extensionTools(parts: SchemaParts, writer: RowWriter): ExtensionTools {
+  const { builder, model } = parts
+  const table = (typeName: string): TableHandle => tableHandle(parts, writer, tableNamed(model, typeName))
   return {
     builder,
     model,
     sql,
     statement: compile,
-    type: (typeName) => types(tableOf(typeName)).row,
-    column(typeName, field) {
-      const position = tableOf(typeName).columns.findIndex((column) => column.field === field)
-      if (position < 0) {
-        fail('CONFIG_INVALID', `An extension asks for "${typeName}.${field}"; the table has no such column.`)
-      }
-      return (row) => row[position] ?? null
-    },
+    table,
+    type: (typeName) => table(typeName).type,
+    column: (typeName, field) => table(typeName).column(field),
   }
+}
+
+/**
+ * The hooks of all extensions, by GraphQL type.
+ *
+ * @throws CONFIG_INVALID  hooks are given for a type that the tables do not give
+ */
+export function hooksOfExtensions(
+  extensions: readonly Extension[],
+  tools: ExtensionTools,
+): ReadonlyMap<string, readonly TableHooks[]> {
+  const hooks = new Map<string, TableHooks[]>()
+  for (const extension of extensions) {
+    for (const [typeName, found] of Object.entries(extension.hooks?.(tools) ?? {})) {
+      tableNamed(tools.model, typeName)
+      hooks.set(typeName, [...(hooks.get(typeName) ?? []), found])
+    }
+  }
+  return hooks
+}
+
+function tableNamed({ tables }: Model, typeName: string): Table {
+  return (
+    tables.find((table) => table.typeName === typeName) ??
+    fail('CONFIG_INVALID', `An extension asks for the type "${typeName}"; the tables give no such type.`)
+  )
 }
 
 /**

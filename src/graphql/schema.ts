@@ -3,7 +3,9 @@
 import { type GraphQLSchema, printSchema } from 'graphql'
 import type { Model } from '../model/types.ts'
 import { createBuilder, sharedTypes } from './builder.ts'
-import { type Extension, extensionTools } from './extension.ts'
+import { type Extension, extensionTools, hooksOfExtensions } from './extension.ts'
+import type { TableHooks } from './mutations/hooks.ts'
+import { createWriter } from './mutations/writer.ts'
 import { addMutations } from './mutations.ts'
 import type { PageSizes } from './pages.ts'
 import { addQueries } from './queries.ts'
@@ -23,8 +25,13 @@ export function buildSchema(
   const builder = createBuilder()
   const parts = tableTypes(builder, model, sharedTypes(builder), sizes)
   addQueries(parts)
-  addMutations(parts)
-  const tools = extensionTools(parts)
+  // Hooks may write rows themselves, so the writer asks for them when they are all there.
+  let hooks: ReadonlyMap<string, readonly TableHooks[]> = new Map()
+  const hooksOf = (typeName: string) => hooks.get(typeName) ?? []
+  const writer = createWriter(parts.tables, hooksOf, () => sizes().rows)
+  addMutations(parts, writer)
+  const tools = extensionTools(parts, writer)
+  hooks = hooksOfExtensions(extensions, tools)
   for (const extension of extensions) extension.extend(tools)
   return builder.toSchema({ sortSchema: true })
 }

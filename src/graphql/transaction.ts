@@ -37,7 +37,7 @@ export async function executeInTransaction(execute: Execute, args: ExecutionArgs
     return await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>
       scope.within(session, async () => {
         const result = await execute(args)
-        const failed = scope.failedFields.size > 0 || (result.errors?.length ?? 0) > 0
+        const failed = scope.failed || scope.failedFields.size > 0 || (result.errors?.length ?? 0) > 0
         if (!failed) return { keep: true, value: result }
         return { keep: false, value: withdraw(result, scope.failedFields, args) }
       }),

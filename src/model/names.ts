@@ -22,6 +22,11 @@ export function pascalCase(name: string): string {
   return lead + words.map(capital).join('')
 }
 
+/** 'orderItems' → 'OrderItems': a field's name inside the name of a type. */
+export function capitalized(name: string): string {
+  return name.slice(0, 1).toUpperCase() + name.slice(1)
+}
+
 /** 'in-progress' → 'IN_PROGRESS': for enum values, where `true` and `null` may not stand as they are. */
 export function constantCase(label: string): string {
   const { lead, words } = split(label)

@@ -9,7 +9,14 @@ import { prepared, type Statement } from '../../src/db/sql.ts'
 import { columnOf } from '../../src/graphql/plan/fragments.ts'
 import { countStatement, listStatement, lookupStatement } from '../../src/graphql/plan/lists.ts'
 import type { Condition, ListPlan } from '../../src/graphql/plan/types.ts'
-import { deleteStatement, insertStatement, updateStatement } from '../../src/graphql/plan/writes.ts'
+import {
+  chooseStatement,
+  deleteStatement,
+  insertStatement,
+  lockStatement,
+  updateStatement,
+  upsertStatement,
+} from '../../src/graphql/plan/writes.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Table } from '../../src/model/types.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
@@ -66,8 +73,12 @@ const STATEMENTS: [string, () => Statement, number][] = [
   ['a count', () => countStatement(list(), tenant.id), 8],
   ['counts of children', () => countStatement(children(), tenant.id, PARENTS), 4],
   ['a lookup', () => lookupStatement(tasks, tenant.id, ['id'], [['1'], ['2'], ['99']]), 2],
-  ['an update', () => updateStatement(tasks, tenant.id, ['7'], effort()), 1],
-  ['a delete', () => deleteStatement(tasks, tenant.id, ['7']), 1],
+  ['an update', () => updateStatement(tasks, tenant.id, [['7'], ['99']], effort()), 1],
+  ['a delete', () => deleteStatement(tasks, tenant.id, [['7'], ['8']]), 2],
+  ['a delete filtered by "or"', () => deleteStatement(tasks, tenant.id, [['2'], ['8']], EITHER), 1],
+  ['the choice of a bulk', () => chooseStatement(tasks, tenant.id, EITHER, 100, 'update'), 2],
+  ['the choice of all', () => chooseStatement(tasks, tenant.id, null, 100, 'delete'), 8],
+  ['a lock', () => lockStatement(tasks, tenant.id, ['id'], [['1'], ['2']], 'update'), 2],
 ]
 
 /** Run `statement` in a transaction of the tenant that nobody keeps: rows reached, and tags of the other one. */
@@ -110,14 +121,28 @@ describe('two independent walls, each alone', () => {
     expect(await reach(superuser, withoutTenant(of()))).toMatchObject({ rows: 2 * rows })
   })
 
-  it('an insert writes the tenant that it was made for, and the policies refuse any other', async () => {
-    const insert = (owner: WorldTenant) =>
-      insertStatement(tasks, owner.id, [
-        { column: columnOf(tasks, 'id'), value: '900' },
-        { column: columnOf(tasks, 'project_id'), value: String(owner.values.projectIds[0]) },
-        { column: columnOf(tasks, 'title'), value: 'new' },
-      ])
-    expect(await reach(app, insert(tenant))).toMatchObject({ rows: 1 })
-    await expect(reach(app, insert(other))).rejects.toMatchObject({ code: '42501' })
-  })
+  const row = (owner: WorldTenant, id: string) => [
+    { column: columnOf(tasks, 'id'), value: id },
+    { column: columnOf(tasks, 'project_id'), value: String(owner.values.projectIds[0]) },
+    { column: columnOf(tasks, 'title'), value: 'new' },
+  ]
+  it.each([
+    ['one row', (owner: WorldTenant) => insertStatement(tasks, owner.id, [row(owner, '900')]), 1],
+    [
+      'several rows',
+      (owner: WorldTenant) => insertStatement(tasks, owner.id, [row(owner, '900'), row(owner, '901')]),
+      2,
+    ],
+    [
+      'a row that may be there',
+      (owner: WorldTenant) => upsertStatement(tasks, owner.id, row(owner, '7'), ['id'], ['title']),
+      1,
+    ],
+  ])(
+    'an insert of %s writes the tenant that it was made for, and the policies refuse any other',
+    async (_, of, rows) => {
+      expect(await reach(app, of(tenant))).toEqual({ rows, foreign: 0 })
+      await expect(reach(app, of(other))).rejects.toMatchObject({ code: '42501' })
+    },
+  )
 })

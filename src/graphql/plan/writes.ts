@@ -1,41 +1,166 @@
-/** Statements that change rows. Each returns the rows it changed, with the table's columns in the model's order. */
+/**
+ * Statements that change rows. Each returns the rows it changed, with the table's columns in the model's order;
+ * what is addressed by keys gives the number of the key first.
+ *
+ * Many rows are one statement whose text depends on the columns that are given, not on the number of rows.
+ */
 
 import type { TenantId } from '../../base/ids.ts'
-import { compile, type Statement, sql, type Value } from '../../db/sql.ts'
+import { compile, type SQL, type Statement, sql, type Value, wireText } from '../../db/sql.ts'
 import type { Column, Table } from '../../model/types.ts'
-import { hasKey } from './conditions.ts'
-import { cast, columns, from, isTenant, source } from './fragments.ts'
+import { condition } from './conditions.ts'
+import {
+  at,
+  cast,
+  castTo,
+  columns,
+  from,
+  isTenant,
+  keys,
+  matchesKey,
+  type Source,
+  source,
+} from './fragments.ts'
+import type { Condition } from './types.ts'
 
 export type Changes = readonly { readonly column: Column; readonly value: Value }[]
 
-export function insertStatement(table: Table, tenant: TenantId, changes: Changes): Statement {
+/**
+ * Insert rows that all give the same columns, in this order; the others get their defaults.
+ *
+ * Returned in the order of `rows`: Postgres inserts what a sorted query gives one after the other.
+ */
+export function insertStatement(table: Table, tenant: TenantId, rows: readonly Changes[]): Statement {
   const of = source(table)
-  const { tenantColumn, tenantType } = tenantPart(table)
-  const names = [tenantColumn, ...changes.map(({ column }) => column.name)].map((name) =>
-    sql.identifier(name),
-  )
-  const values = [cast(tenant, tenantType), ...changes.map(({ column, value }) => cast(value, column.type))]
-  return compile(sql`insert into ${from(of)} (${sql.join(names, ', ')})
-    values (${sql.join(values, ', ')}) returning ${columns(of)}`)
+  return compile(sql`${insertRows(of, tenant, rows)} returning ${columns(of)}`)
 }
 
-export function updateStatement(table: Table, tenant: TenantId, key: Value[], changes: Changes): Statement {
+/**
+ * Insert a row, or change `update` of the one that has its values in `key` already. There is always a row:
+ * with nothing to change the key is set to itself, because `do nothing` would return none.
+ *
+ * @param key  columns of a unique key beside the tenant column; `row` gives all of them
+ */
+export function upsertStatement(
+  table: Table,
+  tenant: TenantId,
+  row: Changes,
+  key: readonly string[],
+  update: readonly string[],
+): Statement {
+  const of = source(table)
+  const target = [tenantPart(table).column, ...key].map((name) => sql.identifier(name))
+  const set = (update.length > 0 ? update : key).map((name) => {
+    const column = sql.identifier(name)
+    return sql`${column} = ${update.length > 0 ? sql`excluded.${column}` : at(of, name)}`
+  })
+  return compile(sql`${insertRows(of, tenant, [row])}
+    on conflict (${sql.join(target, ', ')}) do update set ${sql.join(set, ', ')}
+    where ${isTenant(of, tenant)} returning ${columns(of)}`)
+}
+
+/** Change rows by their primary keys, all in the same way. */
+export function updateStatement(
+  table: Table,
+  tenant: TenantId,
+  wanted: readonly Value[][],
+  changes: Changes,
+): Statement {
   const of = source(table)
   const set = changes.map(
     ({ column, value }) => sql`${sql.identifier(column.name)} = ${cast(value, column.type)}`,
   )
   return compile(sql`update ${from(of)} set ${sql.join(set, ', ')}
-    where ${isTenant(of, tenant)} and ${hasKey(of, key)} returning ${columns(of)}`)
+    from ${keys(table, table.primaryKey, wanted)}
+    where ${isTenant(of, tenant)} and ${matchesKey(of, table.primaryKey)} returning k.n, ${columns(of)}`)
 }
 
-export function deleteStatement(table: Table, tenant: TenantId, key: Value[]): Statement {
+/** Delete rows by their primary keys, and where it is given only those for which `where` still holds. */
+export function deleteStatement(
+  table: Table,
+  tenant: TenantId,
+  wanted: readonly Value[][],
+  where: Condition | null = null,
+): Statement {
   const of = source(table)
-  return compile(sql`delete from ${from(of)}
-    where ${isTenant(of, tenant)} and ${hasKey(of, key)} returning ${columns(of)}`)
+  const still = where ? sql` and ${condition(of, where, tenant)}` : sql.blank
+  return compile(sql`delete from ${from(of)} using ${keys(table, table.primaryKey, wanted)}
+    where ${isTenant(of, tenant)} and ${matchesKey(of, table.primaryKey)}${still}
+    returning k.n, ${columns(of)}`)
+}
+
+/** How rows are held until the transaction ends; a lock asks for the right to update. */
+export type Lock = 'update' | 'delete' | null
+
+/** At most `limit` rows for which `where` holds, locked in the order of the primary key, so that two never wait for each other. */
+export function chooseStatement(
+  table: Table,
+  tenant: TenantId,
+  where: Condition | null,
+  limit: number,
+  lock: Lock,
+): Statement {
+  const of = source(table)
+  const matches = where ? sql` and ${condition(of, where, tenant)}` : sql.blank
+  return compile(sql`select ${columns(of)} from ${from(of)} where ${isTenant(of, tenant)}${matches}
+    order by ${inKeyOrder(of)} limit ${sql.value(limit)}${locking(lock)}`)
+}
+
+/** Rows whose `by` columns equal one of `wanted`, locked; the number of the key first. */
+export function lockStatement(
+  table: Table,
+  tenant: TenantId,
+  by: readonly string[],
+  wanted: readonly Value[][],
+  lock: Lock,
+): Statement {
+  const of = source(table)
+  return compile(sql`select k.n, ${columns(of)} from ${keys(table, by, wanted)} join ${from(of)}
+    on ${isTenant(of, tenant)} and ${matchesKey(of, by)}
+    order by ${inKeyOrder(of)}${locking(lock)}`)
+}
+
+function inKeyOrder(of: Source): SQL {
+  return sql.join(
+    of.table.primaryKey.map((name) => at(of, name)),
+    ', ',
+  )
+}
+
+// A row that will only be changed stays open to foreign keys that point at it.
+function locking(lock: Lock): SQL {
+  if (lock === null) return sql.blank
+  return lock === 'update' ? sql` for no key update of t` : sql` for update of t`
+}
+
+function insertRows(of: Source, tenant: TenantId, rows: readonly Changes[]): SQL {
+  const { table } = of
+  const given = rows[0]!.map(({ column }) => column)
+  const { column, type } = tenantPart(table)
+  const names = [column, ...given.map(({ name }) => name)].map((name) => sql.identifier(name))
+  const owner = cast(tenant, type)
+  const into = sql`insert into ${from(of)} (${sql.join(names, ', ')})`
+  if (rows.length === 1) {
+    const values = [owner, ...rows[0]!.map(({ column: { type }, value }) => cast(value, type))]
+    return sql`${into} values (${sql.join(values, ', ')})`
+  }
+  return sql`${into} ${severalRows(owner, given, rows)}`
+}
+
+// Values travel as a list of texts for each column. As lists of the column's own type, arrays could not: lists
+// of lists must be of one length in Postgres.
+function severalRows(owner: SQL, given: readonly Column[], rows: readonly Changes[]): SQL {
+  const numbers = sql`${sql.value(rows.map((_, i) => i))}::int4[]`
+  const texts = given.map((_, i) => sql`${sql.value(rows.map((row) => wireText(row[i]!.value)))}::text[]`)
+  const names = given.map((_, i) => sql.identifier(`c${i}`))
+  const values = given.map(({ type }, i) => castTo(sql`v.${names[i]!}`, type))
+  return sql`select ${sql.join([owner, ...values], ', ')}
+    from unnest(${sql.join([numbers, ...texts], ', ')}) as v(${sql.join([sql.identifier('n'), ...names], ', ')})
+    order by v.n`
 }
 
 /** @throws Error  a global table: its model says that it is written by nobody */
 function tenantPart({ id, tenantColumn, tenantType }: Table) {
   if (tenantColumn === null || tenantType === null) throw new Error(`the global table ${id} is only read`)
-  return { tenantColumn, tenantType }
+  return { column: tenantColumn, type: tenantType }
 }
