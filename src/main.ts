@@ -24,6 +24,7 @@ import { connectionHint } from './db/connection-hint.ts'
 import { type PlacementCache, placementCache } from './directory/cache.ts'
 import { directoryReader } from './directory/reader.ts'
 import { listShards } from './directory/shards.ts'
+import { type StatisticsRecorder, statisticsRecorder } from './directory/statistics.ts'
 import { listTenants } from './directory/tenants.ts'
 import { buildApi } from './graphql/api.ts'
 import { RequestScope } from './graphql/context.ts'
@@ -48,10 +49,15 @@ import { signToken } from './tenant/sign.ts'
 /** Tenants that GraphiQL's switcher offers. */
 const GRAPHIQL_TENANTS = 200
 
-/** What a gateway is made of, in the order in which it is made. */
-interface Parts {
+/** Those who hear of what happens. */
+interface Watchers {
   readonly emit: Emit
   readonly metrics: Metrics
+  readonly statistics: StatisticsRecorder
+}
+
+/** What a gateway is made of, in the order in which it is made. */
+interface Parts extends Watchers {
   readonly placements: PlacementCache
   readonly fleet: Fleet
   readonly model: Model
@@ -71,9 +77,11 @@ type Closers = (() => void)[]
 export const runGateway: RunGateway = async ({ config, load }) => {
   const closers: Closers = []
   try {
-    const { emit, metrics } = observers(config)
+    const watchers = observers(config)
+    const { emit } = watchers
     const live: Live = { config, gate: authenticatorOf(config, emit) }
-    const parts = await makeParts(live, emit, metrics, closers)
+    closers.push(watchers.statistics.end)
+    const parts = await makeParts(live, watchers, closers)
     const watch = watchConfig({ config, load, emit, apply: (next) => reconfigure(live, parts, next) })
     closers.push(watch.stop)
     return await openPorts(live, parts, watch, closers)
@@ -83,8 +91,9 @@ export const runGateway: RunGateway = async ({ config, load }) => {
   }
 }
 
-async function makeParts(live: Live, emit: Emit, metrics: Metrics, closers: Closers): Promise<Parts> {
+async function makeParts(live: Live, watchers: Watchers, closers: Closers): Promise<Parts> {
   const { config } = live
+  const { emit, metrics } = watchers
   const { url, cacheTenants, cacheMs } = config.directory
   const ids = await withClient(url, listShards).catch((cause: unknown) => directoryAway(cause, url))
   const reader = directoryReader({ url })
@@ -99,7 +108,7 @@ async function makeParts(live: Live, emit: Emit, metrics: Metrics, closers: Clos
   closers.push(end)
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
   const api = buildApi(model, () => live.config.limits, extensions, emit)
-  return { emit, metrics, placements, fleet, model, api }
+  return { ...watchers, placements, fleet, model, api }
 }
 
 function directoryAway(cause: unknown, url: string): never {
@@ -115,7 +124,7 @@ async function openPorts(
   watch: ConfigWatch,
   closers: Closers,
 ): Promise<RunningGateway> {
-  const { emit } = parts
+  const { emit, statistics } = parts
   const http = createHttpServer(await publicPort(live, parts))
   const admin = createAdminServer(adminPort(live, parts, () => shutdown.draining()))
   const shutdown = createShutdown({
@@ -123,7 +132,10 @@ async function openPorts(
     admin,
     // On a developer's machine there is no balancer that has to notice.
     times: () => ({ ...live.config.http, ...(live.config.mode === 'development' && { drainMs: 1 }) }),
-    close: async () => closeAll(closers),
+    close: async () => {
+      await statistics.flush()
+      closeAll(closers)
+    },
     emit,
   })
   await listenOnBoth(http.server, admin, live.config)
@@ -166,10 +178,11 @@ function reconfigure(live: Live, { emit, fleet }: Parts, next: Config): void {
   live.config = next
 }
 
-function observers(config: Config): { emit: Emit; metrics: Metrics } {
+function observers(config: Config): Watchers {
   const log = createLog(config.logLevel)
   const metrics = createMetrics({ version: VERSION, logDropped: log.dropped })
-  return { emit: eventBus(log.listener, metrics.listener), metrics }
+  const statistics = statisticsRecorder({ url: config.directory.url })
+  return { emit: eventBus(log.listener, metrics.listener, statistics.listener), metrics, statistics }
 }
 
 function endFleet(fleet: Fleet): void {

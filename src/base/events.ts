@@ -6,6 +6,7 @@
  */
 
 import type { ErrorCode } from './errors.ts'
+import type { ListShape } from './list-shape.ts'
 
 /** What a path leads to; a path itself is the caller's text and no label. */
 export type Route = 'graphql' | 'page' | 'health' | 'none'
@@ -36,6 +37,7 @@ export type Event =
     }
   | { kind: 'request.failed'; requestId: string; error: unknown; tenant?: string }
   | { kind: 'statement.done'; shard: string; mode: 'read' | 'write'; durationMs: number }
+  | { kind: 'list.done'; shard: string; list: ListShape; durationMs: number; rows: number }
   | { kind: 'connection.destroyed'; shard: string; reason: string }
   | { kind: 'connection.mixup'; shard: string; asked: string; answered: string }
   | { kind: 'shard.up'; shard: string }

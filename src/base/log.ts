@@ -112,6 +112,14 @@ export function lineOf(event: Event): LogLine {
         mode: event.mode,
         durationMs: event.durationMs,
       })
+    case 'list.done':
+      return line('debug', 'list done', {
+        kind,
+        shard: event.shard,
+        table: event.list.table,
+        rows: event.rows,
+        durationMs: event.durationMs,
+      })
     case 'connection.destroyed':
       return line('warn', 'connection destroyed', { kind, shard: event.shard, reason: scrub(event.reason) })
     case 'connection.mixup':

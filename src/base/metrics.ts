@@ -153,6 +153,7 @@ function countersOf(families: Families): Counters {
     'request.failed': () => families.failures.inc(),
     'statement.done': (event) =>
       families.statements.observe({ ...shardOf(event), kind: event.mode }, event.durationMs / 1000),
+    'list.done': () => {},
     'connection.destroyed': (event) => families.destroyed.inc(shardOf(event)),
     'connection.mixup': (event) => families.mixups.inc(shardOf(event)),
     'shard.up': (event) => families.shardUp.set(shardOf(event), 1),

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { type SQL, sql } from 'pg-sql2'
+import type { ListShape } from '../base/list-shape.ts'
 
 export { type SQL, sql }
 
@@ -17,6 +18,8 @@ export interface Statement {
   readonly values: readonly Value[]
   /** Name of the prepared statement; without one it is parsed on every use. */
   readonly name?: string
+  /** Of a statement that reads a list: what it asks, for whoever counts. */
+  readonly list?: ListShape
 }
 
 /** Turn a fragment into a prepared statement. */

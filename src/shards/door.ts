@@ -121,7 +121,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     statements: readonly Statement[],
   ): Promise<Row[][]> {
     return routed(tenant, mode, (shard, placement) =>
-      timed(shard, mode, async () => {
+      timed(shard, mode, statements, async () => {
         const send = (): Promise<Row[][]> =>
           sendBatch(shard, placement, mode, deadline, statements).catch((error: unknown) => {
             if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
@@ -154,11 +154,12 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
           const run = async (statement: Statement): Promise<Row[]> => {
             // The connection may be another tenant's by now: work that outlives its transaction gets nothing.
             if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
-            return timed(shard, mode, () => runOne(connection, statement, deadline)).catch(
-              (error: unknown) => {
-                throw explain(error, mode)
-              },
-            )
+            const [rows = []] = await timed(shard, mode, [statement], async () => [
+              await runOne(connection, statement, deadline),
+            ]).catch((error: unknown) => {
+              throw explain(error, mode)
+            })
+            return rows
           }
           const { keep, value } = await inTime(work({ tenant, run }), deadline).finally(() => {
             open = false
@@ -189,12 +190,29 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     }
   }
 
-  async function timed<T>(shard: Shard, mode: Mode, work: () => Promise<T>): Promise<T> {
+  async function timed(
+    shard: Shard,
+    mode: Mode,
+    statements: readonly Statement[],
+    work: () => Promise<Row[][]>,
+  ): Promise<Row[][]> {
     const started = performance.now()
+    const elapsed = (): number => performance.now() - started
     try {
-      return await work()
+      const results = await work()
+      tellLists(shard, statements, results, elapsed())
+      return results
     } finally {
-      emit({ kind: 'statement.done', shard: shard.key, mode, durationMs: performance.now() - started })
+      emit({ kind: 'statement.done', shard: shard.key, mode, durationMs: elapsed() })
+    }
+  }
+
+  /** Statements of one batch are answered together: each counts with its share of the time. */
+  function tellLists(shard: Shard, statements: readonly Statement[], results: Row[][], ms: number): void {
+    const durationMs = ms / statements.length
+    for (const [i, { list }] of statements.entries()) {
+      const rows = results[i]?.length ?? 0
+      if (list) emit({ kind: 'list.done', shard: shard.key, list, durationMs, rows })
     }
   }
 
