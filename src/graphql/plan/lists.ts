@@ -6,6 +6,7 @@ import type { Table } from '../../model/types.ts'
 import { condition } from './conditions.ts'
 import { columns, from, isTenant, keys, matchesKey, type Source, source } from './fragments.ts'
 import { beyond, computedBeside, type OrderValue, orderBy, orderValues, reversed } from './order.ts'
+import { withShape } from './shape.ts'
 import type { ListPlan, OrderTerm } from './types.ts'
 
 /**
@@ -27,11 +28,12 @@ export function listStatement(
   const page = sql`select ${outputs(of, order, values)} from ${from(of)}${computedBeside(of, order, tenant)}
     where ${pageConditions(of, plan, tenant)}
     order by ${orderBy(values, order)} limit ${sql.value(plan.limit + 1)}${offset}`
-  if (!plan.parentColumns) return compile(page)
+  if (!plan.parentColumns) return withShape(compile(page), plan, true)
   const found = orderValues(of, order, of.alias)
-  return compile(sql`select k.n, ${outputs(of, order, found)}
+  const pages = sql`select k.n, ${outputs(of, order, found)}
     from ${keys(plan.table, plan.parentColumns, parents)} cross join lateral (${page}) as t
-    order by k.n, ${orderBy(found, order)} limit ${sql.value(rowsMax)}`)
+    order by k.n, ${orderBy(found, order)} limit ${sql.value(rowsMax)}`
+  return withShape(compile(pages), plan, true)
 }
 
 function outputs(of: Source, order: readonly OrderTerm[], values: readonly OrderValue[]): SQL {
