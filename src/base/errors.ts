@@ -31,6 +31,11 @@ export const ERRORS = Object.freeze({
   BAD_USER_INPUT: kind(400, false, 'Correct the argument that the message names.'),
   AT_MOST_EXCEEDED: kind(400, false, 'Narrow the filter, or raise "atMost".'),
   IDEMPOTENCY_KEY_REUSED: kind(422, false, 'Send each operation with a key of its own.'),
+  VALUE_UNREADABLE: kind(
+    500,
+    false,
+    'Declare the column with its dimensions ("int[][]"), which makes it text, or mend the value.',
+  ),
   GRAPHQL_PARSE_FAILED: kind(400, false, 'Correct the document at the place named.'),
   GRAPHQL_VALIDATION_FAILED: kind(400, false, 'Compare the document with schema.graphql.'),
   PERSISTED_QUERY_NOT_FOUND: kind(404, true, 'Send the text together with its hash once.'),

@@ -6,9 +6,9 @@
 
 import SchemaBuilder, { type InputRef as PothosInputRef } from '@pothos/core'
 import type { Row } from '../db/batch.ts'
-import type { ColumnType } from '../model/types.ts'
+import { RARE_SCALARS } from '../model/scalar-names.ts'
 import type { GatewayContext } from './context.ts'
-import { SCALARS, type ScalarName, type ScalarRule, scalarConfig } from './scalars.ts'
+import { SCALARS, type ScalarRule, scalarConfig, widenFloat } from './scalars.ts'
 
 type TextScalar = { Input: string; Output: string }
 
@@ -25,9 +25,6 @@ export type Builder = PothosSchemaTypes.SchemaBuilder<PothosSchemaTypes.ExtendDe
 
 /** An input type made from the model: GraphQL checks its values, TypeScript cannot know them. */
 export type InputRef = PothosInputRef<unknown>
-
-/** The GraphQL type of a column's value in an input. */
-export type ValueType = (type: ColumnType) => ScalarName | InputRef
 
 type InputFields = Parameters<NonNullable<Parameters<Builder['inputType']>[1]['fields']>>[0]
 
@@ -49,16 +46,23 @@ export function inputObject(
 }
 
 export function createBuilder(): Builder {
+  widenFloat()
   const builder = new SchemaBuilder<SchemaTypes>({})
-  for (const name of Object.keys(SCALARS) as (keyof typeof SCALARS)[]) {
-    const rule: ScalarRule = SCALARS[name]
-    builder.scalarType(name, {
-      description: rule.description,
-      ...(rule.specifiedByURL ? { specifiedByURL: rule.specifiedByURL } : {}),
-      ...(scalarConfig(name) as object),
-    } as Parameters<typeof builder.scalarType>[1])
-  }
+  const rare: ReadonlySet<string> = new Set(RARE_SCALARS)
+  for (const name of Object.keys(SCALARS) as OwnScalar[]) if (!rare.has(name)) addScalar(builder, name)
   return builder
+}
+
+type OwnScalar = keyof typeof SCALARS
+
+/** Add a scalar to the schema; those that are rare are there only when a column has them. */
+export function addScalar(builder: Builder, name: OwnScalar): void {
+  const rule: ScalarRule = SCALARS[name]
+  builder.scalarType(name, {
+    description: rule.description,
+    ...(rule.specifiedByURL ? { specifiedByURL: rule.specifiedByURL } : {}),
+    ...(scalarConfig(name) as object),
+  } as Parameters<typeof builder.scalarType>[1])
 }
 
 export const ORDER_DIRECTIONS = {
@@ -121,14 +125,14 @@ export function sharedTypes(builder: Builder) {
   return { node, pageInfo, direction, constraintError }
 }
 
-export type SharedTypes = ReturnType<typeof sharedTypes>
-
 export interface PageInfo {
   hasNextPage: boolean
   hasPreviousPage: boolean | Promise<boolean>
   startCursor: string | null
   endCursor: string | null
 }
+
+export type SharedTypes = ReturnType<typeof sharedTypes>
 
 export class ConstraintFailure {
   readonly kind: 'UNIQUE' | 'FOREIGN_KEY' | 'NOT_NULL' | 'CHECK' | 'EXCLUSION'

@@ -1,17 +1,11 @@
 /** The input types of `filter`: one for each table, and one for each type of column. */
 
 import type { ColumnType, Relation, Table } from '../model/types.ts'
-import {
-  type Builder,
-  type InputFieldsOf,
-  type InputOptions,
-  type InputRef,
-  inputObject,
-  type ValueType,
-} from './builder.ts'
+import { type Builder, type InputFieldsOf, type InputOptions, type InputRef, inputObject } from './builder.ts'
 import { type FilterKey, isNetwork, isWords, operatorsOf, takesOf } from './operators.ts'
 import { JSON_TYPES } from './plan/comparisons.ts'
 import type { Tables } from './plan/types.ts'
+import { inputField, type ValueTypes } from './value-types.ts'
 
 type InputFields = Parameters<InputFieldsOf>[0]
 
@@ -34,7 +28,7 @@ export function onceByName(builder: Builder) {
   }
 }
 
-export function filterTypes(builder: Builder, valueType: ValueType, tables: Tables): FilterTypes {
+export function filterTypes(builder: Builder, types: ValueTypes, tables: Tables): FilterTypes {
   const once = onceByName(builder)
   const itemsOf = { list: false, items: true } as const
 
@@ -46,8 +40,7 @@ export function filterTypes(builder: Builder, valueType: ValueType, tables: Tabl
   }
 
   function operatorsName(type: ColumnType): string {
-    const value = valueType(type)
-    const base = typeof value === 'string' ? value : (value as InputRef & { name: string }).name
+    const base = types.valueName(type)
     const operators = operatorsOf(type)
     if (type.array) return operators.includes('has') ? `${base}ListFilter` : 'ListNullFilter'
     if (operators.length === 1) return 'NullFilter'
@@ -67,11 +60,11 @@ export function filterTypes(builder: Builder, valueType: ValueType, tables: Tabl
       case 'places':
         return t.field({ type: [placesType()], required: itemsOf })
       case 'bound':
-        return t.field({ type: valueType(type.range?.of ?? type) })
+        return inputField(t, types, type.range?.of ?? type, { required: false })
       case 'value':
-        return t.field({ type: valueType(type) })
+        return inputField(t, types, { ...type, array: false }, { required: false })
       case 'values':
-        return t.field({ type: [valueType(type)], required: itemsOf })
+        return t.field({ type: [types.inputType(type)], required: itemsOf })
     }
   }
 

@@ -6,8 +6,8 @@
  * can name the place in the document; Postgres checks the value.
  */
 
-import { GraphQLError, type GraphQLScalarType, Kind, type ValueNode } from 'graphql'
-import type { TypeKind } from '../model/types.ts'
+import { GraphQLError, GraphQLFloat, type GraphQLScalarType, Kind, type ValueNode } from 'graphql'
+import type { ScalarName } from '../model/scalar-names.ts'
 
 export interface ScalarRule {
   readonly description: string
@@ -42,18 +42,18 @@ export const SCALARS = {
   },
   Date: {
     description: 'A calendar date: "2026-03-29".',
-    accepts: matches(/^\d{4,6}-\d\d-\d\d( BC)?$|^-?infinity$/),
+    accepts: matches(/^\d{4,7}-\d\d-\d\d( BC)?$|^-?infinity$/),
   },
   Time: {
     description:
       'A time of day with microseconds: "13:45:00.000001", with "+02" where the column has a zone.',
-    accepts: matches(/^\d\d:\d\d(:\d\d(\.\d{1,6})?)?([+-]\d\d(:?\d\d)?|Z)?$/),
+    accepts: matches(/^\d\d:\d\d(:\d\d(\.\d{1,6})?)?([+-]\d\d(:?\d\d){0,2}|Z)?$/),
   },
   DateTime: {
     description:
       'A moment with microseconds, as Postgres writes it, in UTC where the column has a zone: "2026-03-29 01:59:59.999999+00". ISO 8601 is accepted as input.',
     accepts: matches(
-      /^\d{4,6}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?( ?([+-]\d\d(:?\d\d)?|Z))?)?( BC)?$|^-?infinity$/,
+      /^\d{4,6}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?( ?([+-]\d\d(:?\d\d){0,2}|Z))?)?( BC)?$|^-?infinity$/,
     ),
   },
   Interval: {
@@ -69,28 +69,44 @@ export const SCALARS = {
     description: 'A value of a Postgres type without a scalar of its own, as Postgres writes it.',
     accepts: isText,
   },
-} satisfies Record<string, ScalarRule>
-
-export type ScalarName = keyof typeof SCALARS | 'Boolean' | 'Int' | 'Float' | 'String'
-
-export const SCALAR_OF: Record<Exclude<TypeKind, 'enum'>, ScalarName> = {
-  boolean: 'Boolean',
-  int: 'Int',
-  bigint: 'BigInt',
-  decimal: 'Decimal',
-  float: 'Float',
-  text: 'String',
-  uuid: 'UUID',
-  date: 'Date',
-  time: 'Time',
-  datetime: 'DateTime',
-  interval: 'Interval',
-  json: 'JSON',
-  bytes: 'Bytes',
-  range: 'PgText',
-  composite: 'PgText',
-  other: 'PgText',
-}
+  Inet: {
+    description: 'An address of IPv4 or IPv6, with its network or without: "192.168.1.5/24".',
+    specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc4632',
+    accepts: isText,
+  },
+  Cidr: {
+    description: 'A network of IPv4 or IPv6: "10.0.0.0/8".',
+    specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc4632',
+    accepts: isText,
+  },
+  MacAddress: {
+    description: 'A MAC address of 6 or 8 bytes: "08:00:2b:01:02:03".',
+    specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc9542',
+    accepts: isText,
+  },
+  BitString: { description: 'Bits, as text: "0101".', accepts: matches(/^[01]*$/) },
+  XML: {
+    description: 'A document or a piece of one, as text: "<a>1</a>".',
+    specifiedByURL: 'https://www.w3.org/TR/xml/',
+    accepts: isText,
+  },
+  TsVector: {
+    description: "Words prepared for search, as Postgres writes them: \"'fat':2 'rat':3\".",
+    accepts: isText,
+  },
+  TsQuery: { description: "A search for words, as Postgres writes it: \"'fat' & 'rat'\".", accepts: isText },
+  PgLsn: { description: 'A place in the write-ahead log: "16/B374D848".', accepts: isText },
+  PgPoint: { description: 'A point: "(1.5,2)".', accepts: isText },
+  PgLine: { description: 'A line Ax + By + C = 0: "{1,-1,0}".', accepts: isText },
+  PgLineSegment: { description: 'A line between two points: "[(0,0),(1,1)]".', accepts: isText },
+  PgBox: { description: 'A box by two of its corners: "(1,1),(0,0)".', accepts: isText },
+  PgPath: {
+    description: 'Points in a row: "[(0,0),(1,1)]", in round brackets when it is closed.',
+    accepts: isText,
+  },
+  PgPolygon: { description: 'A polygon by its corners: "((0,0),(1,1),(2,0))".', accepts: isText },
+  PgCircle: { description: 'A circle by its centre and radius: "<(0,0),1.5>".', accepts: isText },
+} satisfies Record<Exclude<ScalarName, 'Boolean' | 'Int' | 'Float' | 'String'>, ScalarRule>
 
 type ScalarConfig = Pick<GraphQLScalarType, 'serialize' | 'parseValue' | 'parseLiteral'>
 
@@ -141,7 +157,7 @@ function literalJson(node: ValueNode, variables: Record<string, unknown> | null 
   switch (node.kind) {
     case Kind.INT:
     case Kind.FLOAT:
-      return Number(node.value)
+      return exactNumber(node.value)
     case Kind.STRING:
     case Kind.ENUM:
     case Kind.BOOLEAN:
@@ -156,7 +172,54 @@ function literalJson(node: ValueNode, variables: Record<string, unknown> | null 
       )
     case Kind.VARIABLE: {
       const value = variables?.[node.name.value]
-      return value instanceof JsonInput ? JSON.parse(value.text) : value
+      return value instanceof JsonInput ? parseJson(value.text) : value
     }
   }
 }
+
+/**
+ * JSON text as a value that `JSON.stringify` writes with all its digits: numbers with more than a double holds
+ * are objects that only it understands.
+ */
+export function parseJson(text: string): unknown {
+  // Each number is looked at only where one is long enough to lose anything.
+  if (!/\d[\d.]{15}|\d[eE]/.test(text)) return JSON.parse(text)
+  return parseWithSources(text, (_key, value, { source }) =>
+    typeof value === 'number' && source !== undefined ? exactNumber(source) : value,
+  )
+}
+
+type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown
+// TypeScript does not know either yet; Node has both since 21.
+const parseWithSources = JSON.parse as (text: string, reviver: Reviver) => unknown
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): object }
+
+function exactNumber(source: string): unknown {
+  const number = Number(source)
+  return String(number) === source ? number : rawJSON(source)
+}
+
+const NOT_FINITE: ReadonlySet<unknown> = new Set(['NaN', 'Infinity', '-Infinity'])
+
+/**
+ * Let GraphQL's own Float carry what Postgres's does: NaN and the infinities, as text. A number with a scalar
+ * of its own would be foreign to every client, and one such row must not fail its field.
+ *
+ * The built-in type is one object for the whole process and Pothos takes no other, so it is changed in place.
+ */
+export function widenFloat(): void {
+  if (widened) return
+  widened = true
+  const { serialize, parseValue, parseLiteral } = GraphQLFloat
+  const isText = (value: unknown): value is string => NOT_FINITE.has(value)
+  GraphQLFloat.description =
+    'A number of 64 bits. What is not finite is text: "NaN", "Infinity", "-Infinity".'
+  Object.assign(GraphQLFloat, {
+    serialize: (value: unknown) =>
+      typeof value === 'number' && !Number.isFinite(value) ? String(value) : serialize(value),
+    parseValue: (value: unknown) => (isText(value) ? value : parseValue(value)),
+    parseLiteral: (node: ValueNode) =>
+      node.kind === Kind.STRING && isText(node.value) ? node.value : parseLiteral(node),
+  })
+}
+let widened = false

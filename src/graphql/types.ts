@@ -4,15 +4,15 @@
 
 import type { InterfaceRef, ObjectRef } from '@pothos/core'
 import type { Row } from '../db/batch.ts'
-import type { Column, ColumnType, EnumType, Model, Relation, Table } from '../model/types.ts'
-import type { Builder, InputRef, SchemaTypes, SharedTypes } from './builder.ts'
+import type { Column, Model, Relation, Table } from '../model/types.ts'
+import type { Builder, SchemaTypes, SharedTypes } from './builder.ts'
 import type { RequestScope } from './context.ts'
 import { type FilterTypes, filterTypes } from './filter-types.ts'
 import { type OrderTypes, orderTypes } from './orders.ts'
 import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
 import { encodeId } from './plan/ids.ts'
 import type { ListPlan } from './plan/types.ts'
-import { SCALAR_OF, type ScalarName } from './scalars.ts'
+import { documented, outputField, type ValueTypes, valueTypes } from './value-types.ts'
 import { reader } from './values.ts'
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
@@ -24,7 +24,7 @@ export interface TableTypes {
 }
 
 /** What the parts of a schema share while it is built. */
-export interface SchemaParts {
+export interface SchemaParts extends ValueTypes {
   readonly builder: Builder
   readonly model: Model
   readonly shared: SharedTypes
@@ -32,7 +32,7 @@ export interface SchemaParts {
   readonly tables: ReadonlyMap<string, Table>
   /** GraphQL types of a table, by its id. */
   types(table: Table): TableTypes
-  valueType(type: ColumnType): ScalarName | InputRef
+  valueType: ValueTypes['inputType']
   readonly filters: FilterTypes & OrderTypes
 }
 
@@ -43,9 +43,7 @@ export function tableTypes(
   sizes: () => PageSizes,
 ): SchemaParts {
   const tables = new Map(model.tables.map((table) => [table.id, table]))
-  const enumRefs = new Map(model.enums.map((type) => [type.id, enumType(builder, type)]))
-  const valueType = (type: ColumnType): ScalarName | InputRef =>
-    type.kind === 'enum' ? enumRefs.get(type.enum ?? '')! : SCALAR_OF[type.kind]
+  const values = valueTypes(builder, model)
   const refs = new Map<string, TableTypes>(
     model.tables.map((table) => [
       table.id,
@@ -62,19 +60,15 @@ export function tableTypes(
     sizes,
     tables,
     types: (table) => refs.get(table.id)!,
-    valueType,
-    filters: { ...filterTypes(builder, valueType, tables), ...orderTypes(builder, shared, tables) },
+    ...values,
+    valueType: values.inputType,
+    filters: { ...filterTypes(builder, values, tables), ...orderTypes(builder, shared, tables) },
   }
   for (const table of model.tables) {
     implementRow(parts, table)
     implementConnection(parts, table)
   }
   return parts
-}
-
-function enumType(builder: Builder, type: EnumType): InputRef {
-  const values = Object.fromEntries(type.values.map(({ name, label }) => [name, { value: label }]))
-  return builder.enumType(type.typeName, { ...describe(type.comment), values })
 }
 
 function implementRow(parts: SchemaParts, table: Table): void {
@@ -99,11 +93,8 @@ type RowFields = PothosSchemaTypes.ObjectFieldBuilder<Types, Row>
 
 function columnField(t: RowFields, parts: SchemaParts, column: Column, position: number) {
   const read = reader(column.type)
-  const type = parts.valueType(column.type) as 'String'
-  const options = { ...describe(column.comment), nullable: column.nullable }
-  const resolve = (row: Row): never => read(row[position] ?? null) as never
-  if (!column.type.array) return t.field({ type, ...options, resolve })
-  return t.field({ type: [type], ...options, nullable: { list: column.nullable, items: true }, resolve })
+  const options = { ...documented(column), nullable: column.nullable }
+  return outputField(t, parts, column.type, options, (row) => read(row[position] ?? null))
 }
 
 function relationField(t: RowFields, parts: SchemaParts, table: Table, relation: Relation) {

@@ -1,8 +1,13 @@
-/** From a Postgres type to how its values behave: domains followed down, arrays by their element. */
+/**
+ * From a Postgres type to how its values behave: domains followed down, arrays by their element, ranges by
+ * their bounds, row types by their fields. What is not understood is text: readable and writable as
+ * Postgres writes it.
+ */
 
 import type { PgAttribute, PgType } from 'pg-introspection'
-import type { Catalog } from './catalog.ts'
-import type { ColumnType, TypeKind } from './types.ts'
+import { attributesOf, type Catalog } from './catalog.ts'
+import { camelCase } from './names.ts'
+import type { ColumnType, CompositeField, TypeKind } from './types.ts'
 
 const KINDS: Readonly<Record<string, TypeKind>> = {
   bool: 'boolean',
@@ -43,45 +48,103 @@ export interface ReadType {
  * write is still checked by the column itself.
  */
 export function readType(catalog: Catalog, column: PgAttribute): ReadType {
-  const outer = followDomains(catalog, column.getType())
-  const element = isArray(outer.type) ? followDomains(catalog, outer.type?.getElemType()) : undefined
-  const base = element?.type ?? outer.type
-  return {
-    type: columnType(base, element !== undefined),
-    notNull: outer.notNull,
-    hasDefault: outer.hasDefault,
-  }
+  const { type, notNull, hasDefault, dimensions } = followDomains(catalog, column.getType())
+  const deep = Math.max(dimensions, column.attndims ?? 0) > 1
+  return { type: arrayOrOne(catalog, type, deep), notNull, hasDefault }
 }
 
-function columnType(type: PgType | undefined, array: boolean): ColumnType {
-  const schema = type?.getNamespace()?.nspname ?? 'pg_catalog'
-  const name = type?.typname ?? 'unknown'
-  if (type?.typtype === 'e')
-    return { kind: 'enum', schema, name, array, enum: `${schema}.${name}`, compares: 'order' }
-  return { kind: kindOf(schema, name), schema, name, array, compares: 'order' }
+function arrayOrOne(catalog: Catalog, type: PgType | undefined, deep: boolean): ColumnType {
+  if (!isArray(type)) return single(catalog, type, false)
+  const element = followDomains(catalog, type?.getElemType()).type
+  // Declared with several dimensions, or an array of a domain over arrays: no list of GraphQL has its shape.
+  if (deep || isArray(element)) return asText(type)
+  return single(catalog, element, true)
 }
 
-function kindOf(schema: string, name: string): TypeKind {
+function single(catalog: Catalog, type: PgType | undefined, array: boolean): ColumnType {
+  if (!type) return asText(type)
+  const base = { ...nameOf(type), array, compares: comparesOf(catalog, type) }
+  if (type.typtype === 'e') return { ...base, kind: 'enum', enum: typeId(type) }
+  if (type.typtype === 'r' || type.typtype === 'm') return rangeType(catalog, type, base)
+  if (type.typtype === 'c') return compositeType(catalog, type, base)
+  return { ...base, kind: kindOf(base) }
+}
+
+type Base = Omit<ColumnType, 'kind'>
+
+function kindOf({ schema, name }: Base): TypeKind {
   if (schema !== 'pg_catalog') return name === 'citext' ? 'text' : 'other'
   return (Object.hasOwn(KINDS, name) && KINDS[name]) || 'other'
+}
+
+// A range of arrays, rows or ranges has no type of its own in GraphQL that anybody would recognize.
+function rangeType(catalog: Catalog, type: PgType, base: Base): ColumnType {
+  const { pg } = catalog
+  const range = pg.ranges.find(({ rngtypid, rngmultitypid }) => [rngtypid, rngmultitypid].includes(type._id))
+  const bound = followDomains(catalog, pg.getType({ id: range?.rngsubtype ?? '' })).type
+  const of = isArray(bound) ? undefined : inside(single(catalog, bound, false))
+  if (!of || of.kind === 'range' || of.kind === 'composite') return asText(type, base.array)
+  return { ...base, kind: 'range', range: { of, multi: type.typtype === 'm' } }
+}
+
+// The row type of a table is not taken apart: its fields would come and go with the table's columns.
+function compositeType(catalog: Catalog, type: PgType, base: Base): ColumnType {
+  const found = type.getClass()
+  const fields = found?.relkind === 'c' ? attributesOf(found).map((field) => fieldOf(catalog, field)) : []
+  if (fields.length === 0) return asText(type, base.array)
+  return { ...base, kind: 'composite', composite: typeId(type), fields }
+}
+
+function fieldOf(catalog: Catalog, field: PgAttribute): CompositeField {
+  const { type } = readType(catalog, field)
+  return { name: field.attname, field: camelCase(field.attname), type: inside(type) }
+}
+
+// A column of money is read through a cast to numeric; inside another value it comes with its currency.
+function inside(type: ColumnType): ColumnType {
+  return type.schema === 'pg_catalog' && type.name === 'money' ? { ...type, kind: 'other' } : type
+}
+
+function asText(type: PgType | undefined, array = false): ColumnType {
+  const name = type ? nameOf(type) : { schema: 'pg_catalog', name: 'text' }
+  return { ...name, kind: 'other', array, compares: 'none' }
+}
+
+// The btree order of jsonb is one that nobody would ask for: by the number of keys first.
+function comparesOf(catalog: Catalog, type: PgType | undefined): ColumnType['compares'] {
+  if (!type) return 'none'
+  const found = catalog.compares(type)
+  return found === 'order' && nameOf(type).name === 'jsonb' ? 'equality' : found
+}
+
+function nameOf(type: PgType): { schema: string; name: string } {
+  return { schema: type.getNamespace()?.nspname ?? 'pg_catalog', name: type.typname }
+}
+
+/** 'schema.name'. */
+export function typeId(type: PgType): string {
+  return `${type.getNamespace()?.nspname ?? ''}.${type.typname}`
 }
 
 interface Domains {
   readonly type: PgType | undefined
   readonly notNull: boolean
   readonly hasDefault: boolean
+  readonly dimensions: number
 }
 
-function followDomains(catalog: Catalog, start: PgType | undefined): Domains {
+function followDomains({ pg }: Catalog, start: PgType | undefined): Domains {
   let type = start
   let notNull = false
   let hasDefault = false
+  let dimensions = 0
   while (type?.typtype === 'd') {
     notNull ||= type.typnotnull === true
     hasDefault ||= type.typdefault !== null
-    type = catalog.pg.getType({ id: type.typbasetype ?? '' })
+    dimensions = Math.max(dimensions, type.typndims ?? 0)
+    type = pg.getType({ id: type.typbasetype ?? '' })
   }
-  return { type, notNull, hasDefault }
+  return { type, notNull, hasDefault, dimensions }
 }
 
 // int2vector, name and point also have an element type and are no arrays: the element's own array type

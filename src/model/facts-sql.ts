@@ -5,10 +5,10 @@
  * when there is no such role.
  *
  * A right on the table is one on all its columns, so each column is asked alone. `classes` has the types
- * with a default operator class; an operator counts when it is found through the search path, because
- * statements write `=` and not `operator(extensions.=)`: where it is not, Postgres would fail, or worse,
- * quietly take another type's. `stored` says of types which other one they are stored and compared like
- * (varchar like text).
+ * with a default operator class. Its operator counts where statements look for it: in the type's own schema, as in
+ * `operator(extensions.=)`. Through the search path Postgres might find none, or worse, quietly take another
+ * type's. `stored` says of Postgres's own types which other one they
+ * are stored and compared like (varchar like text).
  */
 
 export const FACTS_SQL = `
@@ -38,13 +38,16 @@ rights as (
   group by c.oid, c.relnamespace
 ),
 classes as (
-  select o.opcintype as type, bool_or(m.amname = 'btree' and pg_operator_is_visible(p.amopopr)) as sorts,
-    bool_or(pg_operator_is_visible(p.amopopr)) as matches
+  select o.opcintype as type, bool_or(m.amname = 'btree' and usable) as sorts, bool_or(usable) as matches
   from pg_catalog.pg_opclass o
   join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
   join pg_catalog.pg_amop p on p.amopfamily = o.opcfamily
     and p.amopstrategy = case m.amname when 'btree' then 3 else 1 end
     and p.amoplefttype = o.opcintype and p.amoprighttype = o.opcintype
+  cross join lateral (
+    select e.oprnamespace = t.typnamespace as usable
+    from pg_catalog.pg_operator e, pg_catalog.pg_type t where e.oid = p.amopopr and t.oid = o.opcintype
+  ) as found
   where o.opcdefault
   group by o.opcintype
 )
@@ -55,6 +58,6 @@ select jsonb_build_object(
     from classes),
   'stored', (select jsonb_object_agg(castsource::text, casttarget::text)
     from pg_catalog.pg_cast join classes on type = casttarget
-    where castmethod = 'b' and castcontext = 'i')
+    where castmethod = 'b' and castcontext = 'i' and castsource < 16384)
 ) as facts
 from asked`

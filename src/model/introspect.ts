@@ -13,7 +13,7 @@ import type { Queryable } from '../db/client.ts'
 import { type Catalog, compareText, idOf, readCatalog } from './catalog.ts'
 import { checkNames } from './clashes.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { enumsOf } from './named-types.ts'
+import { compositesOf, enumsOf } from './named-types.ts'
 import { relationsOf } from './relations.ts'
 import { classesOf, type LeftOut, missingSchemas, type Tenancy, whyLeftOut } from './served.ts'
 import { tableOf } from './tables.ts'
@@ -56,8 +56,9 @@ function modelOf(catalog: Catalog, served: readonly PgClass[], tenancy: Tenancy)
   const relations = relationsOf(served, bare)
   const tables = bare.map((table) => ({ ...table, relations: relations.get(table.id) ?? [] }))
   const enums = enumsOf(catalog, tables)
+  const composites = compositesOf(catalog, tables)
   checkNames(tables, enums)
-  const parts = { tables, enums, composites: [] }
+  const parts = { tables, enums, composites }
   return { ...parts, fingerprint: fingerprintOf(parts) }
 }
 

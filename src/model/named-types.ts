@@ -1,29 +1,51 @@
-/** Types that users made and columns have: enums. */
+/** Types that users made and columns have: enums and row types, also those inside other types. */
 
 import type { PgType } from 'pg-introspection'
 import { type Catalog, compareText } from './catalog.ts'
+import { typeId } from './column-types.ts'
 import { constantCase, pascalCase } from './names.ts'
 import { commentOf } from './tables.ts'
-import type { EnumType, Table } from './types.ts'
+import type { ColumnType, CompositeType, EnumType, Table } from './types.ts'
 
-/** The enums that columns of `tables` have, sorted by id. */
-export function enumsOf({ pg }: Catalog, tables: readonly Table[]): EnumType[] {
-  const ids = tables.flatMap((table) => table.columns.flatMap((column) => column.type.enum ?? []))
-  const wanted = new Set(ids)
-  return pg.types
-    .filter((type) => type.typtype === 'e' && wanted.has(idOfType(type)))
-    .map((type) => ({
-      id: idOfType(type),
-      typeName: pascalCase(type.typname),
-      values: (type.getEnumValues() ?? []).map(({ enumlabel: label }) => ({
-        name: constantCase(label),
-        label,
-      })),
-      ...commentOf(type),
-    }))
-    .sort((a, b) => compareText(a.id, b.id))
+/** Every type that columns of `tables` have, and those that bounds and fields of these have. */
+export function typesIn(tables: readonly Table[]): ColumnType[] {
+  return tables.flatMap(({ columns }) => columns.flatMap(({ type }) => withParts(type)))
 }
 
-function idOfType(type: PgType): string {
-  return `${type.getNamespace()?.nspname ?? ''}.${type.typname}`
+function withParts(type: ColumnType): ColumnType[] {
+  const fields = type.fields?.flatMap((field) => withParts(field.type)) ?? []
+  return [type, ...(type.range ? withParts(type.range.of) : []), ...fields]
+}
+
+/** The enums that columns of `tables` have, sorted by id. */
+export function enumsOf(catalog: Catalog, tables: readonly Table[]): EnumType[] {
+  const wanted = new Set(typesIn(tables).flatMap((type) => type.enum ?? []))
+  return typesNamed(catalog, 'e', wanted).map((type) => ({
+    id: typeId(type),
+    typeName: pascalCase(type.typname),
+    values: (type.getEnumValues() ?? []).map(({ enumlabel: label }) => ({
+      name: constantCase(label),
+      label,
+    })),
+    ...commentOf(type),
+  }))
+}
+
+/** The row types that columns of `tables` have, sorted by id. */
+export function compositesOf(catalog: Catalog, tables: readonly Table[]): CompositeType[] {
+  const fields = new Map(
+    typesIn(tables).flatMap(({ composite, fields }) => (composite && fields ? [[composite, fields]] : [])),
+  )
+  return typesNamed(catalog, 'c', new Set(fields.keys())).map((type) => ({
+    id: typeId(type),
+    typeName: pascalCase(type.typname),
+    fields: fields.get(typeId(type)) ?? [],
+    ...commentOf(type),
+  }))
+}
+
+function typesNamed({ pg }: Catalog, kind: string, ids: ReadonlySet<string>): PgType[] {
+  return pg.types
+    .filter((type) => type.typtype === kind && ids.has(typeId(type)))
+    .sort((a, b) => compareText(typeId(a), typeId(b)))
 }

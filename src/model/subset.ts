@@ -2,17 +2,20 @@
 
 import { deepFreeze } from '../base/freeze.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { typesIn } from './named-types.ts'
 import type { Model, Table } from './types.ts'
 
-/** Drops the tables of `ids`, the relations that lead to them, and enums that nobody uses any more. */
+/** Drops the tables of `ids`, the relations that lead to them, and types that no column has any more. */
 export function withoutTables(model: Model, ids: ReadonlySet<string>): Model {
   if (!model.tables.some((table) => ids.has(table.id))) return model
   const tables = model.tables
     .filter((table) => !ids.has(table.id))
     .map((table) => withoutRelations(table, ids))
-  const used = new Set(tables.flatMap((table) => table.columns.flatMap((column) => column.type.enum ?? [])))
+  const types = typesIn(tables)
+  const used = new Set(types.flatMap((type) => [type.enum ?? [], type.composite ?? []].flat()))
   const enums = model.enums.filter((type) => used.has(type.id))
-  const parts = { tables, enums, composites: model.composites }
+  const composites = model.composites.filter((type) => used.has(type.id))
+  const parts = { tables, enums, composites }
   return deepFreeze({ ...parts, fingerprint: fingerprintOf(parts) })
 }
 

@@ -35,6 +35,8 @@ export interface ColumnType {
   readonly enum?: string
   /** Key into `Model.composites` when kind is 'composite': 'schema.name'. */
   readonly composite?: string
+  /** Of a composite, in the order in which Postgres writes them. */
+  readonly fields?: readonly CompositeField[]
   /** When kind is 'range': the type of its bounds, and whether it is a multirange. */
   readonly range?: { readonly of: ColumnType; readonly multi: boolean }
   /** What Postgres can do with two values of the type (of the element, for arrays): sort, only match, nothing. */
@@ -121,13 +123,21 @@ export interface EnumType {
   readonly comment?: string
 }
 
+export interface CompositeField {
+  readonly name: string
+  /** GraphQL name: camelCase. */
+  readonly field: string
+  readonly type: ColumnType
+  readonly comment?: string
+  readonly deprecated?: string
+}
+
 /** A row type that columns have: an object of its fields. */
 export interface CompositeType {
   /** 'schema.name'. */
   readonly id: string
   readonly typeName: string
-  /** In the order in which Postgres writes them. */
-  readonly fields: readonly { readonly name: string; readonly field: string; readonly type: ColumnType }[]
+  readonly fields: readonly CompositeField[]
   readonly comment?: string
 }
 

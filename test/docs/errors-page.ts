@@ -13,7 +13,10 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   METHOD_NOT_ALLOWED: 'The API does not know the method, or a mutation came by GET.',
   UNSUPPORTED_MEDIA_TYPE: 'The body is of a kind that is not read.',
   BAD_USER_INPUT: 'An argument or a variable has a value that cannot be meant.',
-  AT_MOST_EXCEEDED: 'The filter of a bulk mutation matches more rows than `atMost` allows. Nothing was changed.',
+  VALUE_UNREADABLE:
+    'A column declared as a list holds an array of several dimensions; the field is null, the others go on.',
+  AT_MOST_EXCEEDED:
+    'The filter of a bulk mutation matches more rows than `atMost` allows. Nothing was changed.',
   IDEMPOTENCY_KEY_REUSED: 'Another operation, or one with other variables, has come with this key before.',
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL.',
   GRAPHQL_VALIDATION_FAILED: 'The document asks for what the schema does not have.',
@@ -69,7 +72,7 @@ from GraphQL over HTTP: a client that asks for \`application/json\` gets 200 for
 \`application/graphql-response+json\` gets the status of the table.
 
 A broken constraint (unique, foreign key, not null, check, exclusion) is no error of this table: it is an answer of
-the mutation, the type \`ConstraintError\`, because forms need it.
+the mutation, the type \`ConstraintError\`, because forms need it. [For frontends](clients.md) has code for all of this.
 
 *Retry* says whether the same request may succeed later without being changed.
 

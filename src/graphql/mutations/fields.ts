@@ -39,7 +39,7 @@ export function changesOf(table: Table, fields: Fields): Changes {
   if (unknown !== undefined) throw new Error(`${table.typeName} has no column "${unknown}" to write`)
   return table.columns
     .filter(({ field }) => isGiven(fields, field))
-    .map((column) => ({ column, value: toParameter(fields[column.field]) }))
+    .map((column) => ({ column, value: toParameter(fields[column.field], column.type) }))
 }
 
 // Own keys alone: a column may be called "constructor".

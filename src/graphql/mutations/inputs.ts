@@ -5,6 +5,7 @@ import { capitalized, constantCase } from '../../model/names.ts'
 import type { Column, Table } from '../../model/types.ts'
 import { type InputFieldsOf, type InputRef, inputObject } from '../builder.ts'
 import type { SchemaParts } from '../types.ts'
+import { documented, inputField } from '../value-types.ts'
 import { type ChildRelation, childColumns, childRelations } from './children.ts'
 import { createColumns, patchColumns } from './fields.ts'
 
@@ -118,10 +119,7 @@ function enumValues(
 }
 
 function columnField(t: FieldsBuilder, parts: SchemaParts, column: Column, required: boolean): InputField {
-  const type = parts.valueType(column.type)
-  const options = column.comment === undefined ? {} : { description: column.comment }
-  if (!column.type.array) return [column.field, t.field({ type, ...options, required })]
-  return [column.field, t.field({ type: [type], ...options, required: { list: required, items: false } })]
+  return [column.field, inputField(t, parts, column.type, { ...documented(column), required })]
 }
 
 function isRequired({ nullable, hasDefault }: Column): boolean {

@@ -8,7 +8,7 @@
  */
 
 import type { TenantId } from '../../base/ids.ts'
-import { type SQL, sql, type Value } from '../../db/sql.ts'
+import { type SQL, sql, type Value, wireText } from '../../db/sql.ts'
 import type { Column, ColumnType, Table } from '../../model/types.ts'
 
 /** A table in a statement, under the alias by which its columns are addressed there. */
@@ -32,12 +32,31 @@ export function from({ table, alias }: Source): SQL {
   return sql`${sql.identifier(table.schema, table.name)} as ${alias}`
 }
 
-/** The table's columns in the model's order, separated by commas. */
+/** The table's columns in the model's order, separated by commas, each under its own name. */
 export function columns(of: Source): SQL {
   return sql.join(
-    of.table.columns.map(({ name }) => at(of, name)),
+    of.table.columns.map(({ name, type }) => {
+      const found = at(of, name)
+      return isMoney(type) ? sql`${readable(found, type)} as ${sql.identifier(name)}` : found
+    }),
     ', ',
   )
+}
+
+/** A value as answers and cursors hold it: money without the currency and the commas of the server. */
+export function readable(found: SQL, type: ColumnType): SQL {
+  return isMoney(type) ? sql`${found}::${NUMERIC}${type.array ? sql`[]` : sql.blank}` : found
+}
+
+/** The type of what `readable` gives. */
+export function readableType(type: ColumnType): ColumnType {
+  return isMoney(type) ? { ...type, name: 'numeric' } : type
+}
+
+const NUMERIC = sql.identifier('pg_catalog', 'numeric')
+
+function isMoney({ schema, name }: ColumnType): boolean {
+  return schema === 'pg_catalog' && name === 'money'
 }
 
 export function at({ alias }: Source, column: string): SQL {
@@ -56,8 +75,10 @@ const K = sql.identifier('k')
 /** The wanted keys as rows k(k0, k1, …, n) numbered from 1, each with the type that the table gives it. */
 export function keys(table: Table, by: readonly string[], values: readonly Value[][]): SQL {
   const arrays = by.map((name, i) => {
+    const { type } = columnOf(table, name)
     const column = values.map((key) => key[i] ?? null)
-    return castList(column as string[], columnOf(table, name).type)
+    // A list of arrays would come out of unnest as one list of all their items.
+    return type.array ? sql`${sql.value(column.map(wireText))}::text[]` : castList(column, type)
   })
   const names = by.map((_, i) => sql.identifier(`k${i}`))
   return sql`unnest(${sql.join(arrays, ', ')}) with ordinality as k(${sql.join(names, ', ')}, n)`
@@ -66,7 +87,11 @@ export function keys(table: Table, by: readonly string[], values: readonly Value
 /** Whether the columns `by` equal the key of the row of `keys`. */
 export function matchesKey(of: Source, by: readonly string[]): SQL {
   return sql.join(
-    by.map((name, i) => sql`${at(of, name)} = ${K}.${sql.identifier(`k${i}`)}`),
+    by.map((name, i) => {
+      const { type } = columnOf(of.table, name)
+      const wanted = sql`${K}.${sql.identifier(`k${i}`)}`
+      return sql`${at(of, name)} ${symbol(type, sql`=`)} ${type.array ? castTo(wanted, type) : wanted}`
+    }),
     ' and ',
   )
 }
@@ -76,16 +101,19 @@ export function cast(value: Value, type: ColumnType): SQL {
 }
 
 export function castTo(found: SQL, type: ColumnType): SQL {
-  return sql`${found}::${typeName(type)}${type.array ? sql`[]` : sql.blank}`
+  const array = type.array ? sql`[]` : sql.blank
+  // What a text means as money depends on the server's locale; what a number means does not.
+  const plain = isMoney(type) ? sql`::${NUMERIC}${array}` : sql.blank
+  return sql`${found}${plain}::${typeName(type)}${array}`
 }
 
 export function castList(value: Value, type: ColumnType): SQL {
-  return sql`${sql.value(value as string[])}::${typeName(type)}[]`
+  return castTo(sql.value(value as string[]), { ...type, array: true })
 }
 
 /** An operator where its type has it: that of an extension's type may stand outside the search path. */
-export function symbol({ schema, kind }: ColumnType, bare: SQL): SQL {
-  const extension = schema !== 'pg_catalog' && (kind === 'text' || kind === 'other')
+export function symbol({ schema, kind, compares }: ColumnType, bare: SQL): SQL {
+  const extension = schema !== 'pg_catalog' && (kind === 'text' || kind === 'other') && compares !== 'none'
   return extension ? sql`operator(${sql.identifier(schema)}.${bare})` : bare
 }
 

@@ -10,7 +10,7 @@ import type { TenantId } from '../../base/ids.ts'
 import { type SQL, sql } from '../../db/sql.ts'
 import type { ColumnType, Table } from '../../model/types.ts'
 import { belongs } from './conditions.ts'
-import { at, cast, columnOf, from, type Source, symbol, within } from './fragments.ts'
+import { at, cast, columnOf, from, readable, readableType, type Source, symbol, within } from './fragments.ts'
 import { measureSql, measureType } from './measures.ts'
 import type { OrderBy, OrderTerm, Position } from './types.ts'
 
@@ -45,7 +45,7 @@ export function orderValues(of: Source, order: readonly OrderTerm[], computed: S
 }
 
 function typeOf(table: Table, by: OrderBy): Omit<OrderValue, 'found'> {
-  if (by.kind === 'one') return { ...typeOf(by.join.table, by.by), nullable: true }
+  if (by.kind === 'one') return { type: readableType(typeOf(by.join.table, by.by).type), nullable: true }
   if (by.kind === 'column') return columnOf(table, by.column)
   return { type: measureType(by.join.table, by.measure), nullable: by.measure.kind !== 'count' }
 }
@@ -68,7 +68,7 @@ export function computedBeside(of: Source, order: readonly OrderTerm[], tenant: 
 }
 
 function computedValue(outer: Source, by: OrderBy, tenant: TenantId): SQL {
-  if (by.kind === 'column') return at(outer, by.column)
+  if (by.kind === 'column') return readable(at(outer, by.column), columnOf(outer.table, by.column).type)
   const inner = within(outer, by.join.table)
   const rows = sql`from ${from(inner)} where ${belongs(outer, inner, by.join, tenant)}`
   if (by.kind === 'many') return sql`(select ${measureSql(inner, by.measure)} ${rows})`
