@@ -1,7 +1,7 @@
 /**
  * Relay: the compiler's artifacts, `node` ids and connections as Relay wants them, a mutation.
  *
- *     npx relay-compiler examples/clients/relay.config.json
+ *     cd examples/clients && npx relay-compiler relay.config.json
  */
 
 import {

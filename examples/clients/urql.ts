@@ -2,7 +2,7 @@
 
 import { Client, type CombinedError, cacheExchange, fetchExchange } from '@urql/core'
 import { graphql } from './.generated/index.ts'
-import { type GatewayErrorExtensions, type GatewayOptions, gatewayFetch } from './transport.ts'
+import { type GatewayOptions, gatewayFetch } from './transport.ts'
 
 export const createClient = (options: GatewayOptions): Client =>
   new Client({
@@ -56,4 +56,4 @@ export async function addTag(client: Client, name: string, color?: string) {
 
 /** The codes of an error: what to test for. Messages are for people, and may change. */
 export const codesOf = (error: CombinedError): string[] =>
-  error.graphQLErrors.map(({ extensions }) => (extensions as unknown as GatewayErrorExtensions).code)
+  error.graphQLErrors.map(({ extensions }) => String(extensions.code))
