@@ -13,7 +13,10 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   METHOD_NOT_ALLOWED: 'The API does not know the method, or a mutation came by GET.',
   UNSUPPORTED_MEDIA_TYPE: 'The body is of a kind that is not read.',
   BAD_USER_INPUT: 'An argument or a variable has a value that cannot be meant.',
-  AT_MOST_EXCEEDED: 'The filter of a bulk mutation matches more rows than `atMost` allows. Nothing was changed.',
+  VALUE_UNREADABLE:
+    'A column declared as a list holds an array of several dimensions; the field is null, the others go on.',
+  AT_MOST_EXCEEDED:
+    'The filter of a bulk mutation matches more rows than `atMost` allows. Nothing was changed.',
   IDEMPOTENCY_KEY_REUSED: 'Another operation, or one with other variables, has come with this key before.',
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL.',
   GRAPHQL_VALIDATION_FAILED: 'The document asks for what the schema does not have.',
