@@ -10,9 +10,11 @@
 import DataLoader from 'dataloader'
 import type { TenantId } from '../base/ids.ts'
 import type { Row } from '../db/batch.ts'
-import type { Statement } from '../db/sql.ts'
+import type { Statement, Value } from '../db/sql.ts'
 import type { Table } from '../model/types.ts'
-import { countStatement, listStatement, lookupStatement } from './plan/lists.ts'
+import type { AggregatePlan } from './plan/aggregate-types.ts'
+import { aggregateStatement } from './plan/aggregates.ts'
+import { listStatement, lookupStatement } from './plan/lists.ts'
 import { type ListPlan, planText } from './plan/types.ts'
 
 type Key = readonly string[]
@@ -39,15 +41,15 @@ export interface Loaders {
    * each would be in memory before the first of them was counted.
    */
   children(plan: ListPlan, key: Key, room: Room): Promise<Row[]>
-  /** How many children there are in all. */
-  childCount(plan: ListPlan, key: Key): Promise<number>
+  /** The groups of the children of the parent that `key` names; one row for a plan without groups. */
+  measures(plan: AggregatePlan, key: Key, room: Room): Promise<Row[]>
   /** Forget what was read: a mutation has changed rows. */
   clear(): void
 }
 
 export function createLoaders(tenant: TenantId, run: Run): Loaders {
   const loaders = new Map<string, unknown>()
-  const names = new WeakMap<ListPlan, PlanNames>()
+  const names = new WeakMap<ListPlan | AggregatePlan, string>()
 
   function loader<T>(name: string, load: (keys: readonly Key[]) => Promise<T[]>): KeyLoader<T> {
     const known = loaders.get(name) as KeyLoader<T> | undefined
@@ -57,8 +59,9 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
     return fresh
   }
 
-  function namesOf(plan: ListPlan): PlanNames {
-    const known = names.get(plan) ?? planNames(plan)
+  /** Plans of equal arguments share what is loaded. */
+  function nameOf(plan: ListPlan | AggregatePlan): string {
+    const known = names.get(plan) ?? planText(plan)
     names.set(plan, known)
     return known
   }
@@ -81,45 +84,32 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
     return found
   }
 
-  async function loadChildren(plan: ListPlan, keys: readonly Key[], room: Room): Promise<Row[][]> {
+  async function loadLists(
+    statement: (parents: Value[][], rowsMax: number) => Statement,
+    keys: readonly Key[],
+    room: Room,
+  ): Promise<Row[][]> {
     // Each page is read one row longer than it is. If there are more than that, some page is cut short.
     const rowsMax = room.left() + keys.length
     const parents = keys.map((key) => [...key])
-    const [rows = []] = await run([listStatement(plan, tenant, parents, rowsMax + 1)])
+    const [rows = []] = await run([statement(parents, rowsMax + 1)])
     if (rows.length > rowsMax) room.refuse()
     const groups = keys.map((): Row[] => [])
     for (const [n, ...row] of rows) groups[Number(n) - 1]?.push(row)
     return groups
   }
 
-  async function loadCounts(plan: ListPlan, keys: readonly Key[]): Promise<number[]> {
-    const [rows = []] = await run([
-      countStatement(
-        plan,
-        tenant,
-        keys.map((key) => [...key]),
-      ),
-    ])
-    return rows.map(([, count]) => Number(count))
-  }
-
   return {
     row: (table, by, key) =>
       loader(`row ${table.id} ${by.join()}`, (keys) => loadRows(table, by, keys)).load(key),
     children: (plan, key, room) =>
-      loader(namesOf(plan).page, (keys) => loadChildren(plan, keys, room)).load(key),
-    childCount: (plan, key) => loader(namesOf(plan).count, (keys) => loadCounts(plan, keys)).load(key),
+      loader(`children ${nameOf(plan)}`, (keys) =>
+        loadLists((parents, max) => listStatement(plan, tenant, parents, max), keys, room),
+      ).load(key),
+    measures: (plan, key, room) =>
+      loader(`measures ${nameOf(plan)}`, (keys) =>
+        loadLists((parents, max) => aggregateStatement(plan, tenant, parents, max), keys, room),
+      ).load(key),
     clear: () => loaders.clear(),
   }
-}
-
-interface PlanNames {
-  readonly page: string
-  readonly count: string
-}
-
-// Plans of equal arguments share their rows, and those of one filter its count.
-function planNames(plan: ListPlan): PlanNames {
-  const whole = { ...plan, order: [], after: null, before: null, limit: 0, offset: 0 }
-  return { page: `children ${planText(plan)}`, count: `count ${planText(whole)}` }
 }

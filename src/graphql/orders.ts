@@ -11,14 +11,20 @@ import {
 } from './builder.ts'
 import { onceByName } from './filter-types.ts'
 import { isOrderable } from './operators.ts'
-import { isRanked, isSummable } from './plan/measures.ts'
+import { isGroupable, isRanked, isSummable } from './plan/measures.ts'
 import { type OrderBy, type OrderTerm, planText, type Tables } from './plan/types.ts'
 
 export interface OrderTypes {
   orderType(table: Table): InputRef
+  /** One column of a set; null when the table has none. */
+  columnsType(table: Table, set: ColumnSet): InputRef | null
 }
 
-const MEASURES = { min: isRanked, max: isRanked, sum: isSummable, avg: isSummable } as const
+// In the plural, because their types are named after them: a table "board_columns" beside "boards" makes
+// BoardColumnOrderBy.
+const SETS = { Values: isGroupable, Columns: isRanked, Numbers: isSummable } as const
+type ColumnSet = keyof typeof SETS
+const MEASURES = { min: 'Columns', max: 'Columns', sum: 'Numbers', avg: 'Numbers' } as const
 type Measured = keyof typeof MEASURES
 
 /** All of them take exactly one field: the order of an object's fields is no order that all clients keep. */
@@ -41,20 +47,22 @@ export function orderTypes(builder: Builder, { direction }: SharedTypes, tables:
     const description = `A measure of the ${table.manyField} of a row.`
     return once(`${table.typeName}ManyOrderBy`, { description, isOneOf }, (t) => [
       ['count', t.field({ type: direction })],
-      ...(Object.keys(MEASURES) as Measured[])
-        .filter((measure) => columnsOf(table, MEASURES[measure]).length > 0)
-        .map((measure) => [measure, t.field({ type: measuredType(table, measure) })] as const),
+      ...(Object.keys(MEASURES) as Measured[]).flatMap((measure) => {
+        const type = columnsType(table, MEASURES[measure])
+        return type ? [[measure, t.field({ type })] as const] : []
+      }),
     ])
   }
 
-  function measuredType(table: Table, measure: Measured): InputRef {
-    const which = MEASURES[measure] === isSummable ? 'Number' : 'Column'
-    return once(`${table.typeName}${which}OrderBy`, { isOneOf }, (t) =>
-      columnsOf(table, MEASURES[measure]).map(({ field }) => [field, t.field({ type: direction })]),
+  function columnsType(table: Table, set: ColumnSet): InputRef | null {
+    const columns = columnsOf(table, SETS[set])
+    if (columns.length === 0) return null
+    return once(`${table.typeName}${set}OrderBy`, { isOneOf }, (t) =>
+      columns.map(({ field }) => [field, t.field({ type: direction })]),
     )
   }
 
-  return { orderType }
+  return { orderType, columnsType }
 }
 
 function columnsOf(table: Table, suits: (column: Column) => boolean): Column[] {

@@ -9,9 +9,11 @@ import { fail } from '../base/errors.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Row } from '../db/batch.ts'
 import type { Table } from '../model/types.ts'
+import { countPlan } from './aggregates-plans.ts'
 import type { PageInfo } from './builder.ts'
 import { conditionOf } from './filter-plans.ts'
 import { termsOf } from './orders.ts'
+import type { AggregatePlan } from './plan/aggregate-types.ts'
 import { cursorMark, decodeCursor, encodeCursor } from './plan/cursors.ts'
 import type { ListPlan, Tables } from './plan/types.ts'
 
@@ -46,7 +48,11 @@ export interface Page {
   readonly pageInfo: PageInfo
   /** Counts all rows of the list; asked only when the operation selects it. */
   readonly totalCount: () => Promise<number>
+  readonly measure: MeasureList
 }
+
+/** The groups of a plan about the whole list of a page; one row for a plan without groups. */
+export type MeasureList = (plan: AggregatePlan) => Promise<readonly Row[]>
 
 /** What all lists of a schema share. */
 export interface Lists {
@@ -118,17 +124,16 @@ function checkEnds({ offset, last, before }: ListArguments): void {
 }
 
 /** A connection from the rows of `plan`, which may hold one more than its limit. */
-export function pageOf(
-  plan: ListPlan,
-  tenant: TenantId,
-  found: readonly Row[],
-  totalCount: () => Promise<number>,
-): Page {
+export function pageOf(plan: ListPlan, tenant: TenantId, found: readonly Row[], measure: MeasureList): Page {
   const more = found.length > plan.limit
   const kept = found.slice(0, plan.limit)
   const nodes = plan.backward ? kept.reverse() : kept
   const mark = cursorMark(tenant, plan.table, plan.order)
   const cursor = (row: Row): string => encodeCursor(mark, plan.table, plan.order, row)
+  const totalCount = async (): Promise<number> => {
+    const [row] = await measure(countPlan(plan))
+    return Number(row?.[0])
+  }
   // A page behind the end of its list shows no rows: only the count tells whether there are any before it.
   const hasPassedOver = () => plan.offset > 0 && (found.length > 0 || totalCount().then((count) => count > 0))
   return {
@@ -147,5 +152,6 @@ export function pageOf(
       }
     },
     totalCount,
+    measure,
   }
 }

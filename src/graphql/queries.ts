@@ -6,8 +6,9 @@ import type { Model, Table } from '../model/types.ts'
 import { rememberType } from './builder.ts'
 import type { GatewayContext } from './context.ts'
 import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
+import { aggregateStatement } from './plan/aggregates.ts'
 import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
-import { countStatement, listStatement } from './plan/lists.ts'
+import { listStatement } from './plan/lists.ts'
 import { listArguments, type SchemaParts } from './types.ts'
 
 export function addQueries(parts: SchemaParts): void {
@@ -62,9 +63,9 @@ async function tablePage(
   const plan = listPlan(parts, table, tenant, args)
   const [rows = []] = await scope.run([listStatement(plan, tenant)])
   scope.take(Math.min(rows.length, plan.limit), parts.sizes().rows)
-  return pageOf(plan, tenant, rows, async () => {
-    const [counted = []] = await scope.run([countStatement(plan, tenant)])
-    return Number(counted[0]?.[0])
+  return pageOf(plan, tenant, rows, async (wanted) => {
+    const [measured = []] = await scope.run([aggregateStatement(wanted, tenant)])
+    return measured
   })
 }
 

@@ -2,6 +2,7 @@
 
 import { type GraphQLSchema, printSchema } from 'graphql'
 import type { Model } from '../model/types.ts'
+import { addAggregates } from './aggregates.ts'
 import { createBuilder, sharedTypes } from './builder.ts'
 import { type Extension, extensionTools, hooksOfExtensions } from './extension.ts'
 import type { TableHooks } from './mutations/hooks.ts'
@@ -24,6 +25,7 @@ export function buildSchema(
 ): GraphQLSchema {
   const builder = createBuilder()
   const parts = tableTypes(builder, model, sharedTypes(builder), sizes)
+  addAggregates(parts)
   addQueries(parts)
   // Hooks may write rows themselves, so the writer asks for them when they are all there.
   let hooks: ReadonlyMap<string, readonly TableHooks[]> = new Map()

@@ -10,6 +10,7 @@ import type { RequestScope } from './context.ts'
 import { type FilterTypes, filterTypes } from './filter-types.ts'
 import { type OrderTypes, orderTypes } from './orders.ts'
 import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
+import { measuresOfNothing } from './plan/aggregates.ts'
 import { encodeId } from './plan/ids.ts'
 import type { ListPlan } from './plan/types.ts'
 import { documented, outputField, type ValueTypes, valueTypes } from './value-types.ts'
@@ -135,10 +136,10 @@ async function childPage(
   rowsMax: number,
 ): Promise<Page> {
   const { tenant } = scope.identity
-  if (!key) return pageOf(plan, tenant, [], async () => 0)
+  if (!key) return pageOf(plan, tenant, [], async (wanted) => measuresOfNothing(wanted))
   const rows = await scope.loaders.children(plan, key, scope.room(rowsMax))
   scope.take(Math.min(rows.length, plan.limit), rowsMax)
-  return pageOf(plan, tenant, rows, () => scope.loaders.childCount(plan, key))
+  return pageOf(plan, tenant, rows, (wanted) => scope.loaders.measures(wanted, key, scope.room(rowsMax)))
 }
 
 function implementConnection(parts: SchemaParts, table: Table): void {

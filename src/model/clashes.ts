@@ -36,15 +36,18 @@ const OWN_SCALARS = [
 ] as const
 export const TYPES_OF_THE_API = [
   ...['Query', 'Mutation', 'Subscription', 'Node', 'PageInfo', 'OrderDirection', 'NullFilter'],
-  ...['ConstraintError', 'ConstraintKind'],
+  ...['ConstraintError', 'ConstraintKind', 'GroupPart', 'DateGroupPart', 'DateTimeGroupPart'],
   ...['ListNullFilter', 'NetworkFilter', 'TextSearchFilter', 'JSONAtFilter', 'PgTextEqualityFilter'],
   ...[...SCALARS, ...OWN_SCALARS].flatMap((scalar) => [scalar, ...filtersOf(scalar)]),
 ]
 
 /** Types that the API makes from a table's type, beside the type itself; a test holds it to the schema. */
 export function typesMadeFrom(typeName: string): string[] {
-  const orders = ['OrderBy', 'ManyOrderBy', 'ColumnOrderBy', 'NumberOrderBy']
-  const endings = ['Connection', 'Edge', 'Filter', 'ManyFilter', ...orders, 'Patch']
+  const orders = ['OrderBy', 'ManyOrderBy', 'ColumnsOrderBy', 'NumbersOrderBy', 'ValuesOrderBy', 'GroupsOrderBy']
+  const measures = ['Aggregates', 'DistinctCounts', 'Sums', 'Averages', 'Extremes']
+  const groups = ['AggregateGroup', 'AggregateGroupKey', 'GroupBy']
+  const having = ['Having', 'HavingDistinctCounts', 'HavingNumbers', 'HavingExtremes']
+  const endings = ['Connection', 'Edge', 'Filter', 'ManyFilter', ...orders, 'Patch', ...measures, ...groups, ...having]
   const verbs = ['Create', 'Update', 'Delete']
   return [
     ...endings.map((ending) => typeName + ending),

@@ -14,6 +14,9 @@ export interface Measure {
   readonly column: string | null
 }
 
+/** The number of rows. */
+export const COUNT: Measure = { kind: 'count', column: null }
+
 export const DATE_PARTS = ['YEAR', 'QUARTER', 'MONTH', 'WEEK', 'DAY'] as const
 export const TIME_PARTS = [...DATE_PARTS, 'HOUR', 'MINUTE'] as const
 export type TimePart = (typeof TIME_PARTS)[number]
@@ -59,6 +62,11 @@ export interface Groups {
   readonly order: readonly GroupOrderTerm[]
   readonly limit: number
   readonly offset: number
+}
+
+/** The list without its page, so that all pages of a list are measured once. */
+export function wholeOf(list: ListPlan): ListPlan {
+  return { ...list, order: [], limit: 0, offset: 0, backward: false, after: null, before: null }
 }
 
 export function isMeasure(a: Measure, b: Measure): boolean {

@@ -1,4 +1,4 @@
-/** Statements that read rows: the page of a list, the number of its rows, rows by their keys. */
+/** Statements that read rows: the page of a list, rows by their keys. */
 
 import type { TenantId } from '../../base/ids.ts'
 import { compile, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
@@ -39,20 +39,6 @@ export function listStatement(
 function outputs(of: Source, order: readonly OrderTerm[], values: readonly OrderValue[]): SQL {
   const computed = values.filter((_, i) => order[i]?.by.kind !== 'column').map(({ found }) => found)
   return sql.join([columns(of), ...computed], ', ')
-}
-
-/** The number of rows of a list, for each parent where there are parents: (parent's number, count). */
-export function countStatement(
-  plan: ListPlan,
-  tenant: TenantId,
-  parents: readonly Value[][] = [],
-): Statement {
-  const of = source(plan.table)
-  const count = sql`select count(*) from ${from(of)} where ${listConditions(of, plan, tenant)}`
-  if (!plan.parentColumns) return compile(count)
-  return compile(
-    sql`select k.n, (${count}) from ${keys(plan.table, plan.parentColumns, parents)} order by k.n`,
-  )
 }
 
 /**

@@ -17,9 +17,12 @@ const BIGINT = builtIn('bigint', 'int8')
 const NUMERIC = builtIn('decimal', 'numeric')
 const FLOAT = builtIn('float', 'float8')
 
-/** Columns whose values can be told apart, and so grouped; Postgres sorts to count distinct values. */
+/**
+ * Columns whose values can be told apart, and so grouped; Postgres sorts to count distinct values. Whether two row
+ * types can be compared shows only when their fields meet.
+ */
 export function isGroupable({ type }: Column): boolean {
-  return type.compares === 'order'
+  return type.compares === 'order' && type.kind !== 'composite'
 }
 
 /** Columns with a sum and an average. */

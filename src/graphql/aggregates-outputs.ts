@@ -1,0 +1,125 @@
+/**
+ * Object types of aggregates: the measures of a list, and its groups with their keys.
+ *
+ * All of them stand on one row of an answer, of which each field reads its place. A type is made only where
+ * the table has columns for it.
+ */
+
+import type { ObjectRef } from '@pothos/core'
+import type { Row } from '../db/batch.ts'
+import type { Column, ColumnType, Table } from '../model/types.ts'
+import type { SchemaTypes } from './builder.ts'
+import { type AggregatePlan, type MeasureKind, measurePosition } from './plan/aggregate-types.ts'
+import { averageType, isGroupable, isRanked, isSummable, sumType } from './plan/measures.ts'
+import type { SchemaParts } from './types.ts'
+import { outputField } from './value-types.ts'
+import { reader } from './values.ts'
+
+type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
+type Fields<T> = PothosSchemaTypes.ObjectFieldBuilder<Types, T>
+
+/** A row of the answer to a plan. */
+export interface Measured {
+  readonly plan: AggregatePlan
+  readonly row: Row
+}
+
+/** As the value of `sum { … }`: which of the measures of a column its fields read. */
+interface MeasuredBy extends Measured {
+  readonly kind: MeasureKind
+}
+
+export interface AggregateTypes {
+  readonly aggregates: ObjectRef<Types, Measured>
+  /** Null for a table without a column to group by. */
+  readonly group: ObjectRef<Types, Measured> | null
+}
+
+export function aggregateTypes(parts: SchemaParts, table: Table): AggregateTypes {
+  const measures = measureFields(parts, table)
+  const { builder } = parts
+  const aggregates = builder.objectRef<Measured>(`${table.typeName}Aggregates`).implement({
+    description: `Measures of all ${table.manyField} of a list, over all its pages.`,
+    fields: measures,
+  })
+  const grouped = table.columns.filter(isGroupable)
+  if (grouped.length === 0) return { aggregates, group: null }
+  const key = builder.objectRef<Measured>(`${table.typeName}AggregateGroupKey`).implement({
+    description: 'What the rows of a group have in common; null in columns that are not grouped by.',
+    fields: (t) => Object.fromEntries(grouped.map((column) => [column.field, keyField(t, parts, column)])),
+  })
+  const group = builder.objectRef<Measured>(`${table.typeName}AggregateGroup`).implement({
+    description: `Those ${table.manyField} of a list that have the same key, and their measures.`,
+    fields: (t) => ({
+      key: t.field({ type: key, nullable: false, resolve: (measured) => measured }),
+      ...measures(t),
+    }),
+  })
+  return { aggregates, group }
+}
+
+/** The fields that aggregates and groups share. */
+function measureFields(parts: SchemaParts, table: Table) {
+  const { typeName } = table
+  const of = (wanted: (column: Column) => boolean) => table.columns.filter(wanted)
+  const distinct = columnsType(parts, `${typeName}DistinctCounts`, of(isGroupable), null)
+  const sums = columnsType(parts, `${typeName}Sums`, of(isSummable), sumType)
+  const averages = columnsType(parts, `${typeName}Averages`, of(isSummable), averageType)
+  const extremes = columnsType(parts, `${typeName}Extremes`, of(isRanked), (type) => type)
+  const under = (t: Fields<Measured>, type: MeasureRef | null, kind: MeasureKind, description: string) =>
+    type && {
+      [kind]: t.field({ type, description, nullable: false, resolve: (found) => ({ ...found, kind }) }),
+    }
+  return (t: Fields<Measured>) => ({
+    count: t.int({
+      nullable: false,
+      description: 'How many rows.',
+      resolve: (found) => Number(textOf({ ...found, kind: 'count' }, null)),
+    }),
+    ...under(t, distinct, 'distinctCount', 'How many different values a column has, nulls left out.'),
+    ...under(t, sums, 'sum', 'Sums, exact for exact numbers; null without a value.'),
+    ...under(t, averages, 'avg', 'Averages, exact for exact numbers; null without a value.'),
+    ...under(t, extremes, 'min', 'Least values; null without a value.'),
+    ...under(t, extremes, 'max', 'Greatest values; null without a value.'),
+  })
+}
+
+type MeasureRef = ObjectRef<Types, MeasuredBy>
+
+/** A type with a field for each column; `typeOf` gives the field's type, null makes it a count. */
+function columnsType(
+  parts: SchemaParts,
+  name: string,
+  columns: readonly Column[],
+  typeOf: ((type: ColumnType) => ColumnType) | null,
+): MeasureRef | null {
+  if (columns.length === 0) return null
+  return parts.builder.objectRef<MeasuredBy>(name).implement({
+    fields: (t) =>
+      Object.fromEntries(
+        columns.map(({ field, name: column, type }) => {
+          const options = typeOf ? valueType(parts, typeOf(type)) : COUNT
+          const { read, ...rest } = options
+          return [field, t.field({ ...rest, resolve: (found) => read(textOf(found, column)) as never })]
+        }),
+      ),
+  })
+}
+
+const COUNT = { type: 'Int', nullable: false, read: (text: string | null): unknown => Number(text) } as const
+
+function valueType(parts: SchemaParts, type: ColumnType) {
+  return { type: parts.outputType(type), nullable: true, read: reader(type) } as const
+}
+
+function textOf({ plan, row, kind }: MeasuredBy, column: string | null): string | null {
+  return row[measurePosition(plan, { kind, column })] ?? null
+}
+
+function keyField(t: Fields<Measured>, parts: SchemaParts, { name, type }: Column) {
+  const read = reader(type)
+  return outputField(t, parts, type, { nullable: true }, ({ plan, row }) => {
+    const position = plan.groups?.by.findIndex(({ column }) => column === name) ?? -1
+    return read(row[position] ?? null)
+  })
+}
