@@ -53,9 +53,10 @@ function columnsOf(
   column: string | undefined,
 ): readonly string[] {
   if (column) return [column]
+  if (constraint !== undefined && constraint === table.primaryKeyName) return table.primaryKey
   const key = table.uniques.find(({ name }) => name === constraint)
   const relation = table.relations.find(
-    (candidate) => candidate.constraint === constraint && candidate.kind === 'one',
+    (candidate) => candidate.constraint === constraint && !candidate.inverse,
   )
   return key?.columns ?? relation?.columns.map(({ own }) => own) ?? []
 }
@@ -65,7 +66,7 @@ function fieldsOf(table: Table, columns: readonly string[]): string[] {
 }
 
 function sentence(kind: ConstraintFailure['kind'], { typeName }: Table, columns: string[]): string {
-  const named = columns.length > 0 ? columns.join(' and ') : 'the columns of the constraint'
+  const named = columns.length > 0 ? columns.join(' and ') : 'value in what a constraint looks at'
   switch (kind) {
     case 'UNIQUE':
       return `Another ${typeName} has the same ${named}.`
@@ -74,10 +75,10 @@ function sentence(kind: ConstraintFailure['kind'], { typeName }: Table, columns:
         ? `There is no row that ${named} could point to.`
         : `Other rows still point to this ${typeName}, or it points to none.`
     case 'NOT_NULL':
-      return `A value is wanted for ${named}.`
+      return columns.length > 0 ? `A value is wanted for ${named}.` : 'A value is wanted where there is none.'
     case 'CHECK':
       return `A value of the ${typeName} is not allowed by a check.`
     case 'EXCLUSION':
-      return `Another ${typeName} is in the way of ${named}.`
+      return `Another ${typeName} is in the way of this one.`
   }
 }

@@ -21,7 +21,7 @@ export function tableOf(catalog: Catalog, found: PgClass, tenancy: Tenancy): Tab
     .map((attribute) => columnOf(catalog, attribute, rights, isWritten))
   const readable = new Set(columns.map(({ name }) => name)).add(tenant?.attname ?? '')
   const keys = uniqueKeys(found).filter((key) => key.columns.every((column) => readable.has(column)))
-  const primary = keys.find((key) => key.primary)?.columns ?? []
+  const primary = keys.find((key) => key.primary)
   return {
     id: idOf(found),
     schema: schemaOf(found),
@@ -37,7 +37,8 @@ export function tableOf(catalog: Catalog, found: PgClass, tenancy: Tenancy): Tab
     tenantColumn: tenant?.attname ?? null,
     tenantType: tenant ? readType(catalog, tenant).type : null,
     columns,
-    primaryKey: primary.filter((column) => column !== tenancy.column),
+    primaryKey: primary?.columns.filter((column) => column !== tenancy.column) ?? [],
+    ...(primary && { primaryKeyName: primary.name }),
     uniques: keys.filter((key) => !key.primary).map(({ name, columns }) => ({ name, columns })),
     relations: [],
   }

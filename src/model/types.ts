@@ -110,6 +110,8 @@ export interface Table {
   readonly columns: readonly Column[]
   /** Primary key without the tenant column; empty when there is none. */
   readonly primaryKey: readonly string[]
+  /** Name of the primary key's constraint. */
+  readonly primaryKeyName?: string
   readonly uniques: readonly Key[]
   readonly relations: readonly Relation[]
 }
