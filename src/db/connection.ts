@@ -137,7 +137,7 @@ export class Connection {
     client.on('error', (error) => connection.#fail(error))
     client.on('end', () => connection.#fail(new Error('Postgres closed the connection')))
     client.connection.on('parseComplete', () => connection.#parsed())
-    client.connection.on('readyForQuery', () => connection.#settleRefused())
+    client.connection.on('readyForQuery', () => connection.#ready())
     await client.connect()
     return connection
   }
@@ -178,8 +178,7 @@ export class Connection {
     if (this.#lost) throw new ConnectionLost('unsent', 'The connection is closed.', { cause: this.#lost })
     const toParse = this.#unprepared(statements)
     const toClose = this.#evicted.splice(0)
-    const parsing = toParse.map(({ name }) => name ?? '')
-    this.#parsing.push(parsing)
+    this.#parsing.push(toParse.map(({ name }) => name ?? ''))
     this.#sentAt.push(performance.now())
     try {
       return await this.#send({ statements, toParse, toClose }, deadline)
@@ -190,7 +189,6 @@ export class Connection {
       throw error
     } finally {
       this.#sentAt.shift()
-      this.#settleParsing(parsing)
     }
   }
 
@@ -203,15 +201,21 @@ export class Connection {
     this.#fail(new Error(reason))
   }
 
+  // Of a statement without a name it comes too, after those with one.
   #parsed(): void {
-    this.#parsing.find((names) => names.length > 0)?.shift()
+    this.#parsing[0]?.shift()
   }
 
-  // What was not confirmed when the batch ended was not prepared, and has to be sent again next time.
-  // What was confirmed stays, also when a later statement failed: a second Parse of a name is an error.
-  #settleParsing(parsing: string[]): void {
-    this.#parsing.splice(this.#parsing.indexOf(parsing), 1)
-    for (const name of parsing) this.#prepared.delete(name)
+  /**
+   * The oldest batch has ended. What of it was not confirmed was not prepared, and has to be sent again next
+   * time. What was confirmed stays, also when a later statement failed: a second Parse of a name is an error.
+   *
+   * At once, and not when its caller goes on: the confirmations of the next batch may be in the same packet.
+   */
+  #ready(): void {
+    for (const name of this.#parsing.shift() ?? []) this.#prepared.delete(name)
+    this.#refused?.()
+    this.#refused = undefined
   }
 
   #unprepared(statements: readonly Statement[]): Statement[] {
@@ -249,15 +253,10 @@ export class Connection {
     })
   }
 
-  #settleRefused(): void {
-    this.#refused?.()
-    this.#refused = undefined
-  }
-
   #fail(error: Error): void {
     if (this.#lost) return
     this.#lost = error
-    this.#settleRefused()
+    this.#refused?.()
     this.#client.connection.stream.destroy()
     for (const listener of this.#onLost) listener(error.message)
   }

@@ -1,5 +1,6 @@
 /** Connections and batches: one Sync each, statements prepared once and not for ever, no doubt survived. */
 
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { parse } from 'postgres-array'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -86,6 +87,23 @@ describe('a batch', () => {
 })
 
 describe('prepared statements', () => {
+  it('are known for what they are when the batch in front of them could not be parsed', async () => {
+    const own = await open()
+    const one = 'select $1::int + 1'
+    const two = 'select $1::int + 2'
+    const broken = own.batch([prepared('select no_such_column'), prepared(one, [1])], soon())
+    const behind = own.batch([prepared(two, [1])], soon())
+    // Away until both answers have come, so that they are read in one go.
+    await setImmediate()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+    await expect(broken).rejects.toMatchObject({ code: '42703' })
+    expect((await behind)[0]?.rows).toEqual([['3']])
+    expect(await ask(two, [2], own)).toEqual([['4']])
+    expect(await ask(one, [2], own)).toEqual([['3']])
+    expect(own.usable).toBe(true)
+    own.destroy('done')
+  })
+
   it('are parsed once a connection', async () => {
     const own = await open(proxy.url(database.url))
     for (let n = 0; n < 5; n++) await ask('select $1::int + 40', [n], own)
