@@ -12,6 +12,7 @@ import {
   type GraphQLCompositeType,
   type GraphQLField,
   type GraphQLInputField,
+  type GraphQLInputObjectType,
   type GraphQLInputType,
   type GraphQLObjectType,
   type GraphQLSchema,
@@ -33,6 +34,8 @@ export interface Place {
   /** Root field, argument, then the fields of input objects: ['tasks', 'filter', 'title', 'eq']. */
   readonly path: readonly string[]
   readonly operation: 'query' | 'mutation'
+  /** The input type whose field it is; undefined for an argument. */
+  readonly input?: string
 }
 
 /** Gives a value for a scalar, as JSON; undefined leaves an optional place out. */
@@ -162,28 +165,27 @@ class Writer {
     return given.length > 0 ? `(${given.join(', ')})` : ''
   }
 
-  #value(type: GraphQLInputType, path: string[]): unknown {
-    if (isNonNullType(type)) return this.#value(type.ofType, path) ?? this.#value(type.ofType, path)
+  #value(type: GraphQLInputType, path: string[], input?: string): unknown {
+    if (isNonNullType(type))
+      return this.#value(type.ofType, path, input) ?? this.#value(type.ofType, path, input)
     if (isListType(type)) {
-      const items = Array.from({ length: this.#random.int(4) }, () => this.#value(type.ofType, path))
+      const items = Array.from({ length: this.#random.int(4) }, () => this.#value(type.ofType, path, input))
       return items.filter((item) => item !== undefined)
     }
     if (isEnumType(type)) return this.#random.pick(type.getValues()).name
-    if (isInputObjectType(type)) return this.#inputObject(Object.values(type.getFields()), type.isOneOf, path)
-    return this.#values({ type: type.name, path, operation: this.#kind }, this.#random)
+    if (isInputObjectType(type)) return this.#inputObject(type, path)
+    const place = { type: type.name, path, operation: this.#kind, ...(input && { input }) }
+    return this.#values(place, this.#random)
   }
 
-  #inputObject(
-    fields: readonly GraphQLInputField[],
-    oneOf: boolean,
-    path: string[],
-  ): Record<string, unknown> {
+  #inputObject(type: GraphQLInputObjectType, path: string[]): Record<string, unknown> {
+    const fields = Object.values(type.getFields())
     const deep = path.length > 8
     const wanted = (field: GraphQLInputField): boolean =>
       isNonNullType(field.type) || (!deep && this.#random.chance(Math.max(GIVEN, 2 / fields.length) / 2))
-    const chosen = oneOf ? [this.#random.pick(fields)] : fields.filter(wanted)
+    const chosen = type.isOneOf ? [this.#random.pick(fields)] : fields.filter(wanted)
     const entries = chosen.map(
-      (field) => [field.name, this.#value(field.type, [...path, field.name])] as const,
+      (field) => [field.name, this.#value(field.type, [...path, field.name], type.name)] as const,
     )
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined))
   }

@@ -4,7 +4,8 @@
  * tenant.
  *
  * Foreign keys are right by construction, so all triggers are off while the rows go in and circles need no
- * care. Parents still go first, because a check may look them up.
+ * care. Parents still go first, because a check may look them up. Sequences are left where they are: what is
+ * drawn from them later is small, and no tenant's number.
  */
 
 import {
@@ -48,27 +49,7 @@ export async function fill(client: Client, filling: Filling): Promise<void> {
       })
     }
   })
-  await client.query(SEQUENCES)
 }
-
-// The rows have brought their own numbers; what is made later must not meet them.
-const SEQUENCES = `
-do $$
-declare
-  it record;
-begin
-  for it in
-    select d.objid::regclass as sequence, d.refobjid::regclass as owner, quote_ident(a.attname) as name,
-      (select seqmax from pg_sequence where seqrelid = d.objid) as highest
-    from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-    where d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjsubid > 0
-      and exists (select from pg_class where oid = d.objid and relkind = 'S')
-  loop
-    execute format('select setval(%L, least(%s, (select coalesce(max(%s)::bigint, 0) + 1 from %s)), false)',
-      it.sequence, it.highest, it.name, it.owner);
-  end loop;
-end
-$$`
 
 interface ForeignKey {
   readonly target: PgClass

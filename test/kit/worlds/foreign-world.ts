@@ -5,17 +5,21 @@
  *     const world = await makeForeignWorld({ … })     // databases as they were found
  *     await world.setUp()                             // `setup`, then `tenant register --discover`
  *     await world.findings()                          // `doctor`
+ *     await world.adopt()                             // `adopt`, then `migrate`
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TenantId, tenantId } from '../../../src/base/ids.ts'
+import { adoptionSql, canMend } from '../../../src/control/adopt.ts'
 import { discover, registerFound } from '../../../src/control/discover.ts'
 import { type Diagnosis, diagnose } from '../../../src/control/doctor.ts'
 import { install } from '../../../src/control/install.ts'
+import { migrate } from '../../../src/control/migrate.ts'
 import { type Client, type TextRow, withClient } from '../../../src/db/client.ts'
 import type { Tenancy } from '../../../src/model/introspect.ts'
+import { checkSafety } from '../../../src/model/safety.ts'
 import { type Canary, canary, type Scanner, scanner } from '../canary.ts'
 import { bareFleet, type TestFleet, type TestShard } from '../fleet.ts'
 
@@ -50,6 +54,12 @@ export interface ForeignWorld {
   setUp(): Promise<void>
   /** What the doctor says of the shards and their tables. */
   findings(): Promise<Diagnosis[]>
+  /**
+   * Write the migration that mends what can be mended, and apply it to every shard.
+   *
+   * @returns its text; undefined when there is nothing to mend
+   */
+  adopt(): Promise<string | undefined>
   /** Run statements on a shard as superuser. */
   sql(shard: string, statements: string): Promise<TextRow[]>
   stop(): Promise<void>
@@ -83,6 +93,7 @@ export async function makeForeignWorld(tables: ForeignTables, config: object = {
     scanner: scanner(tables.tenants),
     setUp: () => setUp(fleet, tenancy),
     findings: () => diagnose(patientOf(fleet, tenancy)),
+    adopt: () => adopt(fleet, tenancy, folder),
     sql: (key, statements) => withClient(superuserUrl(key), (client) => client.query(statements)),
     async stop() {
       await fleet.drop()
@@ -113,13 +124,36 @@ async function furnish(
 }
 
 async function setUp(fleet: TestFleet, tenancy: Tenancy): Promise<void> {
-  await install(fleet.installation)
+  const { column, global = [] } = tenancy
+  await install({ ...fleet.installation, column, global })
   const shards = fleet.shards.map(({ key, superuserUrl }) => ({ key, url: superuserUrl }))
   const found = await discover({ directoryUrl: fleet.directoryUrl, tenancy, shards })
   const { tenants } = await registerFound(fleet.fleet, found)
   const wrong = tenants.filter(({ outcome }) => outcome !== 'registered' && outcome !== 'known')
   if (wrong.length > 0) throw new Error(`Not registered: ${JSON.stringify(wrong)}`)
 }
+
+async function adopt(fleet: TestFleet, tenancy: Tenancy, home: string): Promise<string | undefined> {
+  const { column, schemas } = tenancy
+  const question = { column, schemas, appRole: 'shardgate_app' }
+  const found = await Promise.all(
+    fleet.shards.map(({ url }) => withClient(url('owner'), (client) => checkSafety(client, question))),
+  )
+  const findings = found.flat()
+  if (!canMend(findings)) return undefined
+  const folder = join(home, 'migrations')
+  mkdirSync(folder, { recursive: true })
+  const text = adoptionSql(findings, { column, shards: fleet.shards.map(({ key }) => key) })
+  writeFileSync(join(folder, `${stamp()}_adopt.sql`), text)
+  for (const { key, url } of fleet.shards) {
+    await migrate({ shard: { key, url: url('owner') }, folder, schema: schemas[0]! })
+  }
+  return text
+}
+
+/** 20260101120000, later each time. */
+let stamped = 20_260_101_120_000
+const stamp = (): string => String(++stamped)
 
 function patientOf(fleet: TestFleet, tenancy: Tenancy): Parameters<typeof diagnose>[0] {
   const shards = fleet.shards.map(({ key, url }) => ({ key, appUrl: url('app'), ownerUrl: url('owner') }))

@@ -1,0 +1,93 @@
+/**
+ * How long a gateway takes from the catalogs of a database to the GraphQL schema of its tables.
+ *
+ *     npm run bench:schema
+ *
+ * Makes the tables of the nasty fixture on a server of its own and reads them again and again, each time
+ * over a new connection, as a start does. Goal: 150 tables in 2 seconds.
+ */
+
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { printSchema } from 'graphql'
+import { type Client, withClient } from '../src/db/client.ts'
+import { startEmbedded } from '../src/db/embedded/start.ts'
+import { buildSchema } from '../src/graphql/schema.ts'
+import { introspect } from '../src/model/introspect.ts'
+import { seededRandom } from '../test/kit/random.ts'
+import { makeNasty, NASTY_SCHEMAS } from '../test/kit/worlds/nasty.ts'
+import { STYLES } from '../test/kit/worlds/style.ts'
+
+const ROUNDS = 9
+const GOAL_MS = 2_000
+const GOAL_TABLES = 150
+const STYLE = STYLES.uuid
+const SCHEMAS = NASTY_SCHEMAS.filter((name) => name !== 'clashes')
+
+const dir = mkdtempSync(join(tmpdir(), 'shardgate-bench-'))
+chmodSync(dir, 0o755)
+const embedded = await startEmbedded({ dir, names: ['bench'], durable: false })
+try {
+  const url = embedded.get('bench').superuserUrl()
+  await withClient(url, make)
+  const rounds = []
+  for (let i = 0; i < ROUNDS; i++) rounds.push(await measure(url))
+  report(rounds)
+} finally {
+  await embedded.stopAll()
+  rmSync(dir, { recursive: true, force: true })
+}
+
+async function make(client: Client): Promise<void> {
+  await client.query('create role bench_owner; grant create on database postgres to bench_owner')
+  await makeNasty(client, STYLE, 'bench_owner', seededRandom(1))
+}
+
+interface Round {
+  readonly tables: number
+  readonly types: number
+  readonly characters: number
+  readonly modelMs: number
+  readonly schemaMs: number
+}
+
+async function measure(url: string): Promise<Round> {
+  const start = performance.now()
+  const model = await withClient(url, (client) =>
+    introspect(client, { column: STYLE.tenantColumn, schemas: SCHEMAS }),
+  )
+  const read = performance.now()
+  const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000 }), [])
+  const built = performance.now()
+  return {
+    tables: model.tables.length,
+    types: Object.keys(schema.getTypeMap()).length,
+    characters: printSchema(schema).length,
+    modelMs: read - start,
+    schemaMs: built - read,
+  }
+}
+
+function report(rounds: readonly Round[]): void {
+  const [first] = rounds
+  if (!first) return
+  const { tables, types, characters } = first
+  const [model, schema] = [median(rounds.map((r) => r.modelMs)), median(rounds.map((r) => r.schemaMs))]
+  const cold = first.modelMs + first.schemaMs
+  const scaled = (cold * GOAL_TABLES) / tables
+  console.log(`${tables} tables, ${types} types, ${characters} characters of SDL`)
+  console.log(`first   ${ms(first.modelMs)} model + ${ms(first.schemaMs)} schema = ${ms(cold)}`)
+  console.log(`median  ${ms(model)} model + ${ms(schema)} schema = ${ms(model + schema)} of ${rounds.length}`)
+  console.log(
+    `${GOAL_TABLES} tables, first: about ${ms(scaled)}; goal ${ms(GOAL_MS)}: ${scaled <= GOAL_MS ? 'met' : 'missed'}`,
+  )
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+}
+
+function ms(value: number): string {
+  return `${Math.round(value)} ms`
+}

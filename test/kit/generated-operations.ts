@@ -1,0 +1,158 @@
+/**
+ * Random operations of all tenants of any database, in this process: the schema, the door and Postgres are
+ * the product's own, only the sockets are left out. Each answer is looked through for what must never be in
+ * one: a fault of our own behind the mask, and another tenant's value.
+ */
+
+import { GraphQLError, parse, validate } from 'graphql'
+import type { Event } from '../../src/base/events.ts'
+import type { TenantId } from '../../src/base/ids.ts'
+import { finishErrors } from '../../src/graphql/errors.ts'
+import type { Data, WorldApi } from './api.ts'
+import type { Canary, ForeignTag, Scanner } from './canary.ts'
+import { type Operation, type Place, randomOperation } from './operations.ts'
+import type { Random } from './random.ts'
+import { readPool, schemaSource, type ValuePool } from './schema-source.ts'
+
+export interface GeneratedTenant {
+  readonly id: TenantId
+  readonly canary: Canary
+}
+
+export interface GeneratedFault {
+  readonly tenant: string
+  readonly operation: Operation
+  /** What went wrong inside, or what was found. */
+  readonly what: string
+}
+
+export interface GeneratedCounts {
+  sent: number
+  mutations: number
+  /** Answers with data and without any error. */
+  clean: number
+  /** How often each error code came. */
+  readonly codes: Record<string, number>
+  readonly inner: GeneratedFault[]
+  readonly leaks: GeneratedFault[]
+}
+
+export interface GeneratedSetup {
+  readonly api: WorldApi
+  readonly tenants: readonly GeneratedTenant[]
+  readonly scanner: Scanner
+  readonly random: Random
+}
+
+/** Operations under way at once. */
+const AT_ONCE = 8
+/** Faults of one kind that are kept for the report. */
+const KEPT = 20
+
+/** Run `count` operations, a quarter of them mutations. */
+export async function runGenerated(setup: GeneratedSetup, count: number): Promise<GeneratedCounts> {
+  const { api, tenants, random } = setup
+  const ask = (tenant: GeneratedTenant) => async (query: string) => (await run(api, tenant, query)).data
+  const pools = await Promise.all(tenants.map((tenant) => readPool(api.schema, tenant.canary, ask(tenant))))
+  const refers = referringFields(api)
+  const counts: GeneratedCounts = { sent: 0, mutations: 0, clean: 0, codes: {}, inner: [], leaks: [] }
+  const workers = Array.from({ length: AT_ONCE }, async (_, i) => {
+    const mine = random.fork(`worker ${i}`)
+    for (let n = i; n < count; n += AT_ONCE) await one(setup, pools, refers, mine, counts)
+  })
+  await Promise.all(workers)
+  return counts
+}
+
+type Refers = (place: Place) => boolean
+
+/** Which fields of inputs hold a column of a foreign key: 'CreateTicketInput.authorId'. */
+function referringFields({ model }: WorldApi): Refers {
+  const fields = model.tables.flatMap((table) =>
+    table.relations
+      .filter(({ kind }) => kind === 'one')
+      .flatMap(({ columns }) => columns.map(({ own }) => own))
+      .map((own) => `${table.typeName}.${table.columns.find(({ name }) => name === own)?.field}`),
+  )
+  const known = new Set(fields)
+  return ({ input = '', path }) =>
+    known.has(`${input.replace(/^(Create|Update|Upsert)|(Input|Patch)$/g, '')}.${path.at(-1)}`)
+}
+
+async function one(
+  setup: GeneratedSetup,
+  pools: readonly ValuePool[],
+  refers: Refers,
+  random: Random,
+  counts: GeneratedCounts,
+): Promise<void> {
+  const { api, tenants, scanner } = setup
+  const at = random.int(tenants.length)
+  const tenant = tenants[at]!
+  const others = pools.filter((_, i) => i !== at)
+  const kind = random.chance(0.25) ? 'mutation' : 'query'
+  const source = schemaSource(pools[at]!, others, refers)
+  const operation = randomOperation(api.schema, kind, random, source, { depth: 4 })
+  counts.sent++
+  if (kind === 'mutation') counts.mutations++
+  const { data, errors, hidden } = await run(api, tenant, operation.query, operation.variables)
+  const note = (list: GeneratedFault[], what: string): void => {
+    if (list.length < KEPT) list.push({ tenant: tenant.id, operation, what })
+  }
+  for (const { extensions } of errors) count(counts.codes, String(extensions.code))
+  for (const fault of hidden) note(counts.inner, fault)
+  if (data && errors.length === 0) counts.clean++
+  const found = scanner.scan(tenant.id, JSON.stringify({ data, errors: withoutEcho(errors, operation) }))
+  if (found.length > 0) note(counts.leaks, described(found))
+}
+
+const count = (codes: Record<string, number>, code: string): void => {
+  codes[code] = (codes[code] ?? 0) + 1
+}
+
+const described = (found: readonly ForeignTag[]): string =>
+  found.map(({ tenant, value, around }) => `${value} of ${tenant} in …${around}…`).join('\n')
+
+// A refusal may quote what it refuses; a value that stands in the question tells nothing in the answer.
+function withoutEcho(errors: readonly GraphQLError[], operation: Operation): string[] {
+  const asked = JSON.stringify(operation)
+  return errors.map(({ message }) =>
+    message.replace(/[\w-]{17,}/g, (word) => (asked.includes(word) ? '' : word)),
+  )
+}
+
+interface Ran {
+  readonly data: Data
+  readonly errors: readonly GraphQLError[]
+  /** Of the errors that were masked, what they were. */
+  readonly hidden: readonly string[]
+}
+
+async function run(api: WorldApi, tenant: GeneratedTenant, query: string, variables = {}): Promise<Ran> {
+  const hidden: string[] = []
+  const emit = (event: Event): void => {
+    if (event.kind === 'request.failed') hidden.push(inside(event.error))
+  }
+  const finish = (errors: readonly unknown[]): GraphQLError[] =>
+    finishErrors(errors, { requestId: 'generated', emit })
+  const [invalid] = validate(api.schema, parse(query))
+  if (invalid) return { data: null, errors: [refusal(invalid)], hidden }
+  try {
+    const { data, errors = [] } = await api.run(tenant, query, variables)
+    return { data, errors: finish(errors), hidden }
+  } catch (error) {
+    return { data: null, errors: finish([error]), hidden }
+  }
+}
+
+// A value in the document itself is checked with the document, which the server does before it executes.
+function refusal({ message }: GraphQLError): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } })
+}
+
+function inside(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { code } = error as { code?: string }
+  const at = error.stack?.split('\n').find((line) => line.includes('/src/')) ?? ''
+  return `${error.name} ${code ?? ''}: ${error.message} ${at.trim()}`
+}
