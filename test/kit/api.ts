@@ -5,6 +5,7 @@ import { type LimitsConfig, loadConfig } from '../../src/base/config.ts'
 import type { Event } from '../../src/base/events.ts'
 import { deadlineIn } from '../../src/base/time.ts'
 import { withClient } from '../../src/db/client.ts'
+import type { Statement } from '../../src/db/sql.ts'
 import { RequestScope } from '../../src/graphql/context.ts'
 import type { Extension } from '../../src/graphql/extension.ts'
 import { buildSchema } from '../../src/graphql/schema.ts'
@@ -12,6 +13,7 @@ import { executeInTransaction } from '../../src/graphql/transaction.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Model } from '../../src/model/types.ts'
 import { admitShards } from '../../src/shards/admission.ts'
+import type { Door } from '../../src/shards/door.ts'
 import { openWorldDoor, type WorldDoor } from './door.ts'
 import type { World, WorldTenant } from './shard-fixture.ts'
 
@@ -26,6 +28,8 @@ export interface WorldApi {
   run(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<ExecutionResult<Data>>
   /** As `run`, and expects no error. */
   data(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<Data>
+  /** What `work` gives, and the statements that ran for it, in the order in which they were sent. */
+  record<T>(work: () => Promise<T>): Promise<{ value: T; ran: readonly Statement[] }>
   end(): void
 }
 
@@ -65,6 +69,7 @@ function apiOf(
     () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000, ...limits }),
     extensions,
   )
+  let records: Statement[] | undefined
   async function run(
     tenant: Pick<WorldTenant, 'id'>,
     source: string,
@@ -84,7 +89,7 @@ function apiOf(
       identity,
       requestId: 'test',
       deadline: deadlineIn(5_000),
-      door: gate.door,
+      door: recorded(gate.door, (statements) => records?.push(...statements)),
     })
     const args = {
       schema,
@@ -105,6 +110,35 @@ function apiOf(
       if (errors?.length) throw errors[0]
       return data
     },
+    async record(work) {
+      const ran: Statement[] = []
+      records = ran
+      try {
+        return { value: await work(), ran }
+      } finally {
+        records = undefined
+      }
+    },
     end: () => gate.end(),
+  }
+}
+
+/** A door that tells of each statement before it is sent. */
+function recorded(door: Door, tell: (statements: readonly Statement[]) => void): Door {
+  return {
+    batch(tenant, mode, deadline, statements) {
+      tell(statements)
+      return door.batch(tenant, mode, deadline, statements)
+    },
+    withTenant: (tenant, mode, deadline, work) =>
+      door.withTenant(tenant, mode, deadline, (session) =>
+        work({
+          tenant: session.tenant,
+          run(statement) {
+            tell([statement])
+            return session.run(statement)
+          },
+        }),
+      ),
   }
 }
