@@ -32,8 +32,12 @@ export interface Room {
 const KEYS_MAX = 1_000
 
 export interface Loaders {
-  /** The row whose `by` columns equal the key; null when the tenant has none. */
-  row(table: Table, by: readonly string[], key: Key): Promise<Row | null>
+  /**
+   * The row whose `by` columns equal the key; null when the tenant has none.
+   *
+   * @param apart  in a statement of its own: should Postgres refuse the key, no other one is refused with it
+   */
+  row(table: Table, by: readonly string[], key: Key, apart?: boolean): Promise<Row | null>
   /**
    * The children of the parent that `key` names, one more than the plan's limit where there are more.
    *
@@ -100,8 +104,10 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
   }
 
   return {
-    row: (table, by, key) =>
-      loader(`row ${table.id} ${by.join()}`, (keys) => loadRows(table, by, keys)).load(key),
+    row(table, by, key, apart = false) {
+      const name = `row ${table.id} ${by.join()} ${apart ? JSON.stringify(key) : ''}`
+      return loader(name, (keys) => loadRows(table, by, keys)).load(key)
+    },
     children: (plan, key, room) =>
       loader(`children ${nameOf(plan)}`, (keys) =>
         loadLists((parents, max) => listStatement(plan, tenant, parents, max), keys, room),

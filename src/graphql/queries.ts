@@ -2,9 +2,11 @@
 
 import { fail } from '../base/errors.ts'
 import type { Row } from '../db/batch.ts'
+import { byKeyField, lookupKeys } from '../model/lookups.ts'
 import type { Model, Table } from '../model/types.ts'
 import { rememberType } from './builder.ts'
 import type { GatewayContext } from './context.ts'
+import { addLookup, rowByKey } from './lookups.ts'
 import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
 import { aggregateStatement } from './plan/aggregates.ts'
 import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
@@ -16,6 +18,7 @@ export function addQueries(parts: SchemaParts): void {
   for (const table of parts.model.tables) {
     addList(parts, table)
     if (hasKey(table)) addOne(parts, table)
+    addLookup(parts, table)
   }
   addNodes(parts)
 }
@@ -23,7 +26,8 @@ export function addQueries(parts: SchemaParts): void {
 /** Names of the root fields that `addQueries` makes. */
 export function queryFields({ tables }: Model): string[] {
   const ones = tables.filter(hasKey).map(({ oneField }) => oneField)
-  return [...ones, ...tables.map(({ manyField }) => manyField), 'node', 'nodes']
+  const lookups = tables.filter((table) => lookupKeys(table).length > 0).map(byKeyField)
+  return [...ones, ...lookups, ...tables.map(({ manyField }) => manyField), 'node', 'nodes']
 }
 
 function hasKey({ primaryKey }: Table): boolean {
@@ -36,8 +40,7 @@ function addOne(parts: SchemaParts, table: Table): void {
       type: parts.types(table).row,
       description: `One ${table.typeName} by its id; null when there is none.`,
       args: { id: t.arg.id({ required: true }) },
-      resolve: (_root, { id }, { scope }) =>
-        scope.loaders.row(table, table.primaryKey, decodeIdOf(table, id)),
+      resolve: (_root, { id }, { scope }) => rowByKey(scope, table, table.primaryKey, decodeIdOf(table, id)),
     }),
   )
 }
@@ -77,7 +80,7 @@ function addNodes(parts: SchemaParts): void {
   )
   const load = async ({ table, key }: RowId, { scope }: GatewayContext): Promise<Row | null> => {
     scope.take(1, parts.sizes().rows)
-    const row = await scope.loaders.row(table, table.primaryKey, key)
+    const row = await rowByKey(scope, table, table.primaryKey, key)
     return row && rememberType(row, table.typeName)
   }
   parts.builder.queryField('node', (t) =>

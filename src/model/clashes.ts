@@ -5,6 +5,7 @@
  */
 
 import { fail } from '../base/errors.ts'
+import { byKeyField, lookupKeys } from './lookups.ts'
 import { quoted } from './quote.ts'
 import type { EnumType, Table } from './types.ts'
 
@@ -43,11 +44,12 @@ export const TYPES_OF_THE_API = [
 
 /** Types that the API makes from a table's type, beside the type itself; a test holds it to the schema. */
 export function typesMadeFrom(typeName: string): string[] {
-  const orders = ['OrderBy', 'ManyOrderBy', 'ColumnsOrderBy', 'NumbersOrderBy', 'ValuesOrderBy', 'GroupsOrderBy']
+  const orders = ['OrderBy', 'ManyOrderBy', 'ColumnsOrderBy', 'NumbersOrderBy', 'ValuesOrderBy']
   const measures = ['Aggregates', 'DistinctCounts', 'Sums', 'Averages', 'Extremes']
-  const groups = ['AggregateGroup', 'AggregateGroupKey', 'GroupBy']
+  const groups = ['AggregateGroup', 'AggregateGroupKey', 'GroupBy', 'GroupsOrderBy']
   const having = ['Having', 'HavingDistinctCounts', 'HavingNumbers', 'HavingExtremes']
-  const endings = ['Connection', 'Edge', 'Filter', 'ManyFilter', ...orders, 'Patch', ...measures, ...groups, ...having]
+  const own = ['Connection', 'Edge', 'Filter', 'ManyFilter', 'Key', 'Patch']
+  const endings = [...own, ...orders, ...measures, ...groups, ...having]
   const verbs = ['Create', 'Update', 'Delete']
   return [
     ...endings.map((ending) => typeName + ending),
@@ -70,6 +72,9 @@ export function checkNames(tables: readonly Table[], enums: readonly EnumType[])
     ...tables.flatMap((table) =>
       faultsIn(fieldClaims(table), (name) => `the field ${table.typeName}.${name}`),
     ),
+    ...tables.flatMap((table) =>
+      faultsIn(keyClaims(table), (name) => `the field ${table.typeName}Key.${name}`),
+    ),
     ...enums.flatMap((type) => faultsIn(valueClaims(type), (name) => `the value ${type.typeName}.${name}`)),
   ]
   if (faults.length > 0) {
@@ -84,7 +89,9 @@ function typeClaims(tables: readonly Table[], enums: readonly EnumType[]): Claim
   return [
     ...TYPES_OF_THE_API.map(ofTheApi),
     ...tables.flatMap((table) =>
-      [table.typeName, ...typesMadeFrom(table.typeName)].map((name) => ofTable(table, name)),
+      [table.typeName, ...typesMadeFrom(table.typeName), ...keyTypes(table)].map((name) =>
+        ofTable(table, name),
+      ),
     ),
     ...enums.flatMap((type) =>
       [type.typeName, ...filtersOf(type.typeName)].map((name) => ofEnum(type, name)),
@@ -95,7 +102,25 @@ function typeClaims(tables: readonly Table[], enums: readonly EnumType[]): Claim
 function rootClaims(tables: readonly Table[]): Claim[] {
   return [
     ...ROOT_FIELDS_OF_THE_API.map(ofTheApi),
-    ...tables.flatMap((table) => [table.oneField, table.manyField].map((name) => ofTable(table, name))),
+    ...tables.flatMap((table) =>
+      [table.oneField, table.manyField, byKeyField(table)].map((name) => ofTable(table, name)),
+    ),
+  ]
+}
+
+/** Types that the API makes for the keys of a table that have several columns. */
+export function keyTypes(table: Table): string[] {
+  return lookupKeys(table).flatMap(({ typeName }) => typeName ?? [])
+}
+
+function keyClaims(table: Table): Claim[] {
+  return [
+    ofTheApi('id'),
+    ...lookupKeys(table).map(({ name, columns }) => ({
+      name,
+      owner: `the key of ${table.id} by ${columns.map((column) => column.name).join(', ')}`,
+      fix: ofColumn(table, columns[0]!.name, name).fix!,
+    })),
   ]
 }
 

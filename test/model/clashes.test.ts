@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isGatewayError } from '../../src/base/errors.ts'
 import { type Client, connect } from '../../src/db/client.ts'
 import { buildSchema } from '../../src/graphql/schema.ts'
-import { filtersOf, TYPES_OF_THE_API, typesMadeFrom } from '../../src/model/clashes.ts'
+import { filtersOf, keyTypes, TYPES_OF_THE_API, typesMadeFrom } from '../../src/model/clashes.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
@@ -164,6 +164,7 @@ describe('the names kept free', () => {
       ...TYPES_OF_THE_API,
       ...[...own].flatMap(typesMadeFrom),
       ...[...own].flatMap(filtersOf),
+      ...model.tables.flatMap(keyTypes),
     ])
 
     expect(made.filter((name) => !free.has(name))).toEqual([])
