@@ -8,7 +8,8 @@
  *     index-filter   no index can help: the comparison is not leakproof, so it is made row by row
  *
  * Postgres makes no index condition of a comparison that might tell of hidden rows by an error or a log line.
- * Under row-level security that is every comparison not marked leakproof, among them those of numeric.
+ * Under row-level security that is every comparison not marked leakproof, among them those of numeric and of
+ * enums.
  */
 
 import { createHash } from 'node:crypto'
@@ -84,11 +85,11 @@ function wantedIndex(
   shape: ListShape,
   seen: readonly ListStatistic[],
 ): Wanted | undefined {
-  const usable = (name: string): boolean =>
+  const isServed = (name: string): boolean =>
     name !== tenant && table.columns.find((column) => column.name === name)?.leakproof === true
-  const equals = [...new Set([...(shape.parent ?? []), ...shape.equals])].filter(usable)
+  const equals = [...new Set([...(shape.parent ?? []), ...shape.equals])].filter(isServed)
   const nullColumn = shape.nulls.find((one) => one.isNull && isUsual(one.column, seen))?.column ?? null
-  const range = shape.ranges.find((name) => usable(name) && !equals.includes(name))
+  const range = shape.ranges.find((name) => isServed(name) && !equals.includes(name))
   const order = shape.order.filter(({ column }) => !equals.includes(column))
   const asked = order.some(({ column }) => !table.primaryKey.includes(column))
   // One index cannot both narrow a range and give another order: the order saves reading the whole list.
@@ -225,7 +226,8 @@ function comparisonsOf({
   ]
 }
 
-function alternative({ type }: ColumnFacts, operator: string): string {
+function alternative({ type, isEnum }: ColumnFacts, operator: string): string {
+  if (isEnum) return 'Keep the state as a text with a check constraint.'
   if (/^(numeric|money)/.test(type)) return 'Keep the amount as a bigint in its smallest unit.'
   if (/^json/.test(type)) return 'Keep what is searched for in a generated column of its own.'
   if (operator === 'startsWith') return 'Ask for a range of the column (gte, lt) in place of its beginning.'

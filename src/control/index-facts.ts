@@ -20,6 +20,7 @@ export interface ColumnFacts {
   readonly name: string
   /** As `numeric(12,2)`. */
   readonly type: string
+  readonly isEnum: boolean
   /**
    * Whether its comparisons are leakproof, so that an index may be searched by it under row-level security;
    * null where the type has no order that an index could keep.
@@ -57,8 +58,9 @@ export async function readIndexFacts(db: Queryable, tables: readonly string[]): 
 // The counters of the statistics collector know of rows that no ANALYZE has seen yet.
 const ROWS = sql`
   select coalesce(sum(greatest(l.reltuples, pg_stat_get_live_tuples(l.oid), 0)), 0)::bigint
-  from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid
-  where t.isleaf`
+  from pg_class l
+  where l.oid = c.oid and c.relkind = 'r'
+    or l.oid in (select t.relid from pg_partition_tree(c.oid) t where t.isleaf)`
 
 const PRIMARY_KEY = sql`
   select coalesce(json_agg(a.attname order by k.no), '[]')
@@ -72,26 +74,27 @@ const PRIMARY_KEY = sql`
 const COLUMNS = sql`
   select coalesce(json_agg(json_build_object(
     'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-    'leakproof', (
-      select bool_and(f.proleakproof)
-      from pg_opclass oc
-      join pg_am m on m.oid = oc.opcmethod and m.amname = 'btree'
-      join pg_amop ao on ao.amopfamily = oc.opcfamily
-        and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
-      join pg_operator o on o.oid = ao.amopopr
-      join pg_proc f on f.oid = o.oprcode
-      where oc.opcdefault and oc.opcintype = case
-        when b.typtype = 'e' then 'anyenum'::regtype
-        when b.typtype = 'r' then 'anyrange'::regtype
-        when b.typtype = 'm' then 'anymultirange'::regtype
-        when b.typtype = 'c' then 'record'::regtype
-        when b.typcategory = 'A' then 'anyarray'::regtype
-        when b.oid = 'varchar'::regtype then 'text'::regtype
-        else b.oid end)
-  )), '[]')
+    'isEnum', b.typtype = 'e', 'leakproof', l.leakproof)), '[]')
   from pg_attribute a
   join pg_type t on t.oid = a.atttypid
   join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
+  cross join lateral (
+    select bool_and(f.proleakproof) as leakproof
+    from pg_opclass oc
+    join pg_am m on m.oid = oc.opcmethod and m.amname = 'btree'
+    join pg_amop ao on ao.amopfamily = oc.opcfamily
+        and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
+    join pg_operator o on o.oid = ao.amopopr
+    join pg_proc f on f.oid = o.oprcode
+    where oc.opcdefault and oc.opcintype = case
+      when b.typtype = 'e' then 'anyenum'::regtype
+      when b.typtype = 'r' then 'anyrange'::regtype
+      when b.typtype = 'm' then 'anymultirange'::regtype
+      when b.typtype = 'c' then 'record'::regtype
+      when b.typcategory = 'A' then 'anyarray'::regtype
+      when b.oid = 'varchar'::regtype then 'text'::regtype
+      else b.oid end
+  ) l
   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`
 
 const INDEXES = sql`
