@@ -2,10 +2,10 @@
 
 import type { ColumnType, Relation, Table } from '../model/types.ts'
 import { type Builder, type InputFieldsOf, type InputOptions, type InputRef, inputObject } from './builder.ts'
-import { type FilterKey, isNetwork, isWords, operatorsOf, takesOf } from './operators.ts'
+import { type FilterKey, operatorsOf, takesOf } from './operators.ts'
 import { JSON_TYPES } from './plan/comparisons.ts'
 import type { Tables } from './plan/types.ts'
-import { inputField, type ValueTypes } from './value-types.ts'
+import { inputField, outdated, type ValueTypes } from './value-types.ts'
 
 type InputFields = Parameters<InputFieldsOf>[0]
 
@@ -33,8 +33,7 @@ export function filterTypes(builder: Builder, types: ValueTypes, tables: Tables)
   const itemsOf = { list: false, items: true } as const
 
   function operatorsType(type: ColumnType): InputRef {
-    const description = isWords(type) ? 'Words in the syntax of a search engine.' : undefined
-    return once(operatorsName(type), description ? { description } : {}, (t) =>
+    return once(operatorsName(type), {}, (t) =>
       operatorsOf(type).map((operator) => [operator, operatorField(t, type, operator)]),
     )
   }
@@ -44,8 +43,7 @@ export function filterTypes(builder: Builder, types: ValueTypes, tables: Tables)
     const operators = operatorsOf(type)
     if (type.array) return operators.includes('has') ? `${base}ListFilter` : 'ListNullFilter'
     if (operators.length === 1) return 'NullFilter'
-    if (isWords(type)) return 'TextSearchFilter'
-    if (isNetwork(type)) return 'NetworkFilter'
+    if (type.range?.multi) return `${base.replace(/Range$/, '')}MultirangeFilter`
     return type.kind === 'other' && type.compares === 'equality' ? `${base}EqualityFilter` : `${base}Filter`
   }
 
@@ -63,8 +61,12 @@ export function filterTypes(builder: Builder, types: ValueTypes, tables: Tables)
         return inputField(t, types, type.range?.of ?? type, { required: false })
       case 'value':
         return inputField(t, types, { ...type, array: false }, { required: false })
-      case 'values':
-        return t.field({ type: [types.inputType(type)], required: itemsOf })
+      case 'values': {
+        const item = types.inputType(type) as 'String'
+        // A multirange is itself a list: of its ranges.
+        const items = type.range?.multi ? t.listRef(item, { required: true }) : item
+        return t.field({ type: [items], required: itemsOf })
+      }
     }
   }
 
@@ -91,7 +93,10 @@ export function filterTypes(builder: Builder, types: ValueTypes, tables: Tables)
       ['not', t.field({ type: filterType(table) })],
       ...table.columns
         .filter(({ can }) => can.filter)
-        .map(({ field, type }) => [field, t.field({ type: operatorsType(type) })] as const),
+        .map((column) => {
+          const type = operatorsType(column.type)
+          return [column.field, t.field({ type, ...outdated(column) })] as const
+        }),
       ...table.relations.map((relation) => [relation.field, relatedField(t, relation)] as const),
     ])
   }

@@ -13,6 +13,7 @@ import { onceByName } from './filter-types.ts'
 import { isOrderable } from './operators.ts'
 import { isGroupable, isRanked, isSummable } from './plan/measures.ts'
 import { type OrderBy, type OrderTerm, planText, type Tables } from './plan/types.ts'
+import { outdated } from './value-types.ts'
 
 export interface OrderTypes {
   orderType(table: Table): InputRef
@@ -35,7 +36,9 @@ export function orderTypes(builder: Builder, { direction }: SharedTypes, tables:
   function orderType(table: Table): InputRef {
     const description = `What to order ${table.manyField} by: a column, one of the row that it belongs to, or a measure of the rows that belong to it.`
     return once(`${table.typeName}OrderBy`, { description, isOneOf }, (t) => [
-      ...columnsOf(table, isOrderable).map(({ field }) => [field, t.field({ type: direction })] as const),
+      ...columnsOf(table, isOrderable).map(
+        (column) => [column.field, t.field({ type: direction, ...outdated(column) })] as const,
+      ),
       ...table.relations.map(({ field, kind, target }) => {
         const other = tables.get(target)!
         return [field, t.field({ type: kind === 'one' ? orderType(other) : manyType(other) })] as const
@@ -58,7 +61,7 @@ export function orderTypes(builder: Builder, { direction }: SharedTypes, tables:
     const columns = columnsOf(table, SETS[set])
     if (columns.length === 0) return null
     return once(`${table.typeName}${set}OrderBy`, { isOneOf }, (t) =>
-      columns.map(({ field }) => [field, t.field({ type: direction })]),
+      columns.map((column) => [column.field, t.field({ type: direction, ...outdated(column) })]),
     )
   }
 

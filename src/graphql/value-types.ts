@@ -143,10 +143,12 @@ export function documented({
   readonly comment?: string
   readonly deprecated?: string
 }): About {
-  return {
-    ...(comment === undefined ? {} : { description: comment }),
-    ...(deprecated === undefined ? {} : { deprecationReason: deprecated }),
-  }
+  return { ...(comment === undefined ? {} : { description: comment }), ...outdated({ deprecated }) }
+}
+
+/** A deprecation alone, for the places where a column is used beside the one that documents it. */
+export function outdated({ deprecated }: { readonly deprecated?: string | undefined }): About {
+  return deprecated === undefined ? {} : { deprecationReason: deprecated }
 }
 
 /**
