@@ -25,6 +25,7 @@ export interface GroupArguments {
 
 /** Columns of one grouping; each more multiplies the groups. */
 const BY_MAX = 8
+const ORDER_MAX = 50
 
 /**
  * @throws BAD_USER_INPUT     nothing or one column twice to group by, an order by what is not grouped, a time
@@ -88,6 +89,9 @@ function isTimeZone(timeZone: string): boolean {
 }
 
 function orderOf(table: Table, by: readonly GroupTerm[], orderBy: readonly object[]): GroupOrderTerm[] {
+  if (orderBy.length > ORDER_MAX) {
+    fail('QUERY_TOO_COMPLEX', `"orderBy" takes ${ORDER_MAX} terms at most; ${orderBy.length} came.`)
+  }
   const asked = orderBy.map((entry) => orderTerm(table, by, entry))
   const keys = by.map(({ column }): GroupOrderTerm => ({ by: { key: column }, ...ORDER_DIRECTIONS.ASC }))
   const terms = [...asked, ...keys].map((term) => [JSON.stringify(term.by), term] as const)

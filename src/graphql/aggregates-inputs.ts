@@ -5,6 +5,7 @@
 import type { Column, ColumnType, Table } from '../model/types.ts'
 import { type Builder, type InputRef, inputObject } from './builder.ts'
 import { DATE_PARTS, TIME_PARTS } from './plan/aggregate-types.ts'
+import { readableType } from './plan/fragments.ts'
 import { averageType, isGroupable, isRanked, isSummable, measureType } from './plan/measures.ts'
 import type { SchemaParts } from './types.ts'
 
@@ -55,7 +56,7 @@ function havingType(parts: SchemaParts, table: Table): InputRef {
   const distinct = under('DistinctCounts', isGroupable, () => count)
   // The bounds of a sum of integers are compared in the type of their average, which has no largest number.
   const numbers = under('Numbers', isSummable, averageType)
-  const extremes = under('Extremes', isRanked, (type) => type)
+  const extremes = under('Extremes', isRanked, readableType)
   const having = builder.inputRef(`${table.typeName}Having`)
   const required = { list: false, items: true } as const
   const description = 'Which groups are wanted; conditions side by side must all hold.'

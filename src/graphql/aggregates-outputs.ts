@@ -10,6 +10,7 @@ import type { Row } from '../db/batch.ts'
 import type { Column, ColumnType, Table } from '../model/types.ts'
 import type { SchemaTypes } from './builder.ts'
 import { type AggregatePlan, type MeasureKind, measurePosition } from './plan/aggregate-types.ts'
+import { readableType } from './plan/fragments.ts'
 import { averageType, isGroupable, isRanked, isSummable, sumType } from './plan/measures.ts'
 import type { SchemaParts } from './types.ts'
 import { outputField } from './value-types.ts'
@@ -65,7 +66,7 @@ function measureFields(parts: SchemaParts, table: Table) {
   const distinct = columnsType(parts, `${typeName}DistinctCounts`, of(isGroupable), null)
   const sums = columnsType(parts, `${typeName}Sums`, of(isSummable), sumType)
   const averages = columnsType(parts, `${typeName}Averages`, of(isSummable), averageType)
-  const extremes = columnsType(parts, `${typeName}Extremes`, of(isRanked), (type) => type)
+  const extremes = columnsType(parts, `${typeName}Extremes`, of(isRanked), readableType)
   const under = (t: Fields<Measured>, type: MeasureRef | null, kind: MeasureKind, description: string) =>
     type && {
       [kind]: t.field({ type, description, nullable: false, resolve: (found) => ({ ...found, kind }) }),

@@ -14,7 +14,7 @@ import {
   measurePosition,
 } from './aggregate-types.ts'
 import { comparison } from './comparisons.ts'
-import { at, columnOf, from, keys, type Source, source } from './fragments.ts'
+import { at, columnOf, from, keys, readable, type Source, source } from './fragments.ts'
 import { listConditions } from './lists.ts'
 import { measureSql, measureType } from './measures.ts'
 import { direction } from './order.ts'
@@ -76,8 +76,9 @@ const UNITS = {
 
 function groupKey(of: Source, { column, part }: GroupTerm, timeZone: string): SQL {
   const found = at(of, column)
-  if (part === 'VALUE') return found
-  const { kind, name } = columnOf(of.table, column).type
+  const { type } = columnOf(of.table, column)
+  if (part === 'VALUE') return readable(found, type)
+  const { kind, name } = type
   if (kind === 'date') return sql`date_trunc(${UNITS[part]}, ${found}::timestamp)::date`
   if (name !== 'timestamptz') return sql`date_trunc(${UNITS[part]}, ${found})`
   return sql`date_trunc(${UNITS[part]}, ${found}, ${sql.value(timeZone)}::text)`

@@ -3,7 +3,7 @@
 import { type SQL, sql } from '../../db/sql.ts'
 import type { Column, ColumnType, Table } from '../../model/types.ts'
 import type { Measure, MeasureKind } from './aggregate-types.ts'
-import { at, columnOf, type Source } from './fragments.ts'
+import { at, columnOf, readable, readableType, type Source } from './fragments.ts'
 
 const builtIn = (kind: ColumnType['kind'], name: string): ColumnType => ({
   kind,
@@ -18,11 +18,11 @@ const NUMERIC = builtIn('decimal', 'numeric')
 const FLOAT = builtIn('float', 'float8')
 
 /**
- * Columns whose values can be told apart, and so grouped; Postgres sorts to count distinct values. Whether two row
- * types can be compared shows only when their fields meet.
+ * Columns whose values can be grouped. Postgres sorts them to count the distinct ones, also those of jsonb, whose
+ * order is of no other use. Whether two row types can be compared shows only when their fields meet.
  */
 export function isGroupable({ type }: Column): boolean {
-  return type.compares === 'order' && type.kind !== 'composite'
+  return (type.compares === 'order' && type.kind !== 'composite') || type.name === 'jsonb'
 }
 
 /** Columns with a sum and an average. */
@@ -41,7 +41,7 @@ export function measureType(table: Table, { kind, column }: Measure): ColumnType
   if (kind === 'count' || kind === 'distinctCount' || column === null) return COUNT
   const { type } = columnOf(table, column)
   if (kind === 'sum') return sumType(type)
-  return kind === 'avg' ? averageType(type) : type
+  return kind === 'avg' ? averageType(type) : readableType(type)
 }
 
 export function sumType(type: ColumnType): ColumnType {
@@ -64,10 +64,6 @@ const FUNCTIONS: Readonly<Record<Exclude<MeasureKind, 'distinctCount'>, SQL>> = 
 
 export function measureSql(of: Source, { kind, column }: Measure): SQL {
   if (column === null) return sql`count(*)`
-  const found = at(of, column)
-  if (kind === 'distinctCount') return sql`count(distinct ${found})`
-  // Money has no average, and its sum would be a text with the currency of the server.
-  const isMoney = columnOf(of.table, column).type.name === 'money'
-  const exact = isMoney && (kind === 'sum' || kind === 'avg')
-  return sql`${FUNCTIONS[kind]}(${found}${exact ? sql`::pg_catalog.numeric` : sql.blank})`
+  const found = readable(at(of, column), columnOf(of.table, column).type)
+  return kind === 'distinctCount' ? sql`count(distinct ${found})` : sql`${FUNCTIONS[kind]}(${found})`
 }
