@@ -6,11 +6,15 @@
 
 import { isGatewayError } from '../base/errors.ts'
 import { type Client, connect } from '../db/client.ts'
+import { connectionHint } from '../db/connection-hint.ts'
 import { type KnownShard, listShards, readSettings } from '../directory/shards.ts'
+import { type ListStatistic, readStatistics } from '../directory/statistics.ts'
 import { listTenants, type TenantRecord } from '../directory/tenants.ts'
 import { checkSafety } from '../model/safety.ts'
+import { adviseIndexes } from './index-advice.ts'
 import { identityOf } from './install.ts'
 import { onDirectory, onShard, placeOf, reasonOf } from './reach.ts'
+import { tenancyHints } from './tenancy-hints.ts'
 
 export interface Diagnosis {
   /** 'directory' or the key of a shard. */
@@ -39,6 +43,8 @@ export interface Patient {
 interface Records {
   readonly shards: readonly KnownShard[]
   readonly tenants: readonly TenantRecord[]
+  /** Of lists; undefined in a directory of an earlier release. */
+  readonly statistics: readonly ListStatistic[] | undefined
 }
 
 const APP_ROLE = 'shardgate_app'
@@ -60,17 +66,29 @@ const unsafe = (where: string, check: string, reason: string): Diagnosis => ({
   reason,
 })
 
+const advice = (where: string, check: string, reason: string): Diagnosis => ({
+  where,
+  check,
+  severity: 'advice',
+  reason,
+})
+
 async function examineDirectory(patient: Patient): Promise<{ records?: Records; findings: Diagnosis[] }> {
   try {
     return await onDirectory(patient.directoryUrl, async (db) => {
       const [schema] = await db.query(`select to_regclass('directory.setting') is not null as there`)
       if (schema?.there !== 't') return { findings: [notSetUp] }
-      const records = { shards: await listShards(db), tenants: await listTenants(db, TENANTS_MAX) }
+      const records = {
+        shards: await listShards(db),
+        tenants: await listTenants(db, TENANTS_MAX),
+        statistics: await readStatistics(db),
+      }
       const settings = await readSettings(db)
       const findings = [
         ...settingFindings(patient, settings?.buckets, settings?.namespace),
         ...shardListFindings(patient, records.shards),
         ...unfinished(records.tenants),
+        ...(records.statistics ? [] : [outdated]),
       ]
       return { records, findings }
     })
@@ -80,6 +98,12 @@ async function examineDirectory(patient: Patient): Promise<{ records?: Records; 
 }
 
 const notSetUp = unsafe('directory', 'set up', 'It has not been set up. Run "shardgate setup".')
+
+const outdated = advice(
+  'directory',
+  'up to date',
+  'It was set up by an earlier release and keeps no statistics of lists. Run "shardgate setup".',
+)
 
 function settingFindings({ buckets, tenancy }: Patient, known?: number, namespace?: string): Diagnosis[] {
   const findings: Diagnosis[] = []
@@ -116,12 +140,10 @@ function shardListFindings(patient: Patient, known: readonly KnownShard[]): Diag
 function unfinished(tenants: readonly TenantRecord[]): Diagnosis[] {
   return tenants
     .filter((tenant) => tenant.state === 'creating')
-    .map(({ id }) => ({
-      where: 'directory',
-      check: 'unfinished tenant',
-      severity: 'advice',
-      reason: `The creation of ${id} was begun and not finished. Run "shardgate tenant create ${id}".`,
-    }))
+    .map(({ id }) => {
+      const reason = `The creation of ${id} was begun and not finished. Run "shardgate tenant create ${id}".`
+      return advice('directory', 'unfinished tenant', reason)
+    })
 }
 
 async function examineShard(
@@ -134,15 +156,28 @@ async function examineShard(
     const findings = await onShard({ key, url: ownerUrl }, async (client) => [
       ...(await identityFindings(client, key, records)),
       ...(await fenceFindings(client, key, records)),
+      ...(await tenancyHints(client, patient.tenancy)).map((reason) => advice(key, 'tenancy', reason)),
       ...(await checkSafety(client, { ...patient.tenancy, appRole: APP_ROLE })).map(
         // How it is mended under load is `adopt`'s business, and no part of the output.
         ({ mend: _, ...finding }) => ({ where: key, ...finding }),
       ),
+      ...(await indexFindings(client, key, patient, records)),
     ])
     return [...findings, ...(await appFindings(shard))]
   } catch (error) {
     return [unsafe(key, 'reachable', sentenceOf(error))]
   }
+}
+
+async function indexFindings(
+  client: Client,
+  key: string,
+  { tenancy }: Patient,
+  records?: Records,
+): Promise<Diagnosis[]> {
+  const seen = records?.statistics?.filter(({ shard }) => shard === key) ?? []
+  const findings = await adviseIndexes(client, tenancy.column, seen)
+  return findings.map((finding) => ({ where: key, ...finding }))
 }
 
 async function identityFindings(client: Client, key: string, records?: Records): Promise<Diagnosis[]> {
@@ -177,10 +212,13 @@ async function appFindings({ key, appUrl }: Patient['shards'][number]): Promise<
     return [unsafe(key, 'app role', `Its url logs in as "${me?.name}"; wanted ${APP_ROLE}.`)]
   } catch (error) {
     const reason = `The gateway cannot log in at ${placeOf(appUrl)}: ${reasonOf(error)}.`
-    return [unsafe(key, 'app role', reason)]
+    const hint = connectionHint(error, appUrl)
+    return [unsafe(key, 'app role', hint === undefined ? reason : `${reason} ${hint}`)]
   }
 }
 
 function sentenceOf(error: unknown): string {
-  return isGatewayError(error) ? error.message : `It could not be examined: ${reasonOf(error)}.`
+  return isGatewayError(error)
+    ? `${error.message} ${error.hint}`
+    : `It could not be examined: ${reasonOf(error)}.`
 }

@@ -27,6 +27,7 @@ import { applyOnce, CONTROL_LOCK } from './migrate.ts'
 import { readSystemFiles } from './migration-files.ts'
 import { onDirectory, onShard, type ShardAccess } from './reach.ts'
 import { ensureRoles, type RolePasswords } from './roles.ts'
+import { requireMeantSchemas, tenancyHints } from './tenancy-hints.ts'
 
 const INSTALL = 1
 const DIRECTORY_SQL = join(import.meta.dirname, '../directory/sql')
@@ -116,9 +117,11 @@ export async function installShard(shard: ShardInstall, installation: Installati
     exclusively(client, shard.key, async () => {
       const found = await identityOf(client)
       await onDirectory(directoryUrl, (directory) => requireOurs(client, directory, shard.key, found))
+      await requireMeantSchemas(client, shard.key, { column, schemas })
       await ensureRoles(client, shard.passwords ?? {}, tell)
       const tables = { schemas, column, global, own: ownTables }
       await prepareDatabase(client, tables, () => applyShardFiles(client), tell)
+      for (const hint of await tenancyHints(client, { column, schemas })) tell(hint)
       return (await identityOf(client)) ?? fail('SETUP_FAILED', `${shard.key} has no identity.`)
     }),
   )

@@ -171,7 +171,7 @@ function nothingToServe({ leftOut }: Seen, refused: number, { tenancy }: Config)
   if (refused > 0)
     return `All ${refused} tables in ${schemas} are unsafe to serve. "shardgate doctor" says why.`
   const reasons = leftOut.map(({ id, reason }) => `\n  ${id}: ${reason}`)
-  return `There is no table to serve in ${schemas}: wanted tables with the column ${tenancy.column}.${reasons.join('')}`
+  return `There is no table to serve in ${schemas}: wanted tables with the column ${tenancy.column}. "shardgate doctor" says where there may be some.${reasons.join('')}`
 }
 
 // Node's error for a host with several addresses has only a code.
