@@ -8,7 +8,14 @@
  */
 
 import { type Change, CriticalityLevel, diff } from '@graphql-inspector/core'
-import { buildSchema, type GraphQLSchema } from 'graphql'
+import {
+  buildSchema,
+  type GraphQLSchema,
+  getNamedType,
+  isEnumType,
+  isInterfaceType,
+  isObjectType,
+} from 'graphql'
 import { fail } from '../base/errors.ts'
 
 export interface SchemaChange {
@@ -36,7 +43,8 @@ export interface SchemaChanges {
  * @throws USAGE  `before` is no schema
  */
 export async function changesOf(before: string, after: string): Promise<SchemaChanges> {
-  const changes = shortened(await diff(schemaFrom(before), buildSchema(after)))
+  const [old, now] = [schemaFrom(before), buildSchema(after)]
+  const changes = shortened(withoutFalseAlarms(await diff(old, now), now))
   const of = (level: CriticalityLevel): SchemaChange[] =>
     changes
       .filter(({ criticality }) => criticality.level === level)
@@ -61,6 +69,28 @@ function schemaFrom(text: string): GraphQLSchema {
     const sentence = `What to compare with is no GraphQL schema: ${(cause as Error).message}`
     return fail('USAGE', sentence, {}, { cause, hint })
   }
+}
+
+/** A new value of an enum that no answer holds surprises nobody: each new column is one, among what to order by. */
+function withoutFalseAlarms(changes: readonly Change[], now: GraphQLSchema): Change[] {
+  const answered = enumsInAnswers(now)
+  return changes.map((change) =>
+    change.type === 'ENUM_VALUE_ADDED' && !answered.has(change.path?.split('.')[0] ?? '')
+      ? { ...change, criticality: { level: CriticalityLevel.NonBreaking } }
+      : change,
+  )
+}
+
+function enumsInAnswers(schema: GraphQLSchema): Set<string> {
+  const fields = Object.values(schema.getTypeMap())
+    .filter((type) => isObjectType(type) || isInterfaceType(type))
+    .flatMap((type) => Object.values(type.getFields()))
+  return new Set(
+    fields
+      .map(({ type }) => getNamedType(type))
+      .filter(isEnumType)
+      .map(({ name }) => name),
+  )
 }
 
 const WHOLE =

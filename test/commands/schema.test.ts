@@ -44,7 +44,8 @@ describe('schema check', () => {
          alter table app.odds enable row level security;
          alter table app.odds force row level security;
          create policy tenant on app.odds as restrictive using (tenant_id = (select shardgate.current_tenant()));
-         create policy everybody on app.odds using (true)`,
+         create policy everybody on app.odds using (true);
+         grant select on app.odds to shardgate_app`,
       )
       const { status, out, err } = await schema('check')
       expect({ status, err }).toEqual({ status: 0, err: '' })

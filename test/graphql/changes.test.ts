@@ -4,12 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { changesOf } from '../../src/graphql/changes.ts'
 
 const BEFORE = `
-type Query { tickets(first: Int = 20, state: State): [Ticket!]! old: String @deprecated(reason: "use tickets") pick(by: Key): Ticket }
+type Query { tickets(first: Int = 20, state: State, sort: Sort): [Ticket!]! old: String @deprecated(reason: "use tickets") pick(by: Key): Ticket }
 type Mutation { createTicket(input: TicketCreate!): CreateTicketResult! }
-type Ticket { id: ID! subject: String! note(format: String): String }
+type Ticket { id: ID! subject: String! note(format: String): String state: State }
 type ConstraintError { message: String! }
 union CreateTicketResult = ConstraintError | Ticket
 enum State { OPEN DONE }
+enum Sort { SUBJECT }
 input TicketCreate { subject: String! note: String }
 input Key { id: ID subject: String }
 `
@@ -39,12 +40,12 @@ describe('changes', () => {
       ['Ticket.subject'],
     ],
     ['a field of another type', [['id: ID! subject', 'id: Int! subject']], ['Ticket.id']],
+    ['an argument that is gone', [['state: State, sort', 'sort']], ['Query.tickets.state']],
     [
-      'an argument that is gone',
-      [['(first: Int = 20, state: State)', '(first: Int = 20)']],
+      'an argument that is wanted now',
+      [['state: State, sort', 'state: State! sort']],
       ['Query.tickets.state'],
     ],
-    ['an argument that is wanted now', [['state: State', 'state: State!']], ['Query.tickets.state']],
     ['a value that is gone', [['OPEN DONE', 'OPEN']], ['State.DONE']],
     ['an input field that is wanted now', [['note: String }', 'note: String! }']], ['TicketCreate.note']],
     [
@@ -73,6 +74,7 @@ describe('changes', () => {
       [['enum State', 'type Note { id: ID! text: String } enum State']],
       ['Note'],
     ],
+    ['a new value of what is only asked with', [['{ SUBJECT }', '{ SUBJECT NOTE }']], ['Sort.NOTE']],
     ['a new input field', [['note: String }', 'note: String kind: Int }']], ['TicketCreate.kind']],
     [
       'a deprecation',
