@@ -3,7 +3,7 @@
 import { quoted } from '../model/quote.ts'
 import type { TableFacts, TableName } from '../model/safety/facts.ts'
 import { tableSql } from '../model/safety/finding.ts'
-import { derivedName, hasConstraint, mayBeNull, shortly, unhurriedly } from './adopt-text.ts'
+import { derivedName, hasConstraint, lockOf, mayBeNull, shortly, unhurriedly } from './adopt-text.ts'
 
 /** A check that is validated spares SET NOT NULL its own look at every row, for which it would hold the table. */
 export function neverNull(table: TableFacts, column: string): string[] {
@@ -16,11 +16,13 @@ export function neverNull(table: TableFacts, column: string): string[] {
         `${alter} drop constraint if exists ${quoted(check)};`,
         `${alter} add constraint ${quoted(check)} check (${name} is not null) not valid;`,
       ],
+      lockOf(table),
       mayBeNull(table, column),
     ),
     validated(table, check),
     shortly(
       [`${alter} alter column ${name} set not null;`, `${alter} drop constraint ${quoted(check)};`],
+      lockOf(table),
       hasConstraint(table, check),
     ),
   ]
@@ -30,7 +32,7 @@ export function neverEmpty(table: TableFacts, column: string): string[] {
   const check = derivedName(`${table.name}_${column}`, 'not_empty')
   const add = `add constraint ${quoted(check)} check (${quoted(column)} <> '') not valid`
   return [
-    shortly([`alter table ${tableSql(table)} ${add};`], `not ${hasConstraint(table, check)}`),
+    shortly([`alter table ${tableSql(table)} ${add};`], lockOf(table), `not ${hasConstraint(table, check)}`),
     validated(table, check),
   ]
 }
@@ -51,7 +53,7 @@ export function tenantIndex(table: TableFacts, column: string): string[] {
     (place) => `create index concurrently if not exists ${named(place.name)} ${on(place)}`,
   )
   if (table.kind !== 'p') return built
-  return [...built, shortly([`create index if not exists ${named(table.name)} ${on(table)}`])]
+  return [...built, shortly([`create index if not exists ${named(table.name)} ${on(table)}`], lockOf(table))]
 }
 
 /** Names of the indexes that tenantIndex builds. */

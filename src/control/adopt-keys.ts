@@ -11,13 +11,16 @@
 import { quoted, quotedList } from '../model/quote.ts'
 import type { ForeignKeyFacts, IndexFacts, TableFacts, TableName } from '../model/safety/facts.ts'
 import { tableSql } from '../model/safety/finding.ts'
-import { foreignKeyClause, indexBody } from '../model/safety/keys.ts'
+import { exchangeExclusion, foreignKeyClause, indexBody } from '../model/safety/keys.ts'
 import {
   classSql,
   derivedName,
   hasConstraint,
+  type Locks,
   leansWithout,
   literal,
+  lockOf,
+  locksOf,
   remark,
   shortly,
   startsOtherwise,
@@ -38,7 +41,7 @@ export function isTurnedTogether({ table, index }: KeyToWiden, column: string): 
 
 /** An index that is not needed: another key of the table holds the same columns, with the tenant. */
 function isSpare({ table, index }: KeyToWiden, column: string): boolean {
-  if (index.primary || index.columns.includes(null) || index.partial) return false
+  if (index.primary || index.exclusion || index.columns.includes(null) || index.partial) return false
   const set = (columns: readonly (string | null)[]): string =>
     JSON.stringify([...new Set([column, ...columns])].sort())
   return table.indexes.some(
@@ -55,8 +58,8 @@ function isSpare({ table, index }: KeyToWiden, column: string): boolean {
 
 /** Names of the indexes that are built beside: what a run that was stopped may have left half built. */
 export function builtIndexes(key: KeyToWiden, column: string): TableName[] {
-  if (isSpare(key, column)) return []
   const { table, index } = key
+  if (index.exclusion || isSpare(key, column)) return []
   if (table.kind !== 'p') return [{ schema: table.schema, name: derivedName(index.name, SUFFIX) }]
   return table.leaves.map(({ schema, name }) => ({ schema, name: leafIndexName(name, index) }))
 }
@@ -87,10 +90,25 @@ export function exchangeKey(key: KeyToWiden, column: string): string {
       ...exchange(key, column),
       ...turned.flatMap((found) => addForeignKey(found, column, found.leaves.length === 0)),
     ],
+    together(table, [...strangers, ...turned]),
     startsOtherwise({ schema: table.schema, name: index.name }, column),
   )
-  return strangers.length === 0 ? moment : `${farewell(strangers, column)}\n${moment}`
+  const warnings = [
+    ...(index.exclusion ? [HELD] : []),
+    ...(strangers.length > 0 ? [farewell(strangers, column)] : []),
+  ]
+  return [...warnings, moment].join('\n')
 }
+
+function together(table: TableFacts, keys: readonly ForeignKeyFacts[]): Locks {
+  const own = lockOf(table)
+  const others = locksOf(...keys)
+  return { tables: [...own.tables, ...others.tables], breadth: own.breadth + others.breadth }
+}
+
+const HELD = remark(
+  'ATTENTION: an exclusion constraint cannot be built beside; the table is held until it is.',
+)
 
 function farewell(strangers: readonly ForeignKeyFacts[], column: string): string {
   const names = strangers.map((key) => `${key.name} of ${key.schema}.${key.table}`).join(', ')
@@ -102,6 +120,7 @@ function farewell(strangers: readonly ForeignKeyFacts[], column: string): string
 
 function exchange(key: KeyToWiden, column: string): string[] {
   const { table, index } = key
+  if (index.exclusion) return [...exchangeExclusion(table, index, column), ...attributes(key)]
   const out = index.constraint
     ? `alter table ${tableSql(table)} drop constraint ${quoted(index.name)};`
     : `drop index ${quoted(table.schema, index.name)};`
@@ -157,7 +176,7 @@ export function turnForeignKey(key: ForeignKeyFacts, column: string): string[] {
   const own = { schema: key.schema, name: key.table }
   const due = leansWithout(own, key.name, column)
   if (key.leaves.length === 0) {
-    return [shortly([dropForeignKey(key), ...addForeignKey(key, column, true)], due)]
+    return [shortly([dropForeignKey(key), ...addForeignKey(key, column, true)], locksOf(key), due)]
   }
   // The foreign key of a partitioned table cannot be NOT VALID before Postgres 18; it takes in those of its parts.
   const name = derivedName(key.name, SUFFIX)
@@ -166,11 +185,12 @@ export function turnForeignKey(key: ForeignKeyFacts, column: string): string[] {
       const clause = `${quoted(name)} ${foreignKeyClause(key, column)}`
       return shortly(
         [`alter table ${tableSql(leaf)} add constraint ${clause}\n  not valid;`],
+        { tables: [leaf, { schema: key.otherSchema, name: key.otherTable }], breadth: key.breadth },
         `${due}\nand not ${hasConstraint(leaf, name)}`,
       )
     }),
     ...key.leaves.map((leaf) => validate(leaf, name, key)),
-    shortly([dropForeignKey(key), ...addForeignKey(key, column, false)], due),
+    shortly([dropForeignKey(key), ...addForeignKey(key, column, false)], locksOf(key), due),
   ]
 }
 

@@ -5,38 +5,70 @@
 
 import { createHash } from 'node:crypto'
 import { quoted } from '../model/quote.ts'
-import type { TableName } from '../model/safety/facts.ts'
+import type { ForeignKeyFacts, TableFacts, TableName } from '../model/safety/facts.ts'
 
 /**
- * Below `deadlock_timeout`, which is a second: where this and a request wait for each other, this gives up
- * before Postgres chooses one of the two.
+ * Milliseconds in which a moment gets all of its locks or gives up. Requests wait behind it that long, and no
+ * longer: well below `deadlock_timeout`, a second, after which Postgres would take one of two that wait for
+ * each other, and it may take the request.
  */
-const LOCK_TIMEOUT = '500ms'
+const LOCKS_MS = 600
+
+/** What a moment needs for itself alone. */
+export interface Locks {
+  readonly tables: readonly TableName[]
+  /** How many tables are locked with them. */
+  readonly breadth: number
+  /** Leave out what is a part or a child of them. */
+  readonly only?: true
+}
+
+export const lockOf = (table: TableFacts): Locks => ({ tables: [table], breadth: table.breadth })
+
+export const locksOf = (...keys: readonly ForeignKeyFacts[]): Locks => ({
+  tables: keys.flatMap((key) => [
+    { schema: key.schema, name: key.table },
+    { schema: key.otherSchema, name: key.otherTable },
+  ]),
+  breadth: keys.reduce((sum, { breadth }) => sum + breadth, 0),
+})
 
 /**
- * `statements` as one transaction, each of them short. They run when `condition` holds, so that the file can
- * be run again, and on shards that need less.
+ * `statements` as one transaction, which holds its tables for a moment. They run when `condition` holds, so that
+ * the file can be run again, and on shards that need less.
  */
-export function shortly(statements: readonly string[], condition?: string): string {
-  return block([`set local lock_timeout = '${LOCK_TIMEOUT}';`], statements, condition)
+export function shortly(statements: readonly string[], locks: Locks, condition?: string): string {
+  return block([...taking(locks), ...statements], condition)
 }
 
-/** The same for a statement that takes its time and holds up nobody: it may wait. */
-export function unhurriedly(statements: readonly string[], condition?: string): string {
-  return block([], statements, condition)
+// All locks first, each waiting for its share of the time. The weak lock before them keeps nobody waiting, and an
+// autovacuum, which gives way only to who waits for a second, has given way by then.
+function taking({ tables, breadth, only }: Locks): string[] {
+  const each = `set local lock_timeout = '${Math.max(1, Math.floor(LOCKS_MS / Math.max(1, breadth)))}ms';`
+  if (tables.length === 0) return [each]
+  const named = tables.map((table) => `${only ? 'only ' : ''}${quoted(table.schema, table.name)}`)
+  const names = [...new Set(named)].join(', ')
+  return [
+    `lock table ${names} in share update exclusive mode;`,
+    each,
+    `lock table ${names} in access exclusive mode;`,
+  ]
 }
 
-function block(first: readonly string[], statements: readonly string[], condition?: string): string {
+/** Statements that take their time and hold up nobody: they may wait. */
+export function unhurriedly(statements: readonly string[], condition: string): string {
+  return block(statements, condition)
+}
+
+function block(statements: readonly string[], condition?: string): string {
   const indented = (text: string, by: string): string =>
     // A line break within a name or a text belongs to it.
     by + text.replace(/"(?:[^"]|"")*"|'(?:[^']|'')*'|\n/g, (part) => (part === '\n' ? `\n${by}` : part))
-  const body = [
-    ...first.map((text) => indented(text, '  ')),
-    ...(condition === undefined
-      ? statements.map((text) => indented(text, '  '))
-      : [`  if ${condition} then`, ...statements.map((text) => indented(text, '    ')), '  end if;']),
-  ].join('\n')
-  return doBlock(`begin\n${body}\nend`)
+  if (condition === undefined) {
+    return doBlock(['begin', ...statements.map((text) => indented(text, '  ')), 'end'].join('\n'))
+  }
+  const inner = statements.map((text) => indented(text, '    '))
+  return doBlock(['begin', `  if ${condition} then`, ...inner, '  end if;', 'end'].join('\n'))
 }
 
 function doBlock(body: string): string {
@@ -51,7 +83,7 @@ export function dropHalfBuilt(indexes: readonly TableName[]): string {
   return doBlock(`declare
   half_built regclass;
 begin
-  set local lock_timeout = '${LOCK_TIMEOUT}';
+  set local lock_timeout = '${LOCKS_MS}ms';
   for half_built in select indexrelid from pg_index where not indisvalid and indexrelid in (
 ${list}
   ) loop

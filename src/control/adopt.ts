@@ -182,13 +182,17 @@ const idOf = ({ schema, name }: TableName): string => JSON.stringify([schema, na
 
 /** The findings whose SQL is a moment, a table at a time: its policies come into force together. */
 function atOnce(findings: readonly Finding[]): string[] {
-  const places = new Map<string, Set<string>>()
-  for (const { table = '', sql, mend } of findings) {
+  const places = new Map<string, { statements: Set<string>; tables: TableName[] }>()
+  for (const { table: id = '', sql, mend } of findings) {
     if (mend?.kind !== 'at-once' || sql === undefined) continue
-    const statements = places.get(table) ?? new Set()
-    places.set(table, statements.add(sql))
+    const place = places.get(id) ?? { statements: new Set(), tables: mend.table ? [mend.table] : [] }
+    places.set(id, place)
+    place.statements.add(sql)
   }
-  return [...places.values()].map((statements) => shortly([...statements]))
+  // Neither policies nor rights reach down to the parts of a table.
+  return [...places.values()].map(({ statements, tables }) =>
+    shortly([...statements], { tables, breadth: 1, only: true }),
+  )
 }
 
 // A run again, or a shard whose key was right already, has built an index that nothing takes over.

@@ -75,6 +75,12 @@ const leavesOf = (oid: string): string => `(
     join pg_namespace pn on pn.oid = pc.relnamespace
     where tree.isleaf and pc.oid <> ${oid})`
 
+// How many tables are locked with it: itself, and whatever is a part or a child of it.
+const breadthOf = (oid: string): string => `(
+    with recursive below as (
+      select ${oid} as oid union select i.inhrelid from pg_inherits i join below b on b.oid = i.inhparent)
+    select count(*) from below)`
+
 const namesOf = (table: string, columns: string): string => `(
     select coalesce(json_agg(ka.attname order by u.no), '[]')
     from unnest(${columns}) with ordinality u (attnum, no)
@@ -94,6 +100,7 @@ const hidesRows = (table: string): string => `(
 const foreignKeyJson = (k: string): string => `(
   select json_build_object(
     'name', ${k}.conname, 'schema', kn.nspname, 'table', kc.relname, 'leaves', ${leavesOf('kc.oid')},
+    'breadth', ${breadthOf('kc.oid')} + ${breadthOf('fc.oid')},
     'columns', ${namesOf(`${k}.conrelid`, `${k}.conkey`)},
     'otherSchema', fn.nspname, 'otherTable', fc.relname, 'otherPartitioned', fc.relkind = 'p',
     'otherColumns', ${namesOf(`${k}.confrelid`, `${k}.confkey`)},
@@ -125,7 +132,7 @@ domains as (
 )
 select coalesce(json_agg(json_build_object(
   'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'isPartition', c.relispartition,
-  'owner', pg_get_userbyid(c.relowner), 'leaves', ${leavesOf('c.oid')},
+  'owner', pg_get_userbyid(c.relowner), 'leaves', ${leavesOf('c.oid')}, 'breadth', ${breadthOf('c.oid')},
   'parents', (
     select coalesce(json_agg(pn.nspname || '.' || pc.relname order by i.inhseqno), '[]')
     from pg_inherits i join pg_class pc on pc.oid = i.inhparent join pg_namespace pn on pn.oid = pc.relnamespace
@@ -182,6 +189,7 @@ select coalesce(json_agg(json_build_object(
       'body', substr(pg_get_indexdef(x.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I USING %I (',
         case when x.indisunique then 'UNIQUE ' end, ic.relname, case when ic.relkind = 'I' then 'ONLY ' end,
         n.nspname, c.relname, am.amname))),
+      'definition', case when x.indisexclusion then pg_get_constraintdef(own.oid) end,
       'constraint', own.oid is not null, 'deferrable', coalesce(own.condeferrable, false),
       'deferred', coalesce(own.condeferred, false), 'identity', x.indisreplident,
       'comment', coalesce(obj_description(own.oid, 'pg_constraint'), obj_description(ic.oid, 'pg_class')),
@@ -266,4 +274,5 @@ select coalesce(json_agg(n.nspname || '.' || c.relname order by c.relname), '[]'
 from app, pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'shardgate' and c.relkind in ('r', 'p', 'v', 'f') and exists (
   select from unnest(array['insert', 'update', 'delete', 'truncate', 'references', 'trigger']) kind
-  where has_table_privilege(app.oid, c.oid, kind))`
+  where has_table_privilege(app.oid, c.oid, kind) and not (c.relname = 'idempotency'
+    and kind in ('insert', 'delete') and c.relrowsecurity and c.relforcerowsecurity))`

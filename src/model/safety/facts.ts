@@ -61,6 +61,8 @@ export interface IndexFacts {
   readonly method: string
   /** Its definition from behind the first parenthesis: 'lower(mail)) WHERE (mail <> …)'. */
   readonly body: string
+  /** Of an exclusion constraint: 'EXCLUDE USING gist (room WITH =, …)'. */
+  readonly definition: string | null
   /** Whether it belongs to a constraint of its own name. */
   readonly constraint: boolean
   readonly deferrable: boolean
@@ -84,6 +86,8 @@ export interface ForeignKeyFacts {
   readonly table: string
   /** The parts with rows of that table, when it is partitioned. */
   readonly leaves: readonly TableName[]
+  /** Number of tables that are locked with both of its tables. */
+  readonly breadth: number
   readonly columns: readonly string[]
   readonly otherSchema: string
   readonly otherTable: string
@@ -120,6 +124,8 @@ export interface TableFacts {
   readonly owner: string
   /** The parts with rows, when it is partitioned. */
   readonly leaves: readonly TableName[]
+  /** Number of tables that are locked with it: its parts and children, and itself. */
+  readonly breadth: number
   readonly rowSecurity: boolean
   readonly forced: boolean
   readonly tenantType: string

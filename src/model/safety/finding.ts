@@ -26,10 +26,10 @@ export type Mend =
   | { readonly kind: 'key'; readonly table: TableFacts; readonly index: IndexFacts }
   | { readonly kind: 'foreign-key'; readonly table: TableFacts; readonly key: ForeignKeyFacts }
   | { readonly kind: 'validate'; readonly table: TableFacts; readonly key: ForeignKeyFacts }
-  /** The finding's own SQL is over at once and may be run again. */
-  | { readonly kind: 'at-once' }
+  /** The finding's own SQL is over at once and may be run again; it may change one table. */
+  | { readonly kind: 'at-once'; readonly table?: TableFacts }
 
-export const AT_ONCE: Mend = { kind: 'at-once' }
+export const atOnce = (table?: TableFacts): Mend => ({ kind: 'at-once', ...(table && { table }) })
 
 export function unsafe(check: string, reason: string, sql?: string, table?: string, mend?: Mend): Finding {
   return { ...about(table), check, severity: 'unsafe', reason, ...mendedBy(sql, mend) }

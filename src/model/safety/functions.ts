@@ -2,7 +2,7 @@
 
 import { quoted } from '../quote.ts'
 import type { FunctionFacts, PolicyFacts, SafetyQuestion, TableFacts } from './facts.ts'
-import { AT_ONCE, type Finding, tableId, unsafe } from './finding.ts'
+import { atOnce, type Finding, tableId, unsafe } from './finding.ts'
 
 /**
  * Policies that reach an IMMUTABLE function. Such a function is folded into the plan of a prepared
@@ -18,7 +18,7 @@ export function policyFunctionFindings(table: TableFacts, functions: readonly Fu
           `its policy ${policy.name} reaches ${found.signature}, which is IMMUTABLE: the result is kept in prepared plans, and the next tenant on the connection gets the rows of the one before.`,
           `alter function ${found.signature} stable;`,
           tableId(table),
-          AT_ONCE,
+          atOnce(),
         ),
       ),
   )
@@ -56,7 +56,7 @@ export function definerFindings(functions: readonly FunctionFacts[], question: S
         `${signature} is SECURITY DEFINER and the app role may call it: it runs with its owner's rights, past the app role's own.`,
         `revoke execute on function ${signature} from public, ${quoted(question.appRole)};`,
         undefined,
-        AT_ONCE,
+        atOnce(),
       ),
     )
 }

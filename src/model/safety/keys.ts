@@ -42,7 +42,7 @@ function uniqueFindings(table: TableFacts, index: IndexFacts, column: string): F
 
 /** The same key with the tenant column in front; undefined where it would be a guess. */
 function widened(table: TableFacts, index: IndexFacts, column: string): string | undefined {
-  if (index.exclusion) return undefined
+  if (index.exclusion) return exchangeExclusion(table, index, column).join('\n')
   const columns = index.columns.filter((name) => name !== null && name !== column)
   const plain = !index.columns.includes(null) && !index.partial
   if (index.constraint && plain) {
@@ -65,6 +65,20 @@ export function indexBody({ method, body, columns, constraint }: IndexFacts, col
   const others = columns.filter((name) => name !== null && name !== column)
   const rest = constraint ? body.replace(/^(?:[^")]|"(?:[^"]|"")*")*\)/, '') : ''
   return `using ${quoted(method)} ${quotedList([column, ...(others as string[])])}${rest}`
+}
+
+/**
+ * The same exclusion with the tenant in front. It cannot be built beside the old one, and the table is held while
+ * it is. GiST compares plain types with the help of btree_gist, which an owner of a database may make.
+ */
+export function exchangeExclusion(table: TableFacts, index: IndexFacts, column: string): string[] {
+  const definition = index.definition?.replace('(', () => `(${quoted(column)} WITH =, `)
+  const name = quoted(index.name)
+  return [
+    ...(index.method === 'gist' ? ['create extension if not exists btree_gist with schema shardgate;'] : []),
+    `alter table ${tableSql(table)} drop constraint ${name};`,
+    `alter table ${tableSql(table)} add constraint ${name} ${definition};`,
+  ]
 }
 
 function foreignKeyFinding(table: TableFacts, key: ForeignKeyFacts, column: string): Finding[] {

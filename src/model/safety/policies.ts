@@ -4,7 +4,7 @@
 import { quoted } from '../quote.ts'
 import { type TenantBinding, tenantBinding } from './expression.ts'
 import type { FunctionFacts, PolicyFacts, SafetyQuestion, TableFacts } from './facts.ts'
-import { AT_ONCE, advice, type Finding, tableId, tableSql, tenantSql, unsafe } from './finding.ts'
+import { advice, atOnce, type Finding, tableId, tableSql, tenantSql, unsafe } from './finding.ts'
 
 export function policyFindings(
   table: TableFacts,
@@ -42,12 +42,12 @@ function switchFindings(table: TableFacts): Finding[] {
       `alter table ${name} force row level security;`,
     ]
     const reason = `${lead}row-level security is off: every tenant sees every row.`
-    return [unsafe('row-security', reason, sql.join('\n'), id, AT_ONCE)]
+    return [unsafe('row-security', reason, sql.join('\n'), id, atOnce(table))]
   }
   if (table.forced) return []
   const reason = `${lead}row-level security is not forced: the owner, and whatever runs with its rights, sees every row.`
   const sql = [...openToOwner(table), `alter table ${name} force row level security;`]
-  return [unsafe('row-security-forced', reason, sql.join('\n'), id, AT_ONCE)]
+  return [unsafe('row-security-forced', reason, sql.join('\n'), id, atOnce(table))]
 }
 
 // Other programs use an adopted table too, as its owner or with a right that somebody gave them. They go on
@@ -145,7 +145,7 @@ function notIsolated(
     restrictive.length === 0
       ? 'no restrictive policy holds its rows to the tenant; permissive policies are OR-ed, so that any later one widens them.'
       : `its restrictive policies (${names}) do not hold ${open.join(', ')} to the tenant; wanted ${wanted}, for reading and for writing.`
-  return unsafe('tenant-policy', reason, isolationSql(table, question), tableId(table), AT_ONCE)
+  return unsafe('tenant-policy', reason, isolationSql(table, question), tableId(table), atOnce(table))
 }
 
 function isolationSql(table: TableFacts, { column, appRole }: SafetyQuestion): string {
@@ -168,10 +168,10 @@ function styleFindings(
   const empty =
     "its policy compares with '' after a transaction has ended; shardgate.current_tenant() gives null."
   return [
-    ...(found.every(({ once }) => once) ? [] : [advice('policy-once', perRow, sql, id, AT_ONCE)]),
+    ...(found.every(({ once }) => once) ? [] : [advice('policy-once', perRow, sql, id, atOnce(table))]),
     ...(found.every(({ emptyIsNull }) => emptyIsNull)
       ? []
-      : [advice('policy-empty', empty, sql, id, AT_ONCE)]),
+      : [advice('policy-empty', empty, sql, id, atOnce(table))]),
   ]
 }
 
@@ -185,5 +185,5 @@ function permissiveFindings(
   const whom = table.rowSecurity ? `to ${quoted(appRole)} ` : ''
   const sql = policySql(table, 'tenant_rows', `${whom}${OPEN}`).join('\n')
   const reason = 'no permissive policy lets the app role in: it will see no rows.'
-  return [advice('policy-permissive', reason, sql, tableId(table), AT_ONCE)]
+  return [advice('policy-permissive', reason, sql, tableId(table), atOnce(table))]
 }

@@ -2,7 +2,7 @@
 
 import { quoted } from '../quote.ts'
 import type { RoleFacts, SafetyQuestion, TableFacts, ViewFacts } from './facts.ts'
-import { AT_ONCE, advice, type Finding, tableId, tableSql, unsafe } from './finding.ts'
+import { advice, atOnce, type Finding, tableId, tableSql, unsafe } from './finding.ts'
 
 export function roleFindings(role: RoleFacts, question: SafetyQuestion): Finding[] {
   return [
@@ -89,7 +89,7 @@ export function tableRightFindings(table: TableFacts, question: SafetyQuestion):
   const why = found.map((right) => FORBIDDEN[right]).join('; ')
   const reason = `the app role ${question.appRole} has too many rights on it: ${why}.`
   const sql = `revoke ${found.join(', ')} on ${tableSql(table)} from public, ${quoted(question.appRole)};`
-  return [unsafe('table-rights', reason, sql, tableId(table), AT_ONCE)]
+  return [unsafe('table-rights', reason, sql, tableId(table), atOnce(table))]
 }
 
 export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding[] {
@@ -99,20 +99,30 @@ export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding
     const reason =
       'it is a materialized view of tenant rows, which no policy reaches, and the app role may read it.'
     const sql = `revoke all on ${name} from public, ${quoted(question.appRole)};`
-    return [unsafe('materialized-view', reason, sql, tableId(view), AT_ONCE)]
+    return [unsafe('materialized-view', reason, sql, tableId(view), atOnce())]
   }
   if (view.invoker) return []
   const reason =
     "it is a view of tenant rows that reads with its owner's rights, and the app role may use it."
   const sql = `alter view ${name} set (security_invoker = true);`
-  return [unsafe('view-rights', reason, sql, tableId(view), AT_ONCE)]
+  return [unsafe('view-rights', reason, sql, tableId(view), atOnce())]
 }
 
-/** Tables of the schema shardgate that the app role may change. */
+/** Tables of the schema shardgate that the app role may change and should not, or not like this. */
 export function ownTableFindings(tables: readonly string[], question: SafetyQuestion): Finding[] {
   return tables.map((name) => {
+    if (name === 'shardgate.idempotency') return keptAnswersFinding(name, question)
     const reason = `the app role ${question.appRole} may change ${name}, by which tenants are fenced.`
     const sql = `revoke insert, update, delete, truncate, references, trigger on ${name} from public, ${quoted(question.appRole)};`
-    return unsafe('own-tables', reason, sql, undefined, AT_ONCE)
+    return unsafe('own-tables', reason, sql, undefined, atOnce())
   })
+}
+
+// The app role writes it, as it writes the tenants' tables.
+function keptAnswersFinding(name: string, { appRole }: SafetyQuestion): Finding {
+  const reason = `${name}, which keeps answers of all tenants, has no forced row-level security, or gives the app role more than it needs.`
+  const sql = `alter table ${name} enable row level security, force row level security;
+revoke update, truncate, references, trigger on ${name} from public, ${quoted(appRole)};
+grant update (answer) on ${name} to ${quoted(appRole)};`
+  return unsafe('own-tables', reason, sql)
 }
