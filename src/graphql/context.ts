@@ -22,6 +22,8 @@ export interface ScopeParts {
   readonly requestId: string
   readonly deadline: Deadline
   readonly door: Door
+  /** The header Idempotency-Key as it came; '' for one that came several times. */
+  readonly idempotencyKey?: string | undefined
 }
 
 export class RequestScope {
@@ -30,6 +32,9 @@ export class RequestScope {
   readonly deadline: Deadline
   readonly door: Door
   readonly loaders: Loaders
+  readonly idempotencyKey: string | undefined
+  /** The answer is one that was kept for the idempotency key. */
+  replayed = false
   /** Response keys of mutations that answered with a broken constraint. */
   readonly failedFields = new Set<string>()
   readonly #plans = new Map<FieldNode, KnownPlan>()
@@ -39,11 +44,12 @@ export class RequestScope {
   #written = 0
   #overflow: GatewayError | undefined
 
-  constructor({ identity, requestId, deadline, door }: ScopeParts) {
+  constructor({ identity, requestId, deadline, door, idempotencyKey }: ScopeParts) {
     this.identity = identity
     this.requestId = requestId
     this.deadline = deadline
     this.door = door
+    this.idempotencyKey = idempotencyKey
     this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
   }
 

@@ -18,6 +18,7 @@ import type { Plugin } from 'graphql-yoga'
 import { GatewayError, isGatewayError } from '../base/errors.ts'
 import { violation } from '../db/connection.ts'
 import type { GatewayContext } from './context.ts'
+import { claimKey, isClaim } from './idempotency.ts'
 
 type Execute = (args: ExecutionArgs) => Promise<ExecutionResult> | ExecutionResult
 
@@ -36,10 +37,16 @@ export async function executeInTransaction(execute: Execute, args: ExecutionArgs
   try {
     return await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>
       scope.within(session, async () => {
+        const claim = await claimKey(args)
+        if (claim && !isClaim(claim)) {
+          scope.replayed = true
+          return { keep: false, value: claim }
+        }
         const result = await execute(args)
         const failed = scope.failed || scope.failedFields.size > 0 || (result.errors?.length ?? 0) > 0
-        if (!failed) return { keep: true, value: result }
-        return { keep: false, value: withdraw(result, scope.failedFields, args) }
+        if (failed) return { keep: false, value: withdraw(result, scope.failedFields, args) }
+        await claim?.keep(result)
+        return { keep: true, value: result }
       }),
     )
   } catch (error) {

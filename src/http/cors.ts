@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 const ALLOWED_HEADERS =
-  'authorization, content-type, x-request-id, x-tenant-id, x-graphql-yoga-csrf, apollo-require-preflight'
+  'authorization, content-type, idempotency-key, x-request-id, x-tenant-id, x-graphql-yoga-csrf, apollo-require-preflight'
 
 /** Set what a browser needs to see; the same for every answer, refusals included. */
 export function setCorsHeaders(
@@ -22,7 +22,7 @@ export function setCorsHeaders(
   const { origin } = request.headers
   if (origin === undefined || !origins.includes(origin)) return
   response.setHeader('access-control-allow-origin', origin)
-  response.setHeader('access-control-expose-headers', 'x-request-id, retry-after')
+  response.setHeader('access-control-expose-headers', 'x-request-id, retry-after, idempotency-replayed')
 }
 
 /** Answer a preflight. Whether the origin may call stands in what `setCorsHeaders` has set. */

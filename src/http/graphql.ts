@@ -34,6 +34,7 @@ export interface GraphqlOptions {
     readonly identity: Identity
     readonly requestId: string
     readonly deadline: Deadline
+    readonly idempotencyKey: string | undefined
   }) => GatewayContext
   /** Plugins that watch (metrics); they come before all others. */
   readonly plugins?: readonly Plugin[]
@@ -55,7 +56,8 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
     schema: () => permissions().schema,
     context: ({ exchange }) => {
       const { requestId, deadline } = exchange
-      return contextFor({ identity: identityOf(exchange), requestId, deadline })
+      const idempotencyKey = idempotencyKeyOf(exchange)
+      return contextFor({ identity: identityOf(exchange), requestId, deadline, idempotencyKey })
     },
     plugins: [
       ...plugins,
@@ -66,6 +68,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       permissionsPlugin(permissions),
       rowLimitPlugin(() => config().limits),
       deadlinePlugin(),
+      replayPlugin(),
       finishPlugin(emit, config().mode === 'production'),
     ],
     maskedErrors: { maskError },
@@ -176,6 +179,24 @@ async function withinDeadline<T>(
     return await Promise.race([work(), expiry])
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** Only a mutation asks what the key is (graphql/idempotency.ts); '' is none that it takes. */
+function idempotencyKeyOf({ request }: Exchange): string | undefined {
+  const [key, ...more] = request.headersDistinct['idempotency-key'] ?? []
+  return more.length > 0 ? '' : key
+}
+
+/** Says of an answer that it was given before. */
+function replayPlugin(): ServerPlugin {
+  return {
+    onExecute: ({ args }) => ({
+      onExecuteDone() {
+        const { scope, exchange } = args.contextValue
+        if (scope.replayed) exchange.response.setHeader('idempotency-replayed', 'true')
+      },
+    }),
   }
 }
 

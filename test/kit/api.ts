@@ -25,7 +25,12 @@ export interface WorldApi {
   readonly schema: GraphQLSchema
   readonly gate: WorldDoor
   /** Runs an operation as a tenant; a document that is not valid throws. */
-  run(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<ExecutionResult<Data>>
+  run(
+    tenant: Pick<WorldTenant, 'id'>,
+    source: string,
+    variables?: object,
+    idempotencyKey?: string,
+  ): Promise<ExecutionResult<Data>>
   /** As `run`, and expects no error. */
   data(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<Data>
   /** What `work` gives, and the statements that ran for it, in the order in which they were sent. */
@@ -74,6 +79,7 @@ function apiOf(
     tenant: Pick<WorldTenant, 'id'>,
     source: string,
     variableValues: object = {},
+    idempotencyKey?: string,
   ): Promise<ExecutionResult<Data>> {
     const document = parse(source)
     const [fault] = validate(schema, document)
@@ -89,6 +95,7 @@ function apiOf(
       identity,
       requestId: 'test',
       deadline: deadlineIn(5_000),
+      idempotencyKey,
       door: recorded(gate.door, (statements) => records?.push(...statements)),
     })
     const args = {

@@ -4,6 +4,8 @@
  */
 
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { readSystemFiles } from '../../src/control/migration-files.ts'
 import { type Client, connect } from '../../src/db/client.ts'
 import { type FreshDatabase, freshDatabase } from './servers.ts'
 
@@ -13,7 +15,9 @@ export const OWNER = 'isolation_owner'
 export const APP = 'isolation_app'
 const PASSWORD = 'isolation'
 
-const SHARD_SQL = readFileSync(new URL('../../src/shards/sql/0001_shardgate.sql', import.meta.url), 'utf8')
+const SHARD_SQL = readSystemFiles(fileURLToPath(new URL('../../src/shards/sql/', import.meta.url)))
+  .map(({ up }) => up)
+  .join(';\n')
 
 export interface IsolatedDatabase {
   readonly name: string

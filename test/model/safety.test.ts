@@ -191,6 +191,12 @@ describe('the app role', () => {
       'own-tables: the app role ROLE may change shardgate.tenant_fence',
     ],
     ['grant insert on shardgate.migration to public', 'own-tables'],
+    ['grant truncate on shardgate.idempotency to ROLE', 'own-tables: shardgate.idempotency'],
+    ['grant update on shardgate.idempotency to ROLE', 'own-tables: shardgate.idempotency'],
+    [
+      'grant insert on shardgate.idempotency to ROLE; alter table shardgate.idempotency no force row level security',
+      'own-tables: shardgate.idempotency',
+    ],
   ])('F3: %s', async (statement, expected) => {
     const found = await findingsOf(statement)
 
