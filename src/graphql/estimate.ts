@@ -66,8 +66,9 @@ type EstimatedOperation = Omit<Operation, 'contextValue'>
 /**
  * Rows of the lists of a valid operation if every page were full; `Number.MAX_SAFE_INTEGER` at the most.
  *
- * A list is a field that takes `first` and `last`. Of other lists (`nodes`, those of extensions) nobody
- * knows how long they get; they count as one.
+ * A list is a field that takes `first` and `last`. Its groups take `first` alone, and are there once for the list,
+ * however long its page is. Of other lists (`nodes`, those of extensions) nobody knows how long they get; they
+ * count as one.
  */
 export function estimateRows(
   schema: GraphQLSchema,
@@ -81,14 +82,14 @@ export function estimateRows(
   const conditions = new Conditions(operation, variables)
   const fragments = fragmentsOf(document)
   const numbers = numbersOf(operation, variables)
-  return rowsUnder(operation.selectionSet, root, {
-    schema,
-    fragments,
-    sizes,
-    numbers,
-    conditions,
-    known: new Map(),
-  })
+  const walk = { schema, fragments, sizes, numbers, conditions, known: new Map() }
+  return sumOf(rowsUnder(operation.selectionSet, root, walk))
+}
+
+/** Rows under a selection: for each row of the page that it is about, and once for the whole list. */
+interface Rows {
+  readonly each: number
+  readonly once: number
 }
 
 interface Walk {
@@ -99,43 +100,53 @@ interface Walk {
   readonly numbers: ReadonlyMap<string, number>
   readonly conditions: Conditions
   /** Rows of fragments that have been counted. */
-  readonly known: Map<string, number>
+  readonly known: Map<string, Rows>
 }
 
 const capped = (rows: number): number => Math.min(rows, Number.MAX_SAFE_INTEGER)
 
-function rowsUnder({ selections }: SelectionSetNode, parent: GraphQLNamedType, walk: Walk): number {
-  return selections.reduce((sum, selection) => capped(sum + rowsOf(selection, parent, walk)), 0)
+const NONE: Rows = { each: 0, once: 0 }
+const sumOf = ({ each, once }: Rows): number => capped(each + once)
+
+function rowsUnder({ selections }: SelectionSetNode, parent: GraphQLNamedType, walk: Walk): Rows {
+  return selections.reduce((sum, selection) => {
+    const { each, once } = rowsOf(selection, parent, walk)
+    return { each: capped(sum.each + each), once: capped(sum.once + once) }
+  }, NONE)
 }
 
-function rowsOf(selection: SelectionNode, parent: GraphQLNamedType, walk: Walk): number {
-  if (walk.conditions.exclude(selection)) return 0
+function rowsOf(selection: SelectionNode, parent: GraphQLNamedType, walk: Walk): Rows {
+  if (walk.conditions.exclude(selection)) return NONE
   if (selection.kind === Kind.FIELD) return rowsOfField(selection, parent, walk)
   if (selection.kind === Kind.FRAGMENT_SPREAD) return rowsOfFragment(selection.name.value, walk)
   const { typeCondition, selectionSet } = selection
   return rowsUnder(selectionSet, typeNamed(typeCondition?.name.value, walk) ?? parent, walk)
 }
 
-function rowsOfFragment(name: string, walk: Walk): number {
+function rowsOfFragment(name: string, walk: Walk): Rows {
   const known = walk.known.get(name)
   if (known !== undefined) return known
   const fragment = walk.fragments.get(name)
   const type = typeNamed(fragment?.typeCondition.name.value, walk)
-  const rows = fragment && type ? rowsUnder(fragment.selectionSet, type, walk) : 0
+  const rows = fragment && type ? rowsUnder(fragment.selectionSet, type, walk) : NONE
   walk.known.set(name, rows)
   return rows
 }
 
-function rowsOfField(node: FieldNode, parent: GraphQLNamedType, walk: Walk): number {
-  if (!node.selectionSet || !(isObjectType(parent) || isInterfaceType(parent))) return 0
+function rowsOfField(node: FieldNode, parent: GraphQLNamedType, walk: Walk): Rows {
+  if (!node.selectionSet || !(isObjectType(parent) || isInterfaceType(parent))) return NONE
   const field = parent.getFields()[node.name.value]
-  if (!field) return 0 // introspection
+  if (!field) return NONE // introspection
   const below = rowsUnder(node.selectionSet, getNamedType(field.type), walk)
-  return isPaged(field) ? capped(pageSizeOf(node, walk) * (1 + below)) : below
+  if (takes(field, 'first', 'last')) {
+    return { each: capped(pageSizeOf(node, walk) * (1 + below.each) + below.once), once: 0 }
+  }
+  if (takes(field, 'by', 'first')) return { each: 0, once: pageSizeOf(node, walk) }
+  return { each: sumOf(below), once: 0 }
 }
 
-function isPaged({ args }: GraphQLField<unknown, unknown>): boolean {
-  return ['first', 'last'].every((wanted) => args.some(({ name }) => name === wanted))
+function takes({ args }: GraphQLField<unknown, unknown>, ...names: readonly string[]): boolean {
+  return names.every((wanted) => args.some(({ name }) => name === wanted))
 }
 
 /** As `pages.ts` will read it; a number that it will refuse counts as the nearest that it takes. */

@@ -163,6 +163,14 @@ describe('an estimate', () => {
       3,
     ],
     ['a ring', `{ tasks(first: 100) ${RING.repeat(2)}{ totalCount } ${'} } }'.repeat(2)} }`, {}, 1_010_100],
+    ['groups', '{ tasks(first: 7) { groups(by: [{ state: VALUE }], first: 5) { count } } }', {}, 7 + 5],
+    [
+      'groups of children, once for each list and not for each of its rows',
+      `{ projects(first: 3) { nodes { tasks(first: 7) { ...G nodes { rowId } } } groups(by: [{ name: VALUE }]) { count } } }
+       fragment G on TaskConnection { groups(by: [{ state: VALUE }], first: 5) { count key { state } } aggregates { count } }`,
+      {},
+      3 + 3 * (7 + 5) + 20,
+    ],
     ['rows behind a mutation', 'mutation { deleteTask(id: "x") { __typename } }', {}, 0],
   ])('of %s: %s', (_, source, variables, rows) => {
     expect(estimate(source, { ...variables })).toBe(rows)

@@ -3,7 +3,7 @@
 import { type SQL, sql } from '../../db/sql.ts'
 import type { Column, ColumnType, Table } from '../../model/types.ts'
 import type { Measure, MeasureKind } from './aggregate-types.ts'
-import { at, columnOf, readable, readableType, type Source } from './fragments.ts'
+import { at, castTo, columnOf, readable, readableType, type Source } from './fragments.ts'
 
 const builtIn = (kind: ColumnType['kind'], name: string): ColumnType => ({
   kind,
@@ -64,6 +64,8 @@ const FUNCTIONS: Readonly<Record<Exclude<MeasureKind, 'distinctCount'>, SQL>> = 
 
 export function measureSql(of: Source, { kind, column }: Measure): SQL {
   if (column === null) return sql`count(*)`
-  const found = readable(at(of, column), columnOf(of.table, column).type)
+  const { type } = columnOf(of.table, column)
+  // Of a domain over an enum Postgres finds no least value.
+  const found = type.kind === 'enum' ? castTo(at(of, column), type) : readable(at(of, column), type)
   return kind === 'distinctCount' ? sql`count(distinct ${found})` : sql`${FUNCTIONS[kind]}(${found})`
 }
