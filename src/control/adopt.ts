@@ -10,6 +10,7 @@
 
 import { quoted } from '../model/quote.ts'
 import type { ForeignKeyFacts, TableName } from '../model/safety/facts.ts'
+import { VIEW_READS } from '../model/safety/rights.ts'
 import type { Finding, Mend } from '../model/safety.ts'
 import { neverEmpty, neverNull, orphanOrders, tenantIndex, tenantIndexNames } from './adopt-columns.ts'
 import {
@@ -73,8 +74,8 @@ function headOf({ shards = [] }: Adoption): string[] {
 function ordersFor(findings: readonly Finding[], adoption: Adoption): string[] {
   const { column, orphans: counts } = adoption
   const stuck = new Set(foreignKeysOf(findings, column).stuck)
-  const byHand = findings.filter(({ mend, severity }) =>
-    mend ? mend.kind === 'foreign-key' && stuck.has(mend.key) : severity === 'unsafe',
+  const byHand = findings.filter(({ mend, severity, check }) =>
+    mend ? mend.kind === 'foreign-key' && stuck.has(mend.key) : severity === 'unsafe' && check !== VIEW_READS,
   )
   const lines = [
     ...mendsOf(findings, 'not-null').flatMap(({ table }) =>

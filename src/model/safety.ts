@@ -20,7 +20,13 @@ import { type Finding, unsafe } from './safety/finding.ts'
 import { definerFindings, policyFunctionFindings } from './safety/functions.ts'
 import { foreignKeyFindings, keyFindings } from './safety/keys.ts'
 import { policyFindings } from './safety/policies.ts'
-import { ownTableFindings, roleFindings, tableRightFindings, viewFindings } from './safety/rights.ts'
+import {
+  ownTableFindings,
+  roleFindings,
+  tableRightFindings,
+  viewFindings,
+  viewReadFindings,
+} from './safety/rights.ts'
 import { serverFindings } from './safety/server.ts'
 import { tenantColumnFindings } from './safety/tenant-column.ts'
 
@@ -59,13 +65,15 @@ async function objectFindings(db: Queryable, question: SafetyQuestion): Promise<
   const ownTables = await read<string>(OWN_TABLES_SQL)
   const tables = await read<TableFacts>(TABLES_SQL)
   const views = await read<ViewFacts>(VIEWS_SQL)
-  return [
+  const found = [
     ...ownTableFindings(ownTables, question),
     ...definerFindings(functions, question),
     ...tables.flatMap((table) => tableFindings(table, functions, question)),
     ...tables.flatMap((table) => foreignKeyFindings(table, question)),
     ...views.flatMap((view) => viewFindings(view, question)),
   ]
+  const refused = unsafeTables(found)
+  return [...found, ...views.flatMap((view) => viewReadFindings(view, refused))]
 }
 
 function tableFindings(

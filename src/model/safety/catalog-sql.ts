@@ -243,26 +243,31 @@ export const VIEWS_SQL = `
 with recursive ${TENANT_TABLES},
 app as (select r.oid from pg_roles r, parameters p where r.rolname = p.role_name),
 readers as (
-  select t.oid from tenant_tables t
+  select t.oid, t.oid as reads from tenant_tables t
   union
-  select r.ev_class
+  select r.ev_class, x.reads
   from readers b
   join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = b.oid
     and d.classid = 'pg_rewrite'::regclass
   join pg_rewrite r on r.oid = d.objid and r.ev_class <> b.oid
+  cross join lateral (values (b.oid), (b.reads)) as x (reads)
 )
 select coalesce(json_agg(json_build_object(
   'schema', n.nspname, 'name', c.relname, 'materialized', c.relkind = 'm',
   'invoker', exists (
     select from pg_options_to_table(c.reloptions) o
     where o.option_name = 'security_invoker' and o.option_value::boolean),
+  'reads', (
+    select json_agg(distinct rn.nspname || '.' || rc.relname)
+    from readers r join pg_class rc on rc.oid = r.reads join pg_namespace rn on rn.oid = rc.relnamespace
+    where r.oid = v.oid),
   'rights', (
     select coalesce(json_agg(kind order by kind), '[]')
     from unnest(array['select', 'insert', 'update', 'delete']) kind
     where has_table_privilege(app.oid, c.oid, kind)
       or kind <> 'delete' and has_any_column_privilege(app.oid, c.oid, kind))
 ) order by n.nspname, c.relname), '[]')::text as facts
-from app, readers v
+from app, (select distinct oid from readers) v
 join pg_class c on c.oid = v.oid and c.relkind in ('v', 'm')
 join pg_namespace n on n.oid = c.relnamespace`
 

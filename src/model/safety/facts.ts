@@ -165,6 +165,8 @@ export interface ViewFacts {
   readonly materialized: boolean
   /** Whether it reads with the rights of whoever asks. */
   readonly invoker: boolean
+  /** Ids of the tables and views that it reads, itself or by way of a view. */
+  readonly reads: readonly string[]
   readonly rights: readonly string[]
 }
 

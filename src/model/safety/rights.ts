@@ -108,6 +108,22 @@ export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding
   return [unsafe('view-rights', reason, sql, tableId(view), atOnce())]
 }
 
+/**
+ * Views that are as unsafe as what they read: the rights of their caller are no wall where that has none.
+ *
+ * @param refused  ids of tables and views that are unsafe
+ */
+export function viewReadFindings(view: ViewFacts, refused: ReadonlySet<string>): Finding[] {
+  const [culprit] = view.reads.filter((id) => refused.has(id))
+  if (view.rights.length === 0 || culprit === undefined) return []
+  return [
+    unsafe(VIEW_READS, `it reads ${culprit}, which is unsafe; safe with that.`, undefined, tableId(view)),
+  ]
+}
+
+/** The check whose findings are mended by mending others. */
+export const VIEW_READS = 'view-reads'
+
 /** Tables of the schema shardgate that the app role may change and should not, or not like this. */
 export function ownTableFindings(tables: readonly string[], question: SafetyQuestion): Finding[] {
   return tables.map((name) => {
