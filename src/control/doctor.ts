@@ -11,6 +11,7 @@ import { type KnownShard, listShards, readSettings } from '../directory/shards.t
 import { type ListStatistic, readStatistics } from '../directory/statistics.ts'
 import { listTenants, type TenantRecord } from '../directory/tenants.ts'
 import { checkSafety } from '../model/safety.ts'
+import { unopenedTables } from './existing-tables.ts'
 import { adviseIndexes } from './index-advice.ts'
 import { identityOf } from './install.ts'
 import { onDirectory, onShard, placeOf, reasonOf } from './reach.ts'
@@ -31,7 +32,11 @@ export interface Diagnosis {
 export interface Patient {
   readonly directoryUrl: string
   readonly buckets: number
-  readonly tenancy: { readonly column: string; readonly schemas: readonly string[] }
+  readonly tenancy: {
+    readonly column: string
+    readonly schemas: readonly string[]
+    readonly global?: readonly string[]
+  }
   readonly shards: readonly {
     readonly key: string
     readonly appUrl: string
@@ -157,6 +162,7 @@ async function examineShard(
       ...(await identityFindings(client, key, records)),
       ...(await fenceFindings(client, key, records)),
       ...(await tenancyHints(client, patient.tenancy)).map((reason) => advice(key, 'tenancy', reason)),
+      ...(await unopenedFindings(client, key, patient)),
       ...(await checkSafety(client, { ...patient.tenancy, appRole: APP_ROLE })).map(
         // How it is mended under load is `adopt`'s business, and no part of the output.
         ({ mend: _, ...finding }) => ({ where: key, ...finding }),
@@ -167,6 +173,13 @@ async function examineShard(
   } catch (error) {
     return [unsafe(key, 'reachable', sentenceOf(error))]
   }
+}
+
+async function unopenedFindings(client: Client, where: string, { tenancy }: Patient): Promise<Diagnosis[]> {
+  const tables = await unopenedTables(client, { global: [], ...tenancy })
+  const reason =
+    'The gateway has no right on it, so it is not in the API. Run "shardgate setup" again, or grant one right by hand.'
+  return tables.map((table) => ({ where, table, check: 'no rights', severity: 'advice', reason }))
 }
 
 async function indexFindings(

@@ -7,7 +7,7 @@
  * are the exception: nobody is made a member of a superuser, so they change hands only when that is asked for.
  */
 
-import type { Client } from '../db/client.ts'
+import type { Client, Queryable } from '../db/client.ts'
 import { compile, type SQL, sql } from '../db/sql.ts'
 import { runWritten } from './written.ts'
 
@@ -41,8 +41,23 @@ export async function openExisting(client: Client, tables: ExistingTables): Prom
   return left.map(({ sentence }) => sentence ?? '')
 }
 
+/**
+ * Tables of others, as 'schema.name', that have come since the set-up: the app role has no right on them yet.
+ * Empty where there is no app role. Changes nothing.
+ */
+export async function unopenedTables(db: Queryable, tables: Omit<ExistingTables, 'own'>): Promise<string[]> {
+  const rows = await db.query(
+    compile(sql`
+      ${existing(tables)}
+      select nspname || '.' || relname as id from others
+      where rights is not null and not decided and to_regrole('shardgate_app') is not null
+      order by 1`),
+  )
+  return rows.map(({ id }) => id ?? '')
+}
+
 /** Tables with the tenant column and what is derived from them, that others than shardgate_owner own. */
-function existing({ schemas, column, global }: ExistingTables): SQL {
+function existing({ schemas, column, global }: Omit<ExistingTables, 'own'>): SQL {
   return sql`
     with recursive tenant_tables as (
       select c.oid from pg_class c
@@ -66,10 +81,10 @@ function existing({ schemas, column, global }: ExistingTables): SQL {
           when c.oid in (select oid from tenant_tables) then 'select, insert, update, delete'
           when c.relkind = 'v' or n.nspname || '.' || c.relname = any(${sql.value(global)}::text[]) then 'select'
         end as rights,
-        exists (select from aclexplode(c.relacl) where grantee = 'shardgate_app'::regrole)
+        exists (select from aclexplode(c.relacl) where grantee = to_regrole('shardgate_app'))
           or exists (
             select from pg_attribute a, aclexplode(a.attacl) g
-            where a.attrelid = c.oid and g.grantee = 'shardgate_app'::regrole) as decided
+            where a.attrelid = c.oid and g.grantee = to_regrole('shardgate_app')) as decided
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
       join pg_roles r on r.oid = c.relowner

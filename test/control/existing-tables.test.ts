@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { unopenedTables } from '../../src/control/existing-tables.ts'
 import { install } from '../../src/control/install.ts'
 import { connect, withClient } from '../../src/db/client.ts'
 import { bareFleet, type TestFleet } from '../kit/fleet.ts'
@@ -107,10 +108,14 @@ describe('tables of another role', () => {
   })
 
   it('again, by the owner alone, opens what has come since and changes nothing else', async () => {
+    const unopened = () => withClient(fleet.shards[0]!.url('owner'), (db) => unopenedTables(db, QUESTION))
+    expect(await unopened()).toEqual([])
     await as(legacy, 'create table shop.late (org uuid)')
+    expect(await unopened()).toEqual(['shop.late'])
     const shards = fleet.shards.map((shard) => ({ ...shard, url: shard.url('owner') }))
     await setUp({ shards })
     expect(await rights(superuser())).toEqual([...OPENED, 'late: select insert update delete'].toSorted())
+    expect(await unopened()).toEqual([])
     expect(told.filter((sentence) => sentence.includes('belong'))).toEqual([])
   })
 
