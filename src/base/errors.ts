@@ -52,6 +52,12 @@ export const ERRORS = Object.freeze({
   SHARD_UNKNOWN: kind(404, false, 'Name a shard that shards.config.json holds.', 3),
   SHARD_UNAVAILABLE: kind(503, true, 'Try again; the other shards are not affected.'),
   SHARD_UNSAFE: kind(503, false, 'Run "shardgate doctor" and apply the SQL that it prints.', 3),
+  TABLE_UNSAFE: kind(
+    503,
+    false,
+    'Ask for less, or tell the operator: "shardgate doctor" says what to mend.',
+    3,
+  ),
   DIRECTORY_UNAVAILABLE: kind(
     503,
     true,

@@ -170,6 +170,8 @@ function fleetLine(event: FleetEvent): LogLine {
         table: event.table,
         reason: scrub(event.reason),
       })
+    case 'table.served':
+      return line('info', 'table is served again', { kind, shard: event.shard, table: event.table })
     case 'placement.refreshed':
       return line('info', 'placement read again', { kind, tenant: event.tenant, reason: scrub(event.reason) })
     case 'directory.down':

@@ -160,6 +160,7 @@ function countersOf(families: Families): Counters {
     'shard.down': (event) => families.shardUp.set(shardOf(event), 0),
     'shard.refused': (event) => families.shardRefused.inc(shardOf(event)),
     'table.refused': (event) => families.tableRefused.inc(shardOf(event)),
+    'table.served': () => {},
     'placement.refreshed': () => families.placements.inc(),
     'directory.up': () => families.directoryUp.set(1),
     'directory.down': () => families.directoryUp.set(0),

@@ -2,8 +2,9 @@
  * Which shards and which of their tables are served.
  *
  * Every shard is surveyed before it serves anybody: its tables must be the same as everywhere, and safe.
- * A table that is not safe on some shard is served on none, and the reason is told; a shard that cannot be
- * reached yet is surveyed when it can. Nothing is served unseen.
+ * A table that is not safe on some shard at the start is in no API, and the reason is told; one that becomes
+ * unsafe later is refused on that shard alone, until it is mended. A shard that cannot be reached yet is surveyed
+ * when it can. Nothing is served unseen.
  */
 
 import type { Config } from '../base/config.ts'
@@ -49,7 +50,8 @@ export async function admitShards(shards: readonly Shard[], config: Config, emit
   const seen = surveys.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const [first] = seen
   if (!first) throw noShard(shards, surveys)
-  const refused = refusedTables(seen, emit)
+  for (const one of seen) refuseUnsafe(one, emit)
+  const refused = new Set(seen.flatMap(({ shard }) => shard.refusedTables))
   const model = withoutTables(first.model, refused)
   if (model.tables.length === 0) fail('SETUP_FAILED', nothingToServe(first, refused.size, config))
   for (const one of seen) admit(one, model, refused, emit)
@@ -59,26 +61,23 @@ export async function admitShards(shards: readonly Shard[], config: Config, emit
     emit({ kind: 'shard.down', shard: shard.key, reason: reasonOf(result.reason) })
     return true
   })
-  const lookAgain = (): Promise<void> => watchSafety(shards, config, model, emit)
+  const lookAgain = (): Promise<void> => watchSafety(shards, config, emit)
   const timers = away.map((shard) => admitLater(shard, config, model, refused, emit))
   timers.push(setInterval(lookAgain, LOOK_MS).unref())
   return { model, lookAgain, end: () => timers.forEach(clearInterval) }
 }
 
 /**
- * Take shards out of service whose protections were taken away behind our back, and put them back when they
- * are mended. Other tables than at the start are no reason: a migration in progress looks like that.
+ * Take shards, or single tables of theirs, out of service whose protections were taken away behind our back, and
+ * put them back when they are mended. Other tables than at the start are no reason: a migration in progress
+ * looks like that.
  */
-async function watchSafety(
-  shards: readonly Shard[],
-  config: Config,
-  model: Model,
-  emit: Emit,
-): Promise<void> {
+async function watchSafety(shards: readonly Shard[], config: Config, emit: Emit): Promise<void> {
   const judge = async (shard: Shard): Promise<void> => {
     const seen = await look(shard, config).catch(() => undefined)
     if (!seen || shard.state === 'unseen') return // A shard that is away is the breaker's business.
-    const fault = faultOf(seen, model)
+    refuseUnsafe(seen, emit)
+    const fault = faultOf(seen)
     if (fault === undefined && shard.state === 'refused') shard.admit()
     if (fault === undefined || shard.state === 'refused') return
     shard.refuse()
@@ -101,17 +100,17 @@ async function look(shard: Shard, config: Config): Promise<Seen> {
   )
 }
 
-/** Tables that are unsafe on some shard; each is told once for every shard and reason. */
-function refusedTables(seen: readonly Seen[], emit: Emit): Set<string> {
-  const refused = new Set<string>()
-  for (const { shard, unsafe } of seen) {
-    for (const { table, reason } of unsafe) {
-      if (table === undefined) continue
-      refused.add(table)
-      emit({ kind: 'table.refused', shard: shard.key, table, reason })
-    }
+/** Refuse the tables that are unsafe on their shard, and tell what has changed; once for every reason. */
+function refuseUnsafe({ shard, unsafe }: Seen, emit: Emit): void {
+  const before = new Set(shard.refusedTables)
+  shard.refuseTables(unsafe.flatMap(({ table }) => table ?? []))
+  for (const { table, reason } of unsafe) {
+    if (table === undefined || before.has(table)) continue
+    emit({ kind: 'table.refused', shard: shard.key, table, reason })
   }
-  return refused
+  for (const table of before) {
+    if (!shard.refusedTables.includes(table)) emit({ kind: 'table.served', shard: shard.key, table })
+  }
 }
 
 /** Admit a shard whose tables are those of `model`; otherwise say why not. */
@@ -122,17 +121,16 @@ function admit(seen: Seen, model: Model, refused: ReadonlySet<string>, emit: Emi
 }
 
 function whyNot(seen: Seen, model: Model, refused: ReadonlySet<string>): string | undefined {
-  const fault = faultOf(seen, model)
+  const fault = faultOf(seen)
   if (fault !== undefined) return fault
   if (withoutTables(seen.model, refused).fingerprint === model.fingerprint) return undefined
   return 'its tables are not the same as those of the other shards'
 }
 
-/** What of the shard itself, or of a table that is served, is unsafe; or that it is another shard. */
-function faultOf({ unsafe, shard, id }: Seen, { tables }: Model): string | undefined {
+/** What of the shard itself is unsafe; or that it is another shard. */
+function faultOf({ unsafe, shard, id }: Seen): string | undefined {
   if (id !== shard.id) return shard.strangerReason(id)
-  const found = unsafe.find(({ table }) => table === undefined || tables.some(({ id }) => id === table))
-  return found && (found.table === undefined ? found.reason : `${found.table}: ${found.reason}`)
+  return unsafe.find(({ table }) => table === undefined)?.reason
 }
 
 function admitLater(
@@ -150,6 +148,7 @@ function admitLater(
     looking = false
     if (!seen) return
     clearInterval(timer)
+    refuseUnsafe(seen, emit)
     admit(seen, model, refused, emit)
   }, AGAIN_MS)
   return timer.unref()

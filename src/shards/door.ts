@@ -44,7 +44,7 @@ export interface Door {
    * Run `statements` as one batch, in one implicit transaction and one round trip.
    *
    * @returns rows of Postgres text for each statement, columns in the order that it selects
-   * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_MOVING, SHARD_UNAVAILABLE, OVERLOADED, TIMEOUT,
+   * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_MOVING, SHARD_UNAVAILABLE, TABLE_UNSAFE, OVERLOADED, TIMEOUT,
    *         CONFLICT, OUTCOME_UNKNOWN (writes only), or Postgres's own error for a bad value
    */
   batch(tenant: TenantId, mode: Mode, deadline: Deadline, statements: readonly Statement[]): Promise<Row[][]>
@@ -108,6 +108,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     deadline: Deadline,
     statements: readonly Statement[],
   ): Promise<Row[][]> {
+    shard.requireSafe(statements)
     const all = [beginTenant(placement, mode, deadline), ...statements]
     const check = ([begun]: Result[]): void => requireTenant(begun, placement.tenant, shard)
     const results = await shard.use((pool) => pool.batch(all, deadline, check))
@@ -154,6 +155,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
           const run = async (statement: Statement): Promise<Row[]> => {
             // The connection may be another tenant's by now: work that outlives its transaction gets nothing.
             if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
+            shard.requireSafe([statement])
             const [rows = []] = await timed(shard, mode, [statement], async () => [
               await runOne(connection, statement, deadline),
             ]).catch((error: unknown) => {

@@ -15,8 +15,9 @@ import type { Emit } from '../base/events.ts'
 import { deadlineIn } from '../base/time.ts'
 import type { Connection } from '../db/connection.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
-import { prepared } from '../db/sql.ts'
+import { prepared, type Statement } from '../db/sql.ts'
 import { tripsBreaker } from './failures.ts'
+import { NONE_REFUSED, type RefusedTables, refusedTables } from './refused-tables.ts'
 
 /** Failures in a row after which the breaker opens. */
 const FAILURES_MAX = 3
@@ -45,6 +46,7 @@ export class Shard {
   readonly #emit: Emit
   #config: ShardConfig
   #state: ShardState = 'unseen'
+  #refusedTables: RefusedTables = NONE_REFUSED
 
   constructor({ key, config, id, emit }: ShardOptions) {
     this.key = key
@@ -100,6 +102,28 @@ export class Shard {
 
   get state(): ShardState {
     return this.#state
+  }
+
+  /** 'schema.name' of tables and views that are refused while the rest of the shard is served. */
+  get refusedTables(): readonly string[] {
+    return this.#refusedTables.ids
+  }
+
+  /** Refuse these tables and views, and no others. */
+  refuseTables(ids: Iterable<string>): void {
+    this.#refusedTables = refusedTables(ids)
+  }
+
+  /** @throws TABLE_UNSAFE  a statement names a table that is refused */
+  requireSafe(statements: readonly Statement[]): void {
+    for (const { text } of statements) {
+      const table = this.#refusedTables.namedIn(text)
+      if (table === undefined) continue
+      fail(
+        'TABLE_UNSAFE',
+        `The table ${table} is not served now: its protection is gone. Run "shardgate doctor".`,
+      )
+    }
   }
 
   /** Take over numbers that may change at run time. The URL may not: it needs a restart. */

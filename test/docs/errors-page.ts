@@ -34,6 +34,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   SHARD_UNKNOWN: 'There is no shard of that name.',
   SHARD_UNAVAILABLE: 'The shard of the tenant does not answer.',
   SHARD_UNSAFE: 'A shard would not keep its tenants apart; it is not served.',
+  TABLE_UNSAFE: 'A table has lost what keeps its tenants apart on this shard, and is not served there.',
   DIRECTORY_UNAVAILABLE: 'The directory does not answer, and this gateway does not know the tenant yet.',
   AUTH_UNAVAILABLE: "The keys of the token's issuer cannot be read, so that no token can be checked.",
   OVERLOADED: 'More work has come than may wait.',
