@@ -2,6 +2,7 @@
 
 import type { Emit } from '../base/events.ts'
 import type { Model } from '../model/types.ts'
+import { withAggregateRules } from './aggregates-rules.ts'
 import type { Extension } from './extension.ts'
 import { mutationFields } from './mutations.ts'
 import type { PageSizes } from './pages.ts'
@@ -25,5 +26,5 @@ export function buildApi(
   // says who may use it.
   const own = defaultRules({ queries: queryFields(model), mutations: mutationFields(model) })
   const rules = extensions.reduce((tree, { permissions = {} }) => withGrants(tree, permissions), own)
-  return createPermissions(schema, rules, emit)
+  return createPermissions(schema, withAggregateRules(rules, schema, model.tables), emit)
 }
