@@ -1,19 +1,34 @@
 /**
- * Fields that no table has, added in code: one computed from its own row, one that runs SQL of its own in
- * the caller's tenant, with a permission.
+ * What no table has, added in code: a field computed from its own row, a type, a query that runs SQL of its own in
+ * the caller's tenant, a mutation of several steps, hooks that keep rules of the help desk, and who may use what.
  */
 
-import type { Extension } from '../../src/graphql/extension.ts'
+import { type Extension, refuse } from '../../src/graphql/extension.ts'
 
 interface AssigneeLoad {
   readonly name: string
   readonly openTickets: number
 }
 
-export default {
-  permissions: { 'Query.busiestAssignees': 'member' },
+const DONE: readonly unknown[] = ['resolved', 'closed']
 
-  extend({ builder, type, column, sql, statement }) {
+export default {
+  permissions: { 'Query.busiestAssignees': 'member', 'Mutation.answerTicket': 'member' },
+
+  hooks: () => ({
+    Ticket: {
+      beforeUpdate(patch, ticket) {
+        const after = { ...ticket, ...patch }
+        const isDone = DONE.includes(after.status)
+        if (patch.satisfaction != null && !isDone) refuse('A ticket is rated when it is resolved or closed.')
+        const now = new Date().toISOString()
+        const closing = isDone && !DONE.includes(ticket.status) ? { closedAt: now } : {}
+        return { updatedAt: now, ...closing, ...patch }
+      },
+    },
+  }),
+
+  extend({ builder, table, type, column, sql, statement }) {
     const status = column('Ticket', 'status')
     const dueOn = column('Ticket', 'dueOn')
     builder.objectField(type('Ticket'), 'overdue', (t) =>
@@ -21,8 +36,7 @@ export default {
         nullable: false,
         description: 'Whether the ticket is still open after the day that it was due on.',
         args: { on: t.arg({ type: 'Date', required: true, description: 'The day to judge by.' }) },
-        resolve: (ticket, { on }) =>
-          !['resolved', 'closed'].includes(status(ticket) ?? '') && (dueOn(ticket) ?? on) < on,
+        resolve: (ticket, { on }) => !DONE.includes(status(ticket)) && (dueOn(ticket) ?? on) < on,
       }),
     )
 
@@ -50,6 +64,28 @@ export default {
               group by u.id, u.name order by count(*) desc, u.name limit ${limit}`),
           ])
           return rows.map(([name, count]) => ({ name: name ?? '', openTickets: Number(count) }))
+        },
+      }),
+    )
+
+    const [tickets, comments, users] = [table('Ticket'), table('Comment'), table('User')]
+    builder.mutationField('answerTicket', (t) =>
+      t.field({
+        type: tickets.type,
+        description: 'Comment on a ticket and wait for its author; null when there is no such ticket.',
+        args: {
+          id: t.arg.id({ required: true }),
+          author: t.arg.id({ required: true, description: 'The user who answers.' }),
+          body: t.arg.string({ required: true }),
+        },
+        resolve: async (_root, { id, author, body }, context) => {
+          const ticket = await tickets.byId(id, context)
+          const user = await users.byId(author, context)
+          if (!ticket) return null
+          if (!user) return refuse('There is no user with the id that "author" gives.')
+          const [ticketId, authorId] = [tickets.read(ticket).rowId, users.read(user).rowId]
+          await comments.insert({ ticketId, authorId, body }, context)
+          return tickets.update(ticket, { status: 'waiting' }, context)
         },
       }),
     )

@@ -54,13 +54,14 @@ export async function openWorldApi(
 export async function openConfiguredApi(
   world: Pick<World, 'configFile' | 'directoryUrl'>,
   limits: Partial<LimitsConfig> = {},
+  extensions: readonly Extension[] = [],
 ): Promise<WorldApi> {
   const gate = await openWorldDoor(world, undefined, false)
   const config = loadConfig(world.configFile, {})
   const emit = (event: Event): void => void gate.events.push(event)
   const { model, end } = await admitShards([...gate.fleet.values()], config, emit)
   end()
-  return apiOf(gate, model, [], limits)
+  return apiOf(gate, model, extensions, limits)
 }
 
 function apiOf(

@@ -12,6 +12,7 @@ import { freshFleet } from './fleet.ts'
 
 export interface Helpdesk {
   readonly configFile: string
+  readonly directoryUrl: string
   /** Ids, in the order in which they were made. */
   readonly tenants: readonly string[]
   /** Text that stands in the subject of each of the tenant's tickets, and in no other's. */
@@ -58,6 +59,7 @@ export async function startHelpdesk(count = 3): Promise<Helpdesk> {
   writeFileSync(configFile, JSON.stringify(config))
   return {
     configFile,
+    directoryUrl: fleet.directoryUrl,
     tenants: tenants.map(({ id }) => id),
     mark,
     async stop() {
