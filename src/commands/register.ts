@@ -29,7 +29,7 @@ export function addRegisterCommand(tenant: Command, contextOf: MakeContext): voi
       'Register tenants that have rows already, each on the shard that holds them. Safe to repeat.',
     )
     .option('--discover', 'find them: every value of tenancy.column in the served schemas')
-    .option('--shard <key>', 'the shard of <id>; with --discover, read this one alone')
+    .option('--shard <key>', 'the shard of <id>; with --discover, those on this one alone')
     .option('--dry-run', 'with --discover: say what would be registered, and change nothing')
     .option('-y, --yes', 'with --discover: do not ask')
     .addOption(
@@ -67,9 +67,10 @@ async function registerAll(context: CommandContext, options: RegisterOptions): P
   const config = configOf(context)
   const shards = readersOf(config, options)
   const progress = terminalProgress()
-  const found = await progress.step('Tenants of the tables', (report) =>
+  const all = await progress.step('Tenants of the tables', (report) =>
     discover({ directoryUrl: config.directory.url, tenancy: config.tenancy, shards, report }),
   )
+  const found = options.shard === undefined ? all : onOneShard(all, options.shard)
   const agreed = await mayRegister(context, found, options)
   const result = agreed
     ? await progress.step('Registration', (report) => registerFound(fleetOf(config), found, report))
@@ -78,13 +79,23 @@ async function registerAll(context: CommandContext, options: RegisterOptions): P
   requireWhole(result, agreed, options)
 }
 
-/** The shards to read, each with the role that was named, or with its owner. */
+/**
+ * The shards to read, each with the role that was named, or with its owner. All of them, also for the tenants
+ * of one: whether another holds rows of the same tenant is seen there alone.
+ */
 function readersOf(config: Config, options: RegisterOptions): ShardAccess[] {
   const all = fleetOf(config).shards.map(({ key, url }) => ({ key, url: asAdmin(url, options) }))
   const { shard } = options
-  if (shard === undefined) return all
-  const one = all.filter(({ key }) => key === shard)
-  return one.length > 0 ? one : fail('SHARD_UNKNOWN', `There is no shard "${shard}" in the configuration.`)
+  if (shard === undefined || all.some(({ key }) => key === shard)) return all
+  return fail('SHARD_UNKNOWN', `There is no shard "${shard}" in the configuration.`)
+}
+
+function onOneShard({ tenants, nulls, tables }: Discovery, key: string): Discovery {
+  return {
+    tenants: tenants.filter(({ shards }) => shards.includes(key)),
+    nulls: nulls.filter(({ shard }) => shard === key),
+    tables,
+  }
 }
 
 async function mayRegister(
