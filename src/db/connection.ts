@@ -40,6 +40,14 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
+/**
+ * Whether Postgres refused a parameter while it read its text. Then the value is at fault, whatever SQLSTATE its type
+ * has for that: tsquery calls it a syntax error, regclass a missing table.
+ */
+export function isBadParameter(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^[^"]*\$\d+( = |$)/.test(error.where ?? '')
+}
+
 /** Whether a prepared statement is gone or gives other columns than before: the tables have changed. */
 export function isStalePlan(error: unknown): boolean {
   return ['0A000', '26000'].includes(sqlState(error) ?? '')

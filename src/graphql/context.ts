@@ -10,7 +10,7 @@ import type { FieldNode } from 'graphql'
 import { fail, GatewayError } from '../base/errors.ts'
 import type { Deadline } from '../base/time.ts'
 import type { Row } from '../db/batch.ts'
-import { sqlState } from '../db/connection.ts'
+import { isBadParameter, sqlState } from '../db/connection.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
 import type { Identity } from '../tenant/types.ts'
@@ -187,11 +187,12 @@ export function once<T>(make: () => T): () => T {
   }
 }
 
-// Classes 22 and 54 of SQLSTATE: the value, or its size in an index, is at fault and not the system.
+// Classes 0A, 22 and 54 of SQLSTATE, or not readable: the value, or its size in an index, is at fault and not the
+// system (0A000 is money that is not a number).
 // Postgres's own message may quote values.
 function valueError(error: unknown): GatewayError | undefined {
   const state = sqlState(error)
-  if (!state || !/^(22|54)/.test(state)) return undefined
+  if (!state || !(/^(0A|22|54)/.test(state) || isBadParameter(error))) return undefined
   return new GatewayError(
     'BAD_USER_INPUT',
     `A value does not fit its column (SQLSTATE ${state}).`,

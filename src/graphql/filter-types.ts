@@ -39,11 +39,11 @@ export function filterTypes(builder: Builder, types: ValueTypes, tables: Tables)
   }
 
   function operatorsName(type: ColumnType): string {
-    const base = types.valueName(type)
+    const name = types.valueName(type)
+    const base = type.range?.multi ? name.replace(/Range$/, 'Multirange') : name
     const operators = operatorsOf(type)
     if (type.array) return operators.includes('has') ? `${base}ListFilter` : 'ListNullFilter'
     if (operators.length === 1) return 'NullFilter'
-    if (type.range?.multi) return `${base.replace(/Range$/, '')}MultirangeFilter`
     return type.kind === 'other' && type.compares === 'equality' ? `${base}EqualityFilter` : `${base}Filter`
   }
 

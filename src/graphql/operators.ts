@@ -38,17 +38,20 @@ export function isOrderable({ type }: Column): boolean {
   return !type.array && type.compares === 'order' && type.kind !== 'json' && isComparable(type)
 }
 
-// Whether two row types can be compared shows only when their fields meet; a failure would be ours.
-function isComparable(type: ColumnType): boolean {
-  return type.compares !== 'none' && type.kind !== 'composite'
+// Whether two row types can be compared shows only when their fields meet; a failure would be ours. cid and
+// aclitem have = and no <>. The reg types read the name of a table, a role or a function: a filter would tell
+// whoever asks which of them there are.
+function isComparable({ compares, kind, schema, name }: ColumnType): boolean {
+  const isOdd = schema === 'pg_catalog' && /^(reg.+|cid|aclitem)$/.test(name)
+  return compares !== 'none' && kind !== 'composite' && !isOdd
 }
 
-export function isNetwork({ schema, name }: ColumnType): boolean {
+function isNetwork({ schema, name }: ColumnType): boolean {
   return schema === 'pg_catalog' && (name === 'inet' || name === 'cidr')
 }
 
 /** A tsvector: words of a text, prepared for search. */
-export function isWords({ schema, name, array }: ColumnType): boolean {
+function isWords({ schema, name, array }: ColumnType): boolean {
   return schema === 'pg_catalog' && name === 'tsvector' && !array
 }
 

@@ -7,7 +7,7 @@
  * A right on the table is one on all its columns, so each column is asked alone. `classes` has the types
  * with a default operator class. Its operator counts where statements look for it: in the type's own schema, as in
  * `operator(extensions.=)`. Through the search path Postgres might find none, or worse, quietly take another
- * type's. `stored` says of Postgres's own types which other one they
+ * type's. It sorts when it also has a \`<\` there: hstore calls its own \`#<#\`. \`stored\` says of Postgres's own types which other one they
  * are stored and compared like (varchar like text).
  */
 
@@ -38,14 +38,18 @@ rights as (
   group by c.oid, c.relnamespace
 ),
 classes as (
-  select o.opcintype as type, bool_or(m.amname = 'btree' and usable) as sorts, bool_or(usable) as matches
+  select o.opcintype as type, bool_or(m.amname = 'btree' and usable and less) as sorts, bool_or(usable) as matches
   from pg_catalog.pg_opclass o
   join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
   join pg_catalog.pg_amop p on p.amopfamily = o.opcfamily
     and p.amopstrategy = case m.amname when 'btree' then 3 else 1 end
     and p.amoplefttype = o.opcintype and p.amoprighttype = o.opcintype
   cross join lateral (
-    select e.oprnamespace = t.typnamespace as usable
+    select e.oprnamespace = t.typnamespace and e.oprname = '=' as usable,
+      exists (
+        select from pg_catalog.pg_operator l
+        where l.oprname = '<' and l.oprnamespace = t.typnamespace and l.oprleft = t.oid and l.oprright = t.oid
+      ) as less
     from pg_catalog.pg_operator e, pg_catalog.pg_type t where e.oid = p.amopopr and t.oid = o.opcintype
   ) as found
   where o.opcdefault

@@ -103,6 +103,9 @@ function randomFilter(random: Random, table: 'task' | 'project', depth: number):
   return Object.fromEntries(parts.map(([key, make]) => [key, make()]))
 }
 
+const relationsIn = (filter: object): number =>
+  JSON.stringify(filter).match(/"(project|parent|some|every|none)":/g)?.length ?? 0
+
 const QUERY = {
   task: 'query($filter: TaskFilter) { rows: tasks(first: 100, filter: $filter) { totalCount nodes { rowId } } }',
   project:
@@ -128,6 +131,7 @@ describe('a filter through relations', () => {
     for (let round = 0; round < 120; round++) {
       const table = random.pick(['task', 'project'] as const)
       const filter = randomFilter(random, table, 3)
+      if (relationsIn(filter) > 10) continue
       expect(await idsOf(table, filter), JSON.stringify(filter)).toEqual(expected(table, filter))
     }
   })

@@ -14,8 +14,8 @@ import type { JsonPlace, Operator } from './types.ts'
 type Symbols = Partial<Record<Operator, SQL>>
 
 const ORDER: Symbols = { eq: sql`=`, neq: sql`<>`, gt: sql`>`, gte: sql`>=`, lt: sql`<`, lte: sql`<=` }
-const LIKE = sql`like`
-const TEXT: Symbols = { like: LIKE, ilike: sql`ilike`, startsWith: LIKE, endsWith: LIKE, contains: LIKE }
+const LIKE = sql`~~`
+const TEXT: Symbols = { like: LIKE, ilike: sql`~~*`, startsWith: LIKE, endsWith: LIKE, contains: LIKE }
 const SET: Symbols = { eq: sql`=`, contains: sql`@>`, containedBy: sql`<@`, overlaps: sql`&&` }
 const RANGE: Symbols = { ...SET, before: sql`<<`, after: sql`>>`, adjacent: sql`-|-` }
 const NETWORK: Symbols = { contains: sql`>>=`, containedBy: sql`<<=` }
@@ -42,7 +42,7 @@ export function comparison(found: SQL, type: ColumnType, operator: Operator, val
   if (type.kind === 'range') return ofRange(found, type, operator, value)
   if (operator === 'search') return ofWords(found, type, value)
   if (type.kind === 'text' && operator in TEXT)
-    return sql`${found} ${TEXT[operator]!} ${cast(pattern(operator, value), TEXT_TYPE)}`
+    return sql`${found} ${symbol(type, TEXT[operator]!)} ${cast(pattern(operator, value), TEXT_TYPE)}`
   if (operator in NETWORK) return sql`${found} ${NETWORK[operator]!} ${cast(value, type)}`
   if (operator === 'in') return sql`${found} ${symbol(type, ORDER.eq!)} any(${castList(value, type)})`
   if (operator === 'notIn') return sql`${found} ${symbol(type, ORDER.neq!)} all(${castList(value, type)})`
