@@ -1,0 +1,373 @@
+/**
+ * Every operator of every type: a value finds its own row, whatever a client sends ends in rows or in an error
+ * that says what is wrong, and lists go page by page in an order by every type that has one.
+ */
+
+import { coerceInputValue, type GraphQLInputObjectType } from 'graphql'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isGatewayError } from '../../src/base/errors.ts'
+import { isBadParameter, sqlState } from '../../src/db/connection.ts'
+import { compile, sql } from '../../src/db/sql.ts'
+import { conditionOf } from '../../src/graphql/filter-plans.ts'
+import { type FilterKey, isOrderable, operatorsOf } from '../../src/graphql/operators.ts'
+import { condition } from '../../src/graphql/plan/conditions.ts'
+import { from, source } from '../../src/graphql/plan/fragments.ts'
+import type { Column, Table } from '../../src/model/types.ts'
+import type { Data } from '../kit/api.ts'
+import { type Random, runRandom } from '../kit/random.ts'
+import { openTableApi, type TableApi, TENANT } from '../kit/table-api.ts'
+import { TYPED_COLUMNS } from '../kit/worlds/type-tables.ts'
+
+const definitions = TYPED_COLUMNS.map(({ column, type }) => `${column} ${type}`)
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+let api: TableApi
+let things: Table
+
+beforeAll(async () => {
+  api = await openTableApi(`
+    create extension citext; create extension hstore; create extension ltree;
+    create type mood as enum ('sad', 'so so', 'happy');
+    create domain short as text check (length(value) < 100);
+    create type pair as (x int, y json);
+    create table things (tenant_id text not null default 'acme', id serial primary key, ${definitions.join(', ')},
+      a_mood mood, a_mood_list mood[], a_short short, a_short_list short[], a_pair pair, a_pair_list pair[],
+      a_citext citext, a_citext_list citext[], an_hstore hstore, an_ltree ltree);
+    create table words (tenant_id text not null default 'acme', id serial primary key, tags text[], data jsonb,
+      plain json, span int4range, spans int4multirange, address inet, network cidr, body text, words tsvector, mood mood,
+      label citext, pair pair)`)
+  for (const { column, values } of [...TYPED_COLUMNS, ...OF_OUR_OWN]) {
+    const rows = values.map((value) => `(${literal(value)})`)
+    await api.db.query(`insert into app.things (${column}) values ${rows.join(', ')}`)
+  }
+  things = api.model.tables.find(({ name }) => name === 'things')!
+})
+afterAll(() => api?.end())
+
+const OF_OUR_OWN = [
+  { column: 'a_mood', values: ['sad', 'so so', 'happy'] },
+  { column: 'a_mood_list', values: ['{}', '{"so so",happy}'] },
+  { column: 'a_short', values: ['', 'short'] },
+  { column: 'a_short_list', values: ['{}', '{"a,b",c}'] },
+  { column: 'a_pair', values: ['(1,)', '(,)', '(1,"{}")'] },
+  { column: 'a_pair_list', values: ['{}', '{"(1,)"}'] },
+  { column: 'a_citext', values: ['', 'Mixed'] },
+  { column: 'a_citext_list', values: ['{}', '{A,b}'] },
+  { column: 'an_hstore', values: ['', 'a=>1'] },
+  { column: 'an_ltree', values: ['a', 'a.b.c'] },
+]
+
+interface Case {
+  readonly operator: FilterKey
+  readonly argument: unknown
+  /** Only this row. */
+  readonly id?: number
+}
+
+/**
+ * How many rows a filter finds. A refusal that says why is its text; any other error too, with an exclamation mark.
+ * What is no value of the argument's type is null: GraphQL refuses it.
+ */
+async function count({ field }: Column, { operator, argument, id }: Case): Promise<number | string | null> {
+  const given = { [field]: { [operator]: argument }, ...(id !== undefined && { rowId: { eq: id } }) }
+  let isValid = true
+  const filter = coerceInputValue(given, api.schema.getType('ThingFilter') as GraphQLInputObjectType, () => {
+    isValid = false
+  })
+  if (!isValid) return null
+  try {
+    const of = source(things)
+    const where = condition(of, conditionOf(new Map(), things, filter as object)!, TENANT)
+    const [row] = await api.db.query(compile(sql`select count(*) from ${from(of)} where ${where}`))
+    return Number(row?.count)
+  } catch (error) {
+    // The classes of SQLSTATE that a request is told of (context.ts).
+    const isTold = isGatewayError(error) || /^(0A|22|54)/.test(sqlState(error) ?? '') || isBadParameter(error)
+    return `${isTold ? '' : '!'}${error}`
+  }
+}
+
+/** Operators that hold between a value and itself, with the argument that they take from it. */
+const OWN: Partial<Record<FilterKey, (value: Data) => unknown>> = {
+  eq: (value) => value,
+  in: (value) => [value],
+  gte: (value) => value,
+  lte: (value) => value,
+  contains: (value) => value,
+  containedBy: (value) => value,
+  like: (value) => String(value).replace(/[\\%_]/g, '\\$&'),
+  ilike: (value) => String(value).replace(/[\\%_]/g, '\\$&'),
+  startsWith: (value) => [...String(value)].slice(0, 2).join(''),
+  endsWith: (value) => [...String(value)].slice(-2).join(''),
+  has: (value) => value[0],
+  isNull: () => false,
+}
+/** Operators that hold between no value and itself. */
+const OTHER: Partial<Record<FilterKey, (value: Data) => unknown>> = {
+  neq: (value) => value,
+  notIn: (value) => [value],
+  gt: (value) => value,
+  lt: (value) => value,
+  before: (value) => value,
+  after: (value) => value,
+  isNull: () => true,
+}
+
+const selectionOf = (type: Column['type']): string => {
+  if (type.fields) return `{ ${type.fields.map(({ field }) => field).join(' ')} }`
+  return type.range ? '{ lower upper lowerInclusive upperInclusive isEmpty }' : ''
+}
+
+/** A column's values by row, as a client has them; those that no list can show left out. */
+async function valuesOf({ name, field, type }: Column): Promise<[number, Data][]> {
+  const { data } = await api.run(
+    `{ things(first: 1000, filter: { ${field}: { isNull: false } }) { nodes { rowId ${field} ${selectionOf(type)} } } }`,
+  )
+  const nodes: Data[] = JSON.parse(JSON.stringify(data.things.nodes))
+  // Arrays that begin elsewhere than at 1 are no list that a client could write.
+  const odd = type.array
+    ? await api.db.query(`select id from app.things where array_lower(${name}, 1) <> 1`)
+    : []
+  const isPlain = ({ rowId }: Data): boolean => !odd.some(({ id }) => id === String(rowId))
+  return nodes
+    .filter((node) => node[field] !== null && isPlain(node))
+    .map((node) => [node.rowId, node[field]])
+}
+
+/** What must be found of a value in its own row. */
+function casesOf(column: Column, id: number, value: Data): (Case & { wanted: number })[] {
+  const text = JSON.stringify(value)
+  // Null items are not taken by list operators, and a client's numbers have 53 bits.
+  if (/null/.test(text) || (column.type.kind === 'json' && /\d{16}|e\+?\d{3}|-0/.test(text))) return []
+  return operatorsOf(column.type).flatMap((operator) => {
+    if (operator === 'has' && value.length === 0) return []
+    const [own, other] = [OWN[operator], OTHER[operator]]
+    return [
+      ...(own ? [{ operator, argument: own(value), id, wanted: 1 }] : []),
+      ...(other ? [{ operator, argument: other(value), id, wanted: 0 }] : []),
+    ]
+  })
+}
+
+const HOSTILE = [
+  '',
+  '\\',
+  '%_\\',
+  '{',
+  '}',
+  '[1,',
+  '(',
+  "'",
+  '"',
+  '\u0000',
+  '\ud800',
+  '1e9999',
+  '-',
+  '{{{',
+  'NaN',
+  '( & |',
+  '1',
+  '1-1',
+]
+
+function hostile(random: Random, operator: FilterKey): unknown {
+  const text = random.pick(HOSTILE)
+  if (operator === 'isNull' || operator === 'isEmpty') return random.chance(0.5)
+  if (operator === 'at') return [{ path: [text, random.pick(HOSTILE)], string: { like: text }, exists: true }]
+  return random.pick<unknown>([
+    text,
+    [text],
+    [],
+    { lower: text, upper: text },
+    [{ lower: text }],
+    [[text]],
+    2 ** 31 - 1,
+    0.1,
+  ])
+}
+
+describe('every operator of every type', () => {
+  it('finds the row of its own value, or says why it cannot', async () => {
+    const wrong: string[] = []
+    for (const column of things.columns.slice(1)) {
+      const cases = (await valuesOf(column)).flatMap(([id, value]) => casesOf(column, id, value))
+      for (const asked of cases) {
+        const found = await count(column, asked)
+        const told = `${column.name} ${asked.operator} ${JSON.stringify(asked.argument)?.slice(0, 60)}: ${found}`
+        if (found !== asked.wanted && !/in a pattern|in a JSON value/.test(String(found))) wrong.push(told)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
+  it('takes anything that a client can send for it', async () => {
+    const random = runRandom().fork('hostile')
+    const wrong: string[] = []
+    for (const column of things.columns.slice(1)) {
+      const cases = operatorsOf(column.type).flatMap((operator) =>
+        Array.from({ length: 5 }, () => ({ operator, argument: hostile(random, operator) })),
+      )
+      for (const asked of cases) {
+        const found = String(await count(column, asked))
+        if (found.startsWith('!'))
+          wrong.push(`${column.name} ${asked.operator} ${JSON.stringify(asked.argument)}: ${found}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
+  it.each([
+    ['a_point', ['isNull']],
+    ['a_pair', ['isNull']],
+    ['a_pair_list', ['isEmpty', 'isNull']],
+    ['a_json_list', ['isEmpty', 'isNull']],
+    ['a_xid', ['eq', 'neq', 'in', 'notIn', 'isNull']],
+    ['a_tsvector', ['search', 'isNull']],
+  ])('%s has only what Postgres can do: %j', (name, operators) => {
+    expect(operatorsOf(things.columns.find((column) => column.name === name)!.type)).toEqual(operators)
+  })
+})
+
+describe('an order by every type', () => {
+  it('goes page by page as Postgres sorts, and back', async () => {
+    const all = things.columns.slice(1).filter(isOrderable)
+    expect(all.length).toBeGreaterThan(40)
+    for (const { field, name } of all) {
+      const [direction, sql] = name < 'a_m' ? ['ASC', 'asc'] : ['DESC_NULLS_LAST', 'desc nulls last']
+      const rows = await api.db.query(
+        `select id from app.things where ${name} is not null or id < 4 order by ${name} ${sql}, id`,
+      )
+      const expected = rows.map(({ id }) => Number(id))
+      const order = {
+        filter: { or: [{ [field]: { isNull: false } }, { rowId: { lt: 4 } }] },
+        orderBy: [{ [field]: direction }],
+      }
+      // A cursor holds 64 kB; the long text does not fit, and is the last row.
+      const isLong = ['a_text', 'a_bytea'].includes(name)
+      expect(await walk(order, 'first', isLong ? 20 : 2), name).toEqual(expected)
+      if (!isLong) expect(await walk(order, 'last', 3), name).toEqual(expected)
+    }
+  })
+
+  async function walk(order: object, end: 'first' | 'last', size: number): Promise<number[]> {
+    const [way, edge, more] =
+      end === 'first' ? ['after', 'endCursor', 'hasNextPage'] : ['before', 'startCursor', 'hasPreviousPage']
+    const seen: number[] = []
+    for (let cursor: string | undefined; ; ) {
+      const { things: page } = await api.data(
+        `query($filter: ThingFilter, $orderBy: [ThingOrderBy!], $cursor: String) {
+          things(${end}: ${size}, ${way}: $cursor, filter: $filter, orderBy: $orderBy) { nodes { rowId } pageInfo { ${edge} ${more} } } }`,
+        { ...order, cursor },
+      )
+      const ids = page.nodes.map(({ rowId }: Data) => rowId)
+      if (end === 'first') seen.push(...ids)
+      else seen.unshift(...ids)
+      if (!page.pageInfo[more]) return seen
+      cursor = page.pageInfo[edge]
+    }
+  }
+})
+
+describe('what an operator means', () => {
+  beforeAll(async () => {
+    await api.db.query(`
+      insert into app.words (tags, data, plain, span, spans, address, network, body, words, mood, label, pair) values
+      ('{a,b}', '{"a": {"n": 5, "s": "x", "b": true, "l": [1, 2]}, "k": null}', '{"a": {"n": 1.5}}', '[1,5)', '{[1,3),[7,9)}',
+        '10.0.0.5/24', '10.0.0.0/16', 'The quick brown foxes jumped', to_tsvector('The quick brown foxes'), 'happy', 'Label', '(1,)'),
+      ('{}', '[]', '[1]', 'empty', '{}', '192.168.0.1', '192.168.0.0/24', 'A slow 100% tortoise', to_tsvector('tortoise'), 'sad', 'LABEL', '(,)'),
+      ('{c}', '{"a": {"n": "5", "s": 7}, "z": 1}', null, '[5,9)', '{[1,9)}', '10.0.1.1', '10.0.0.0/8', 'brown_bread', null, 'so so', null, null),
+      (null, null, null, null, null, null, null, null, null, null, null, null)`)
+  })
+
+  it.each([
+    [{ tags: { has: 'a' } }, "'a' = any(tags)"],
+    [{ tags: { contains: ['b'] } }, "tags @> '{b}'"],
+    [{ tags: { contains: [] } }, 'tags is not null'],
+    [{ tags: { containedBy: ['a', 'b', 'c'] } }, "tags <@ '{a,b,c}'"],
+    [{ tags: { overlaps: ['c', 'b'] } }, "tags && '{c,b}'"],
+    [{ tags: { eq: ['a', 'b'] } }, "tags = '{a,b}'"],
+    [{ tags: { isEmpty: true } }, "tags = '{}'"],
+    [{ tags: { isEmpty: false } }, "tags <> '{}'"],
+    [{ data: { contains: { a: { n: 5 } } } }, `data @> '{"a": {"n": 5}}'`],
+    [{ data: { containedBy: [] } }, "data = '[]'"],
+    [{ data: { eq: [] } }, "data = '[]'"],
+    [{ data: { hasKey: 'k' } }, "data ? 'k'"],
+    [{ data: { hasAnyKey: ['k', 'z'] } }, "data ?| '{k,z}'"],
+    [{ data: { hasAllKeys: ['a', 'z'] } }, "data ?& '{a,z}'"],
+    [{ data: { at: [{ path: ['a', 'n'], number: { gte: '5' } }] } }, 'id = 1'],
+    [{ data: { at: [{ path: ['a', 'n'], string: { eq: '5' } }] } }, 'id = 3'],
+    [{ data: { at: [{ path: ['a', 'n'], number: { isNull: true } }] } }, 'id <> 1'],
+    [{ data: { at: [{ path: ['a', 'b'], boolean: { eq: true } }] } }, 'id = 1'],
+    [{ data: { at: [{ path: ['a', 'l', '1'], number: { eq: 2 } }] } }, 'id = 1'],
+    [{ data: { at: [{ path: ['k'], exists: true }] } }, 'id = 1'],
+    [{ data: { at: [{ path: ['k'], exists: false }] } }, 'id <> 1'],
+    [{ data: { at: { path: ['a', 's'], string: { startsWith: 'x' }, exists: true } } }, 'id = 1'],
+    [{ data: { at: [{ path: ['a'] }, { path: ['z'], exists: true }] } }, 'id = 3'],
+    [{ plain: { at: [{ path: ['a', 'n'], number: { lt: 2 } }] } }, 'id = 1'],
+    [{ plain: { contains: [1] } }, 'id = 2'],
+    [{ span: { containsValue: 4 } }, 'span @> 4'],
+    [{ span: { contains: { lower: 2, upper: 3 } } }, "span @> '[2,3)'"],
+    [{ span: { containedBy: { lower: 1 } } }, "span <@ '[1,)'"],
+    [{ span: { overlaps: { lower: 4, upper: 5, upperInclusive: true } } }, "span && '[4,5]'"],
+    [{ span: { before: { lower: 5, upper: 6 } } }, "span << '[5,6)'"],
+    [{ span: { after: { lower: 0, upper: 1 } } }, "span >> '[0,1)'"],
+    [{ span: { adjacent: { lower: 5, upper: 6 } } }, "span -|- '[5,6)'"],
+    [{ span: { eq: { isEmpty: true } } }, "span = 'empty'"],
+    [{ span: { isEmpty: false } }, 'not isempty(span)'],
+    [{ spans: { containsValue: 4 } }, 'spans @> 4'],
+    [{ spans: { contains: [{ lower: 7, upper: 8 }] } }, "spans @> '{[7,8)}'::int4multirange"],
+    [{ spans: { eq: [] } }, "spans = '{}'"],
+    [{ address: { containedBy: '10.0.0.0/16' } }, "address <<= '10.0.0.0/16'"],
+    [{ address: { eq: '10.0.0.5/24' } }, "address = '10.0.0.5/24'"],
+    [{ network: { contains: '10.0.0.0/24' } }, "network >>= '10.0.0.0/24'"],
+    [{ body: { search: 'fox -tortoise' } }, 'id = 1'],
+    [{ body: { search: '"brown fox"' } }, 'id = 1'],
+    [{ body: { search: 'tortoise or jumping' } }, 'id < 3'],
+    [{ body: { search: 'the' } }, 'false'],
+    [{ words: { search: 'foxes' } }, 'id = 1'],
+    [{ body: { contains: '%' } }, 'id = 2'],
+    [{ body: { contains: '_' } }, 'id = 3'],
+    [{ body: { startsWith: 'the' } }, 'false'],
+    [{ mood: { gte: 'SO_SO' } }, "mood >= 'so so'"],
+    [{ label: { eq: 'label' } }, "label = 'label'"],
+    [{ label: { contains: 'ABE' } }, "label like '%ABE%'"],
+    [{ pair: { isNull: true } }, 'pair is not distinct from null'],
+    [{ pair: { isNull: false } }, 'id < 3'],
+  ])('%j: the rows where %s', async (filter, where) => {
+    const { words } = await api.data(
+      'query($filter: WordFilter) { words(filter: $filter) { nodes { rowId } } }',
+      { filter },
+    )
+    const rows = await api.db.query(
+      `set search_path = app, public; select id from app.words where ${where} order by id`,
+    )
+    await api.db.query('reset search_path')
+    expect(words.nodes.map(({ rowId }: Data) => String(rowId))).toEqual(rows.map(({ id }) => String(id)))
+  })
+
+  it('a search reads the start of a text that is too long for an index of words', async () => {
+    await api.db.query(
+      `insert into app.words (body) select 'needle ' || string_agg('w' || n, ' ') from generate_series(1, 400000) n`,
+    )
+    const { words } = await api.data('{ words(filter: { body: { search: "needle" } }) { totalCount } }')
+    expect(words.totalCount).toBe(1)
+  })
+
+  const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels - 1)])
+
+  it.each([
+    [{ data: { contains: nested(4_900) } }, undefined],
+    [{ data: { contains: nested(5_100) } }, 'characters in a JSON value'],
+    [{ body: { search: 'x'.repeat(1_001) } }, 'characters in a pattern'],
+    [{ data: { at: [{ path: Array.from({ length: 1_001 }, () => 'x') }] } }, 'items in a list'],
+    [{ data: { at: null } }, '"at" of "data" is null'],
+    [{ data: { at: [{ path: ['a'], string: null }] } }, 'The filter of "data" is null'],
+    [{ data: { contains: null } }, '"contains" of "data" is null'],
+  ])('%# is bounded', async (filter, message) => {
+    const { errors } = await api.run('query($filter: WordFilter) { words(filter: $filter) { totalCount } }', {
+      filter,
+    })
+    if (message) expect(errors?.[0]?.message).toContain(message)
+    else
+      for (const error of errors ?? []) expect(error.originalError).toMatchObject({ code: 'BAD_USER_INPUT' })
+  })
+})
