@@ -15,8 +15,10 @@ import {
   type GraphQLNamedType,
   type GraphQLSchema,
   getNamedType,
+  getNullableType,
   getOperationAST,
   isInterfaceType,
+  isListType,
   isObjectType,
   Kind,
   type OperationDefinitionNode,
@@ -96,7 +98,7 @@ interface Walk {
   readonly schema: GraphQLSchema
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
   readonly sizes: PageSizes
-  /** Variables that are numbers. */
+  /** Variables that are numbers, and of those that are lists the lengths. */
   readonly numbers: ReadonlyMap<string, number>
   readonly conditions: Conditions
   /** Rows of fragments that have been counted. */
@@ -142,7 +144,22 @@ function rowsOfField(node: FieldNode, parent: GraphQLNamedType, walk: Walk): Row
     return { each: capped(pageSizeOf(node, walk) * (1 + below.each) + below.once), once: 0 }
   }
   if (takes(field, 'by', 'first')) return { each: 0, once: pageSizeOf(node, walk) }
+  const written = writtenRows(node, field, walk)
+  if (written !== undefined) return { each: 0, once: capped(written * (1 + below.each) + below.once) }
   return { each: sumOf(below), once: 0 }
+}
+
+/** Rows that a mutation of several writes at most; undefined for any other field. */
+function writtenRows(
+  node: FieldNode,
+  field: GraphQLField<unknown, unknown>,
+  { numbers }: Walk,
+): number | undefined {
+  if (takes(field, 'filter', 'atMost')) return Math.max(0, numberAt(node, 'atMost', numbers) ?? 1)
+  const input = field.args.find(({ name }) => name === 'input')
+  return input && isListType(getNullableType(input.type))
+    ? (numberAt(node, 'input', numbers) ?? 1)
+    : undefined
 }
 
 function takes({ args }: GraphQLField<unknown, unknown>, ...names: readonly string[]): boolean {
@@ -163,6 +180,7 @@ function numberAt(
 ): number | undefined {
   const value = node.arguments?.find(({ name }) => name.value === argument)?.value
   if (value?.kind === Kind.INT) return Number(value.value)
+  if (value?.kind === Kind.LIST) return value.values.length
   return value?.kind === Kind.VARIABLE ? numbers.get(value.name.value) : undefined
 }
 
@@ -170,7 +188,8 @@ function numbersOf(operation: OperationDefinitionNode, variables: Variables): Re
   const numbers = new Map<string, number>()
   for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
     const name = variable.name.value
-    const given = Object.hasOwn(variables, name) ? variables[name] : undefined
+    const found = Object.hasOwn(variables, name) ? variables[name] : undefined
+    const given = Array.isArray(found) ? found.length : found
     const value = given === undefined && defaultValue?.kind === Kind.INT ? Number(defaultValue.value) : given
     if (typeof value === 'number' && Number.isFinite(value)) numbers.set(name, value)
   }

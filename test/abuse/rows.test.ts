@@ -171,6 +171,18 @@ describe('an estimate', () => {
       {},
       3 + 3 * (7 + 5) + 20,
     ],
+    [
+      'rows that are created, and lists behind each',
+      'mutation($p: [CreateProjectInput!]!) { a: createProjects(input: $p) { ...C } b: createProjects(input: [{ rowId: 1, name: "x" }]) { ...C } } fragment C on ProjectChanges { count nodes { tasks(first: 5) { totalCount } } }',
+      { p: [{}, {}, {}] },
+      3 + 3 * 5 + (1 + 5),
+    ],
+    [
+      'rows that may be changed',
+      'mutation($n: Int!) { updateProjects(filter: {}, patch: {}, atMost: $n) { ... on ProjectChanges { nodes { tasks(first: 5) { totalCount } } } } deleteProjects(filter: {}) { __typename } }',
+      { n: 7 },
+      7 + 7 * 5 + 1,
+    ],
     ['rows behind a mutation', 'mutation { deleteTask(id: "x") { __typename } }', {}, 0],
   ])('of %s: %s', (_, source, variables, rows) => {
     expect(estimate(source, { ...variables })).toBe(rows)
