@@ -43,7 +43,7 @@ export function aggregateTypes(parts: SchemaParts, table: Table): AggregateTypes
     description: `Measures of all ${table.manyField} of a list, over all its pages.`,
     fields: measures,
   })
-  const grouped = table.columns.filter(isGroupable)
+  const grouped = table.columns.filter((column) => column.can.read && isGroupable(column))
   if (grouped.length === 0) return { aggregates, group: null }
   const key = builder.objectRef<Measured>(`${table.typeName}AggregateGroupKey`).implement({
     description: 'What the rows of a group have in common; null in columns that are not grouped by.',
@@ -62,7 +62,8 @@ export function aggregateTypes(parts: SchemaParts, table: Table): AggregateTypes
 /** The fields that aggregates and groups share. */
 function measureFields(parts: SchemaParts, table: Table) {
   const { typeName } = table
-  const of = (wanted: (column: Column) => boolean) => table.columns.filter(wanted)
+  const shown = table.columns.filter(({ can }) => can.read)
+  const of = (wanted: (column: Column) => boolean) => shown.filter(wanted)
   const distinct = columnsType(parts, `${typeName}DistinctCounts`, of(isGroupable), null)
   const sums = columnsType(parts, `${typeName}Sums`, of(isSummable), sumType)
   const averages = columnsType(parts, `${typeName}Averages`, of(isSummable), averageType)

@@ -62,7 +62,8 @@ function columnsOf(
 }
 
 function fieldsOf(table: Table, columns: readonly string[]): string[] {
-  return columns.flatMap((name) => table.columns.find((column) => column.name === name)?.field ?? [])
+  const shown = table.columns.filter(({ can }) => can.read)
+  return columns.flatMap((name) => shown.find((column) => column.name === name)?.field ?? [])
 }
 
 function sentence(kind: ConstraintFailure['kind'], { typeName }: Table, columns: string[]): string {

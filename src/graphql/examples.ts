@@ -72,7 +72,9 @@ function filtered(table: Table, model: Model): Example {
 
 /** Null when no table has a row that can be made up. */
 function create(model: Model): Example | null {
-  const candidates = byRelations(model.tables).filter(({ primaryKey }) => primaryKey.length > 0)
+  const candidates = byRelations(model.tables).filter(
+    ({ primaryKey, can }) => primaryKey.length > 0 && can.create,
+  )
   const made = candidates.map((table) => ({ table, input: inputOf(table, model) }))
   // A second run of the same mutation would break a unique key; that answer is data too, but no welcome.
   const best = made.find(({ table, input }) => input && !repeats(table)) ?? made.find(({ input }) => input)
@@ -96,7 +98,7 @@ function inputOf(table: Table, model: Model): string[] | null {
   const required = requiredColumns(table)
   const label = labelOf(table)
   const given = required.length > 0 || !label ? required : [label]
-  if (given.some(({ name }) => foreignColumns(table).has(name))) return null
+  if (given.some(({ name, can }) => !can.create || foreignColumns(table).has(name))) return null
   const entries = given.map((column) => [column.field, literal(column, model.enums)] as const)
   if (entries.length === 0 || entries.some(([, value]) => value === null)) return null
   return entries.map(([field, value]) => `${field}: ${value}`)
@@ -162,7 +164,7 @@ const enumValue = (column: Column, enums: readonly EnumType[]): string | null =>
 function filterOf(table: Table, model: Model): string | null {
   const filter = (column: Column | undefined, wide: (column: Column) => string): string | null =>
     column ? `{ ${column.field}: { ${wide(column)} } }` : null
-  const notNull = ordinary(table).filter(({ nullable }) => !nullable)
+  const notNull = ordinary(table).filter(({ nullable, can }) => !nullable && can.filter)
   const of = (...kinds: readonly Column['type']['kind'][]): Column | undefined =>
     notNull.find(({ type }) => kinds.includes(type.kind))
   return (
@@ -178,7 +180,7 @@ function filterOf(table: Table, model: Model): string | null {
 function orderOf(table: Table): string | null {
   const moments = ordinary(table).filter(({ type }) => type.kind === 'datetime' || type.kind === 'date')
   const column = moments.find(({ name }) => /^created/.test(name)) ?? moments[0] ?? labelOf(table)
-  return column ? `[{ ${column.field}: DESC }]` : null
+  return column?.can.order ? `[{ ${column.field}: DESC }]` : null
 }
 
 function byRelations(tables: readonly Table[]): Table[] {
@@ -231,8 +233,10 @@ function labelOf(table: Table): Column | undefined {
 /** Columns with one plain value: no keys, no lists, nothing that fills a screen. */
 function ordinary(table: Table): Column[] {
   const keys = new Set([...table.primaryKey, ...foreignColumns(table)])
-  const bulky = new Set(['json', 'bytes', 'other'])
-  return table.columns.filter(({ name, type }) => !keys.has(name) && !type.array && !bulky.has(type.kind))
+  const bulky = new Set(['json', 'bytes', 'range', 'composite', 'other'])
+  return table.columns
+    .filter(({ name, type }) => !keys.has(name) && !type.array && !bulky.has(type.kind))
+    .filter(({ can, deprecated }) => can.read && deprecated === undefined)
 }
 
 function foreignColumns(table: Table): Set<string> {

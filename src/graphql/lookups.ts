@@ -9,6 +9,7 @@ import type { RequestScope } from './context.ts'
 import { columnOf } from './plan/fragments.ts'
 import { decodeIdOf } from './plan/ids.ts'
 import type { SchemaParts } from './types.ts'
+import { outdated } from './value-types.ts'
 import { toParameter } from './values.ts'
 
 export function addLookup(parts: SchemaParts, table: Table): void {
@@ -19,6 +20,7 @@ export function addLookup(parts: SchemaParts, table: Table): void {
     t.field({
       type: parts.types(table).row,
       description: `One ${table.typeName} by one of its keys; null when there is none.`,
+      ...outdated(table),
       args: { by: t.arg({ type: by, required: true }) },
       resolve: (_root, args, { scope }) => {
         const [name, value] = Object.entries(args.by as object)[0] as [string, unknown]

@@ -12,6 +12,7 @@ import { aggregateStatement } from './plan/aggregates.ts'
 import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
 import { listStatement } from './plan/lists.ts'
 import { listArguments, type SchemaParts } from './types.ts'
+import { outdated } from './value-types.ts'
 
 export function addQueries(parts: SchemaParts): void {
   parts.builder.queryType({ description: "Reads the rows of the caller's tenant." })
@@ -39,6 +40,7 @@ function addOne(parts: SchemaParts, table: Table): void {
     t.field({
       type: parts.types(table).row,
       description: `One ${table.typeName} by its id; null when there is none.`,
+      ...outdated(table),
       args: { id: t.arg.id({ required: true }) },
       resolve: (_root, { id }, { scope }) => rowByKey(scope, table, table.primaryKey, decodeIdOf(table, id)),
     }),
@@ -49,6 +51,7 @@ function addList(parts: SchemaParts, table: Table): void {
   parts.builder.queryField(table.manyField, (t) =>
     t.field({
       type: parts.types(table).connection,
+      ...outdated(table),
       nullable: false,
       args: listArguments(t, parts, table),
       resolve: (_root, args, context) => tablePage(parts, table, args as ListArguments, context),

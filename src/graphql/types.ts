@@ -81,7 +81,9 @@ function implementRow(parts: SchemaParts, table: Table): void {
     fields: (t) => ({
       ...(identified ? { id: t.id({ nullable: false, resolve: (row) => encodeId(table, row) }) } : {}),
       ...Object.fromEntries(
-        table.columns.map((column, i) => [column.field, columnField(t, parts, column, i)]),
+        table.columns.flatMap((column, i) =>
+          column.can.read ? [[column.field, columnField(t, parts, column, i)]] : [],
+        ),
       ),
       ...Object.fromEntries(
         table.relations.map((relation) => [relation.field, relationField(t, parts, table, relation)]),
@@ -109,6 +111,7 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
   if (relation.kind === 'one') {
     return t.field({
       type: parts.types(target).row,
+      ...documented(relation),
       nullable: true,
       resolve: (row, _args, { scope }) => {
         const key = keyOf(row)
@@ -120,6 +123,7 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
   }
   return t.field({
     type: parts.types(target).connection,
+    ...documented(relation),
     nullable: false,
     args: listArguments(t, parts, target),
     resolve: (row, args, { scope }, { fieldNodes }) => {

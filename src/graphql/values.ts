@@ -80,15 +80,23 @@ function delimiterOf({ schema, name }: ColumnType): string {
  * An argument, or a value as its reader gives it, as a parameter for a column of `type`.
  *
  * A list stands for an array or a multirange where the type is one, otherwise for several values of the type.
+ *
+ * @throws BAD_USER_INPUT  money that is not finite
  */
 export function toParameter(value: unknown, type?: ColumnType): Value {
   if (value === null || value === undefined) return null
   if (value instanceof JsonInput) return value.text
   if (Array.isArray(value)) return listParameter(value, type)
+  if (type?.name === 'money' && !Number.isFinite(Number(value))) refuseMoney()
   if (type?.kind === 'json') return JSON.stringify(value)
   if (type?.range) return rangeLiteral(rangeText(value as RangeValue, type.range.of))
   if (type?.fields) return rowParameter(value as Readonly<Record<string, unknown>>, type)
   return value as Value
+}
+
+// Postgres would call it an unsupported feature, which is the code of other things too.
+function refuseMoney(): never {
+  return fail('BAD_USER_INPUT', 'An amount of money was wanted; what came is not finite.')
 }
 
 function listParameter(list: readonly unknown[], type: ColumnType | undefined): Value {

@@ -5,9 +5,19 @@
  */
 
 import { fail } from '../base/errors.ts'
-import { byKeyField, lookupKeys } from './lookups.ts'
+import {
+  FIELDS_OF_THE_API,
+  mutationsOfTable,
+  QUERIES_OF_THE_API,
+  queriesOfTable,
+  typesOfComposite,
+  typesOfTable,
+  typesOfTheApi,
+  typesOfValue,
+} from './api-names.ts'
+import { lookupKeys } from './lookups.ts'
 import { quoted } from './quote.ts'
-import type { EnumType, Table } from './types.ts'
+import type { CompositeType, EnumType, Relation, Table } from './types.ts'
 
 /** Something that wants a name, and how it gets another. */
 interface Claim {
@@ -18,64 +28,26 @@ interface Claim {
   readonly fix?: string
 }
 
-// Filters of a type have the keys of its columns and these.
-const FIELDS_OF_THE_API = ['id', 'and', 'or', 'not'] as const
-const ROOT_FIELDS_OF_THE_API = ['node', 'nodes'] as const
-
-const SCALARS = ['String', 'Int', 'Float', 'Boolean', 'ID'] as const
-const OWN_SCALARS = [
-  'BigInt',
-  'Decimal',
-  'UUID',
-  'Date',
-  'Time',
-  'DateTime',
-  'Interval',
-  'JSON',
-  'Bytes',
-  'PgText',
-] as const
-export const TYPES_OF_THE_API = [
-  ...['Query', 'Mutation', 'Subscription', 'Node', 'PageInfo', 'OrderDirection', 'NullFilter'],
-  ...['ConstraintError', 'ConstraintKind', 'GroupPart', 'DateGroupPart', 'DateTimeGroupPart'],
-  ...['ListNullFilter', 'NetworkFilter', 'TextSearchFilter', 'JSONAtFilter', 'PgTextEqualityFilter'],
-  ...[...SCALARS, ...OWN_SCALARS].flatMap((scalar) => [scalar, ...filtersOf(scalar)]),
-]
-
-/** Types that the API makes from a table's type, beside the type itself; a test holds it to the schema. */
-export function typesMadeFrom(typeName: string): string[] {
-  const orders = ['OrderBy', 'ManyOrderBy', 'ColumnsOrderBy', 'NumbersOrderBy', 'ValuesOrderBy']
-  const measures = ['Aggregates', 'DistinctCounts', 'Sums', 'Averages', 'Extremes']
-  const groups = ['AggregateGroup', 'AggregateGroupKey', 'GroupBy', 'GroupsOrderBy']
-  const having = ['Having', 'HavingDistinctCounts', 'HavingNumbers', 'HavingExtremes']
-  const own = ['Connection', 'Edge', 'Filter', 'ManyFilter', 'Key', 'Patch']
-  const endings = [...own, ...orders, ...measures, ...groups, ...having]
-  const verbs = ['Create', 'Update', 'Delete']
-  return [
-    ...endings.map((ending) => typeName + ending),
-    ...verbs.flatMap((verb) => [`${verb}${typeName}Input`, `${verb}${typeName}Result`]),
-  ]
-}
-
-/** Types that the API makes from a scalar or an enum. */
-export function filtersOf(typeName: string): string[] {
-  return [`${typeName}Filter`, `${typeName}ListFilter`]
-}
-
 /**
  * @throws CONFIG_INVALID  with every clash in the message, a line each
  */
-export function checkNames(tables: readonly Table[], enums: readonly EnumType[]): void {
+export function checkNames(
+  tables: readonly Table[],
+  enums: readonly EnumType[],
+  composites: readonly CompositeType[],
+): void {
   const faults = [
-    ...faultsIn(typeClaims(tables, enums), (name) => `the GraphQL type ${name}`),
-    ...faultsIn(rootClaims(tables), (name) => `the query ${name}`),
-    ...tables.flatMap((table) =>
-      faultsIn(fieldClaims(table), (name) => `the field ${table.typeName}.${name}`),
-    ),
-    ...tables.flatMap((table) =>
-      faultsIn(keyClaims(table), (name) => `the field ${table.typeName}Key.${name}`),
-    ),
+    ...faultsIn(typeClaims(tables, enums, composites), (name) => `the GraphQL type ${name}`),
+    ...faultsIn(queryClaims(tables), (name) => `the query ${name}`),
+    ...faultsIn(mutationClaims(tables), (name) => `the mutation ${name}`),
+    ...tables.flatMap((table) => [
+      ...faultsIn(fieldClaims(table), (name) => `the field ${table.typeName}.${name}`),
+      ...faultsIn(keyClaims(table), (name) => `the field ${table.typeName}Key.${name}`),
+    ]),
     ...enums.flatMap((type) => faultsIn(valueClaims(type), (name) => `the value ${type.typeName}.${name}`)),
+    ...composites.flatMap((type) =>
+      faultsIn(partClaims(type), (name) => `the field ${type.typeName}.${name}`),
+    ),
   ]
   if (faults.length > 0) {
     fail(
@@ -85,32 +57,28 @@ export function checkNames(tables: readonly Table[], enums: readonly EnumType[])
   }
 }
 
-function typeClaims(tables: readonly Table[], enums: readonly EnumType[]): Claim[] {
+function typeClaims(
+  tables: readonly Table[],
+  enums: readonly EnumType[],
+  composites: readonly CompositeType[],
+): Claim[] {
   return [
-    ...TYPES_OF_THE_API.map(ofTheApi),
-    ...tables.flatMap((table) =>
-      [table.typeName, ...typesMadeFrom(table.typeName), ...keyTypes(table)].map((name) =>
-        ofTable(table, name),
-      ),
-    ),
-    ...enums.flatMap((type) =>
-      [type.typeName, ...filtersOf(type.typeName)].map((name) => ofEnum(type, name)),
-    ),
+    ...typesOfTheApi(tables, enums).map(ofTheApi),
+    ...tables.flatMap((table) => typesOfTable(table).map((name) => ofTable(table, name))),
+    ...enums.flatMap((type) => typesOfValue(type.typeName).map((name) => ofType('enum', type, name))),
+    ...composites.flatMap((type) => typesOfComposite(type).map((name) => ofType('row type', type, name))),
   ]
 }
 
-function rootClaims(tables: readonly Table[]): Claim[] {
+function queryClaims(tables: readonly Table[]): Claim[] {
   return [
-    ...ROOT_FIELDS_OF_THE_API.map(ofTheApi),
-    ...tables.flatMap((table) =>
-      [table.oneField, table.manyField, byKeyField(table)].map((name) => ofTable(table, name)),
-    ),
+    ...QUERIES_OF_THE_API.map(ofTheApi),
+    ...tables.flatMap((table) => queriesOfTable(table).map((name) => ofTable(table, name))),
   ]
 }
 
-/** Types that the API makes for the keys of a table that have several columns. */
-export function keyTypes(table: Table): string[] {
-  return lookupKeys(table).flatMap(({ typeName }) => typeName ?? [])
+function mutationClaims(tables: readonly Table[]): Claim[] {
+  return tables.flatMap((table) => mutationsOfTable(table).map((name) => ofTable(table, name)))
 }
 
 function keyClaims(table: Table): Claim[] {
@@ -128,12 +96,16 @@ function fieldClaims(table: Table): Claim[] {
   return [
     ...FIELDS_OF_THE_API.map(ofTheApi),
     ...table.columns.map(({ field, name }) => ofColumn(table, name, field)),
-    ...table.relations.map(({ field, constraint, target }) => ({
-      name: field,
-      owner: `the relation to ${target} by foreign key ${constraint}`,
-      fix: `rename the foreign key's column, or the table ${target === table.id ? table.id : `${table.id} or ${target}`}`,
-    })),
+    ...table.relations.map((relation) => ofRelation(table, relation)),
   ]
+}
+
+function partClaims(type: CompositeType): Claim[] {
+  return type.fields.map(({ name, field }) => {
+    const column = quoted(...idParts(type.id), name)
+    const fix = `comment on column ${column} is '@name …', or alter type ${quoted(...idParts(type.id))} rename attribute ${quoted(name)} to …`
+    return { name: field, owner: `the attribute ${type.id}.${name}`, fix }
+  })
 }
 
 function valueClaims(type: EnumType): Claim[] {
@@ -150,17 +122,56 @@ function ofTheApi(name: string): Claim {
 }
 
 function ofTable(table: Table, name: string): Claim {
-  const fix = `alter table ${quoted(table.schema, table.name)} rename to …`
-  return { name, owner: `the table ${table.id}`, fix }
-}
-
-function ofEnum(type: EnumType, name: string): Claim {
-  return { name, owner: `the enum ${type.id}`, fix: `alter type ${quoted(...idParts(type.id))} rename to …` }
+  const id = quoted(table.schema, table.name)
+  const what = table.kind === 'view' ? 'view' : 'table'
+  const configured = { [table.id]: { name: '…' } }
+  const fix = ways(table, `${what} ${id}`, 'name', configured, `alter ${what} ${id} rename to …`)
+  return { name, owner: `the ${what} ${table.id}`, fix }
 }
 
 function ofColumn(table: Table, column: string, name: string): Claim {
-  const sql = `alter table ${quoted(table.schema, table.name)} rename column ${quoted(column)} to …`
-  return { name, owner: `the column ${table.id}.${column}`, fix: sql }
+  const id = quoted(table.schema, table.name)
+  const configured = { [table.id]: { columns: { [column]: { name: '…' } } } }
+  const rename = `alter table ${id} rename column ${quoted(column)} to …`
+  const found = table.columns.find((candidate) => candidate.name === column)
+  const fix = ways(found, `column ${id}.${quoted(column)}`, 'name', configured, rename)
+  return { name, owner: `the column ${table.id}.${column}`, fix }
+}
+
+// The comment and the setting stand at the table that has the foreign key, whose other end may be meant.
+function ofRelation(table: Table, { field, inverse, constraint, target }: Relation): Claim {
+  const child = inverse ? target : table.id
+  const tag = inverse ? 'inverseName' : 'name'
+  const configured = { [child]: { relations: { [constraint]: { [tag]: '…' } } } }
+  const fix = ways(
+    undefined,
+    `constraint ${quoted(constraint)} on ${quoted(...idParts(child))}`,
+    tag,
+    configured,
+  )
+  return { name: field, owner: `the relation to ${target} by foreign key ${constraint}`, fix }
+}
+
+function ofType(noun: string, type: EnumType | CompositeType, name: string): Claim {
+  const id = quoted(...idParts(type.id))
+  const fix = `comment on type ${id} is '@name …', or alter type ${id} rename to …`
+  return { name, owner: `the ${noun} ${type.id}`, fix }
+}
+
+/** What to type, in all its forms. */
+function ways(
+  documented: { readonly comment?: string } | undefined,
+  entity: string,
+  tag: string,
+  configured: object,
+  ...more: readonly string[]
+): string {
+  const setting = JSON.stringify({ tables: configured }).slice(1, -1)
+  const comment =
+    documented?.comment === undefined
+      ? `comment on ${entity} is '@${tag} …'`
+      : `a line @${tag} … above the comment on ${entity}`
+  return [comment, `${setting} under "tenancy"`, ...more].join(', or ')
 }
 
 interface Fault {

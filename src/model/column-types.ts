@@ -5,8 +5,10 @@
  */
 
 import type { PgAttribute, PgType } from 'pg-introspection'
-import { attributesOf, type Catalog } from './catalog.ts'
+import { fail } from '../base/errors.ts'
+import { attributesOf, type Catalog, idOf } from './catalog.ts'
 import { camelCase } from './names.ts'
+import { readComment } from './smart-comments.ts'
 import type { ColumnType, CompositeField, TypeKind } from './types.ts'
 
 const KINDS: Readonly<Record<string, TypeKind>> = {
@@ -95,9 +97,21 @@ function compositeType(catalog: Catalog, type: PgType, base: Base): ColumnType {
   return { ...base, kind: 'composite', composite: typeId(type), fields }
 }
 
-function fieldOf(catalog: Catalog, field: PgAttribute): CompositeField {
-  const { type } = readType(catalog, field)
-  return { name: field.attname, field: camelCase(field.attname), type: inside(type) }
+/** @throws CONFIG_INVALID  its comment holds a tag that is none */
+function fieldOf(catalog: Catalog, attribute: PgAttribute): CompositeField {
+  const faults: string[] = []
+  const owner = `the attribute ${idOf(attribute.getClass())}.${attribute.attname}`
+  const tags = ['name', 'deprecated'] as const
+  const read = readComment(attribute.getDescription(), { owner, tags, faults })
+  if (faults.length > 0) fail('CONFIG_INVALID', faults.join('\n  '))
+  const { name, deprecated } = read.tags
+  return {
+    name: attribute.attname,
+    field: name ?? camelCase(attribute.attname),
+    type: inside(readType(catalog, attribute).type),
+    ...(read.comment !== undefined && { comment: read.comment }),
+    ...(deprecated !== undefined && { deprecated }),
+  }
 }
 
 // A column of money is read through a cast to numeric; inside another value it comes with its currency.

@@ -8,14 +8,16 @@
  */
 
 import type { PgClass } from 'pg-introspection'
+import { fail } from '../base/errors.ts'
 import { deepFreeze } from '../base/freeze.ts'
 import type { Queryable } from '../db/client.ts'
 import { type Catalog, compareText, idOf, readCatalog } from './catalog.ts'
 import { checkNames } from './clashes.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { compositesOf, enumsOf } from './named-types.ts'
-import { relationsOf } from './relations.ts'
+import { neededColumns, relationsOf } from './relations.ts'
 import { classesOf, type LeftOut, missingSchemas, type Tenancy, whyLeftOut } from './served.ts'
+import { isOmitted, settingsOf, type TableSetting } from './settings.ts'
 import { tableOf } from './tables.ts'
 import type { Model } from './types.ts'
 
@@ -31,7 +33,8 @@ export interface Survey {
  * Read the model of a shard. Any role can: the catalogs are public. The rights that count are those
  * of `tenancy.role`.
  *
- * @throws CONFIG_INVALID  two things want one GraphQL name; the message lists each with its fix
+ * @throws CONFIG_INVALID  two things want one GraphQL name, a smart comment or a key of the configuration says what
+ *                         cannot be; the message lists each with its fix
  */
 export async function introspect(db: Queryable, tenancy: Tenancy): Promise<Model> {
   return (await survey(db, tenancy)).model
@@ -41,23 +44,39 @@ export async function introspect(db: Queryable, tenancy: Tenancy): Promise<Model
 export async function survey(db: Queryable, tenancy: Tenancy): Promise<Survey> {
   const catalog = await readCatalog(db, tenancy.schemas, tenancy.role)
   const classes = classesOf(catalog, tenancy.schemas)
-  const leftOut = missingSchemas(catalog, tenancy.schemas)
-  const served: PgClass[] = []
-  for (const found of classes) {
-    const reason = whyLeftOut(catalog, found, tenancy)
-    if (reason) leftOut.push({ id: idOf(found), reason })
-    else served.push(found)
-  }
-  return deepFreeze({ model: modelOf(catalog, served, tenancy), leftOut: sorted(leftOut) })
+  const reasons = new Map(classes.map((found) => [found, whyLeftOut(catalog, found, tenancy)]))
+  const candidates = classes.filter((found) => reasons.get(found) === undefined)
+  const settings = settingsOf(classes, new Set(candidates), tenancy)
+  for (const found of candidates) if (isOmitted(settings.get(idOf(found))!)) reasons.set(found, OMITTED)
+  const served = classes.filter((found) => reasons.get(found) === undefined)
+  const leftOut = [...reasons].flatMap(([found, reason]) => (reason ? [{ id: idOf(found), reason }] : []))
+  return deepFreeze({
+    model: modelOf(catalog, served, settings, tenancy),
+    leftOut: sorted([...missingSchemas(catalog, tenancy.schemas), ...leftOut]),
+  })
 }
 
-function modelOf(catalog: Catalog, served: readonly PgClass[], tenancy: Tenancy): Model {
-  const bare = served.map((found) => tableOf(catalog, found, tenancy))
-  const relations = relationsOf(served, bare)
+const OMITTED = 'it is omitted, by its comment or by the configuration'
+
+function modelOf(
+  catalog: Catalog,
+  served: readonly PgClass[],
+  settings: ReadonlyMap<string, TableSetting>,
+  tenancy: Tenancy,
+): Model {
+  const needed = neededColumns(served)
+  const bare = served.map((found) => {
+    const id = idOf(found)
+    return tableOf({ catalog, found, tenancy, setting: settings.get(id)!, needed: needed.get(id)! })
+  })
+  const relations = relationsOf(served, bare, settings)
   const tables = bare.map((table) => ({ ...table, relations: relations.get(table.id) ?? [] }))
-  const enums = enumsOf(catalog, tables)
-  const composites = compositesOf(catalog, tables)
-  checkNames(tables, enums)
+  const faults: string[] = []
+  const enums = enumsOf(catalog, tables, faults)
+  const composites = compositesOf(catalog, tables, faults)
+  if (faults.length > 0)
+    fail('CONFIG_INVALID', ['The types cannot be served as they are described:', ...faults].join('\n  '))
+  checkNames(tables, enums, composites)
   const parts = { tables, enums, composites }
   return { ...parts, fingerprint: fingerprintOf(parts) }
 }

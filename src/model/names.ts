@@ -57,6 +57,16 @@ export function tableNames(table: string): TableNames {
   return { typeName: pascalCase(single), oneField: camelCase(single), manyField: camelCase(many) }
 }
 
+/** As `tableNames`, from the singular that somebody has chosen: 'Ticket', 'openTicket'. It is taken as it is. */
+export function givenTableNames(name: string): TableNames {
+  const { manyField } = tableNames(name)
+  const [first = '', rest] = [name.slice(0, 1), name.slice(1)]
+  const oneField = /^[A-Z]{2}/.test(name) ? camelCase(name) : first.toLowerCase() + rest
+  // A word that reads as a plural ("Bus", "Tickets") is still one of many.
+  const many = manyField === oneField ? `${oneField}List` : manyField
+  return { typeName: first.toUpperCase() + rest, oneField, manyField: many }
+}
+
 /** What a foreign key's column points at: 'author_id' → 'author'; undefined when it does not say. */
 export function referenceName(column: string): string | undefined {
   return /^(.*[^_])(?:_id|_uuid|_fk|Id|ID|Uuid)$/.exec(column)?.[1]

@@ -12,6 +12,7 @@
 import type { PgClass, PgConstraint } from 'pg-introspection'
 import { idOf } from './catalog.ts'
 import { camelCase, pascalCase, referenceName } from './names.ts'
+import { foreignKeysOf, isOmitted, type RelationSetting, type TableSetting } from './settings.ts'
 import type { Relation, Table } from './types.ts'
 
 interface Pair {
@@ -21,6 +22,7 @@ interface Pair {
 
 interface ForeignKey {
   readonly constraint: string
+  readonly setting: RelationSetting
   readonly child: Table
   readonly parent: Table
   readonly pairs: readonly Pair[]
@@ -30,22 +32,42 @@ interface ForeignKey {
   readonly unique: boolean
 }
 
+/** Columns of primary and foreign keys by table id, those that foreign keys point to among them. */
+export function neededColumns(classes: readonly PgClass[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const needed = new Map(classes.map((found) => [idOf(found), new Set<string>()]))
+  for (const found of classes) {
+    for (const constraint of found
+      .getConstraints()
+      .filter(({ contype }) => contype === 'p' || contype === 'f')) {
+      for (const { attname } of constraint.getAttributes() ?? []) needed.get(idOf(found))?.add(attname)
+      if (constraint.contype === 'p') continue
+      const parent = needed.get(idOf(constraint.getForeignClass()))
+      for (const { attname } of constraint.getForeignAttributes() ?? []) parent?.add(attname)
+    }
+  }
+  return needed
+}
+
 /** Relations by table id; those of the table's own foreign keys first, each part sorted by constraint. */
 export function relationsOf(
   classes: readonly PgClass[],
   tables: readonly Table[],
+  settings: ReadonlyMap<string, TableSetting>,
 ): ReadonlyMap<string, readonly Relation[]> {
   const byId = new Map(tables.map((table) => [table.id, table]))
-  const keys = classes.flatMap((found) => foreignKeysOf(found, byId))
+  const keys = classes.flatMap((found) => relationKeys(found, byId, settings.get(idOf(found))!))
   return new Map(tables.map((table) => [table.id, [...toParents(table, keys), ...toChildren(table, keys)]]))
 }
 
-function foreignKeysOf(found: PgClass, tables: ReadonlyMap<string, Table>): ForeignKey[] {
-  const keys = found
-    .getConstraints()
-    .filter(isPlainForeignKey)
+function relationKeys(
+  found: PgClass,
+  tables: ReadonlyMap<string, Table>,
+  { relations }: TableSetting,
+): ForeignKey[] {
+  const keys = foreignKeysOf(found)
+    .filter(isPlain)
     .sort((a, b) => (a.conname < b.conname ? -1 : 1))
-    .flatMap((constraint) => foreignKeyOf(constraint, tables) ?? [])
+    .flatMap((constraint) => foreignKeyOf(constraint, tables, relations.get(constraint.conname)!) ?? [])
   // Two constraints that say the same are one relation.
   const same = (a: ForeignKey, b: ForeignKey): boolean =>
     a.parent === b.parent && JSON.stringify(a.pairs) === JSON.stringify(b.pairs)
@@ -53,11 +75,15 @@ function foreignKeysOf(found: PgClass, tables: ReadonlyMap<string, Table>): Fore
 }
 
 // A temporal key (PERIOD) matches by containment, which is no join of equal columns.
-function isPlainForeignKey(constraint: PgConstraint): boolean {
-  return constraint.contype === 'f' && constraint.conperiod !== true
+function isPlain(constraint: PgConstraint): boolean {
+  return constraint.conperiod !== true
 }
 
-function foreignKeyOf(constraint: PgConstraint, tables: ReadonlyMap<string, Table>): ForeignKey | undefined {
+function foreignKeyOf(
+  constraint: PgConstraint,
+  tables: ReadonlyMap<string, Table>,
+  setting: RelationSetting,
+): ForeignKey | undefined {
   const child = tables.get(idOf(constraint.getClass()))
   const parent = tables.get(idOf(constraint.getForeignClass()))
   if (!child || !parent) return undefined
@@ -72,6 +98,7 @@ function foreignKeyOf(constraint: PgConstraint, tables: ReadonlyMap<string, Tabl
   if (pairs.length === 0 || crossed || !pairs.every(isServed(child, parent))) return undefined
   return {
     constraint: constraint.conname,
+    setting,
     child,
     parent,
     pairs,
@@ -110,30 +137,38 @@ function isUnique(table: Table, columns: ReadonlySet<string>): boolean {
 
 function toParents(table: Table, keys: readonly ForeignKey[]): Relation[] {
   return keys
-    .filter((key) => key.child === table)
+    .filter((key) => key.child === table && !isOmitted(key.setting))
     .map((key) => ({
-      field: childField(key, keys),
+      field: key.setting.name ?? childField(key, keys),
       kind: 'one' as const,
       target: key.parent.id,
       columns: key.pairs,
       constraint: key.constraint,
       nullable: key.nullable,
+      ...about(key, key.parent),
     }))
 }
 
 function toChildren(table: Table, keys: readonly ForeignKey[]): Relation[] {
   return keys
-    .filter((key) => key.parent === table)
+    .filter((key) => key.parent === table && !isOmitted(key.setting))
     .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
     .map((key) => ({
-      field: parentField(key, keys),
+      field: key.setting.inverseName ?? parentField(key, keys),
       kind: key.unique ? ('one' as const) : ('many' as const),
       target: key.child.id,
       inverse: true as const,
       columns: key.pairs.map((pair) => ({ own: pair.other, other: pair.own })),
       constraint: key.constraint,
       nullable: key.unique,
+      ...about(key, key.child),
     }))
+}
+
+// The comment on a foreign key speaks of the constraint; what leads to a table that goes goes with it.
+function about({ setting }: ForeignKey, target: Table): { deprecated?: string } {
+  const deprecated = setting.deprecated ?? target.deprecated
+  return deprecated === undefined ? {} : { deprecated }
 }
 
 function sortKey(key: ForeignKey): string {

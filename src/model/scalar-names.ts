@@ -48,7 +48,7 @@ type RareScalar = (typeof BY_NAME)[keyof typeof BY_NAME]
 const GRAPHQL: ReadonlySet<string> = new Set(['String', 'Int', 'Float', 'Boolean', 'ID'])
 
 /** Scalars that every schema has beside those of GraphQL. */
-export const OWN_SCALARS = Object.values(BY_KIND).filter((name) => !GRAPHQL.has(name))
+export const OWN_SCALARS: readonly string[] = Object.values(BY_KIND).filter((name) => !GRAPHQL.has(name))
 
 /** Scalars that a schema has when some column is of their type, and whose names are free otherwise. */
 export const RARE_SCALARS: readonly RareScalar[] = [...new Set(Object.values(BY_NAME))]

@@ -1,71 +1,110 @@
 /** One table of the catalogs as a table of the model. */
 
-import type { PgAttribute, PgClass, PgType } from 'pg-introspection'
+import type { PgAttribute, PgClass } from 'pg-introspection'
 import { attributesOf, type Catalog, idOf, type Rights, schemaOf } from './catalog.ts'
 import { readType } from './column-types.ts'
 import { uniqueKeys } from './keys.ts'
-import { columnField, tableNames } from './names.ts'
+import { columnField, givenTableNames, tableNames } from './names.ts'
 import { type Tenancy, tenantAttribute } from './served.ts'
+import { described, isOmitted, type Setting, type TableSetting } from './settings.ts'
+import type { Part } from './smart-comments.ts'
 import type { Column, Table } from './types.ts'
+
+/** What is known of a table before it is one of the model. */
+export interface TableSource {
+  readonly catalog: Catalog
+  readonly found: PgClass
+  readonly tenancy: Tenancy
+  readonly setting: TableSetting
+  /** Columns of keys: they are read even where they are omitted. */
+  readonly needed: ReadonlySet<string>
+}
 
 /**
  * The table without its relations. What the serving role may not read is not there; what it may not write
  * is offered for no writing.
  */
-export function tableOf(catalog: Catalog, found: PgClass, tenancy: Tenancy): Table {
+export function tableOf(source: TableSource): Table {
+  const { catalog, found, tenancy, setting } = source
   const rights = catalog.rights.get(found._id)!
   const tenant = tenantAttribute(found, tenancy)
+  const columns = columnsOf(source, rights, tenant)
   const isWritten = found.relkind !== 'v' && tenant !== undefined
-  const columns = attributesOf(found)
-    .filter((attribute) => attribute !== tenant && rights.select.has(attribute.attnum))
-    .map((attribute) => columnOf(catalog, attribute, rights, isWritten))
-  const readable = new Set(columns.map(({ name }) => name)).add(tenant?.attname ?? '')
-  const keys = uniqueKeys(found).filter((key) => key.columns.every((column) => readable.has(column)))
-  const primary = keys.find((key) => key.primary)
+  const may = (part: Part): boolean => isWritten && !isOmitted(setting, part)
   return {
     id: idOf(found),
     schema: schemaOf(found),
     name: found.relname,
-    ...tableNames(found.relname),
-    ...commentOf(found),
+    ...(setting.name === undefined ? tableNames(found.relname) : givenTableNames(setting.name)),
+    ...described(setting),
     kind: found.relkind === 'v' ? 'view' : 'table',
     can: {
-      create: isWritten && rights.insert.has(tenant.attnum),
-      update: columns.some(({ can }) => can.update),
-      delete: isWritten && rights.delete,
+      create: may('create') && tenant !== undefined && rights.insert.has(tenant.attnum),
+      update: may('update') && columns.some(({ can }) => can.update),
+      delete: may('delete') && rights.delete,
     },
     tenantColumn: tenant?.attname ?? null,
     tenantType: tenant ? readType(catalog, tenant).type : null,
     columns,
-    primaryKey: primary?.columns.filter((column) => column !== tenancy.column) ?? [],
-    ...(primary && { primaryKeyName: primary.name }),
-    uniques: keys.filter((key) => !key.primary).map(({ name, columns }) => ({ name, columns })),
+    ...keysOf(source, columns),
     relations: [],
   }
 }
 
-function columnOf(catalog: Catalog, attribute: PgAttribute, rights: Rights, isWritten: boolean): Column {
+// A key leads to rows when all its columns are there; one that is omitted in part is no key to ask by.
+function keysOf(
+  { found, tenancy, setting }: TableSource,
+  columns: readonly Column[],
+): Pick<Table, 'primaryKey' | 'primaryKeyName' | 'uniques'> {
+  const known = new Set(columns.map(({ name }) => name)).add(tenancy.column)
+  const shown = new Set(columns.filter(({ can }) => can.read).map(({ name }) => name)).add(tenancy.column)
+  const keys = uniqueKeys(found)
+  const primary = keys.find((key) => key.primary)
+  const columnsOfKey = primary?.columns ?? setting.primaryKey ?? []
+  const isWhole = columnsOfKey.every((column) => known.has(column))
+  return {
+    primaryKey: isWhole ? columnsOfKey.filter((column) => column !== tenancy.column) : [],
+    ...(primary && isWhole && { primaryKeyName: primary.name }),
+    uniques: keys
+      .filter((key) => !key.primary && key.columns.every((column) => shown.has(column)))
+      .map(({ name, columns }) => ({ name, columns })),
+  }
+}
+
+function columnsOf(source: TableSource, rights: Rights, tenant: PgAttribute | undefined): Column[] {
+  const { found, setting, needed } = source
+  return attributesOf(found)
+    .filter((attribute) => attribute !== tenant && rights.select.has(attribute.attnum))
+    .filter(({ attname }) => needed.has(attname) || !isOmitted(setting.columns.get(attname)!))
+    .map((attribute) => columnOf(source, attribute, rights, tenant !== undefined))
+}
+
+function columnOf(
+  { catalog, found, setting: table }: TableSource,
+  attribute: PgAttribute,
+  rights: Rights,
+  isOwned: boolean,
+): Column {
   const { type, notNull, hasDefault } = readType(catalog, attribute)
+  const setting = table.columns.get(attribute.attname) as Setting
   const identity = attribute.attidentity ?? ''
   const readOnly = (attribute.attgenerated ?? '') !== '' || identity === 'a'
+  const isWritten = isOwned && found.relkind !== 'v' && !readOnly
+  const may = (part: Part): boolean => !isOmitted(setting, part) && !isOmitted(table, part)
   return {
     name: attribute.attname,
-    field: columnField(attribute.attname),
+    field: setting.name ?? columnField(attribute.attname),
     type,
     nullable: attribute.attnotnull !== true && !notNull,
     hasDefault: attribute.atthasdef === true || identity !== '' || hasDefault,
     readOnly,
     can: {
-      filter: true,
-      order: !type.array && type.compares === 'order',
-      create: isWritten && !readOnly && rights.insert.has(attribute.attnum),
-      update: isWritten && !readOnly && rights.update.has(attribute.attnum),
+      read: !isOmitted(setting),
+      filter: may('filter'),
+      order: may('order') && !type.array && type.compares === 'order',
+      create: may('create') && isWritten && rights.insert.has(attribute.attnum),
+      update: may('update') && isWritten && rights.update.has(attribute.attnum),
     },
-    ...commentOf(attribute),
+    ...described(setting),
   }
-}
-
-export function commentOf(entity: PgClass | PgAttribute | PgType): { comment?: string } {
-  const comment = entity.getDescription()
-  return comment ? { comment } : {}
 }

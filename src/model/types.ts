@@ -54,6 +54,8 @@ export interface Column {
   readonly readOnly: boolean
   /** Where the API offers it; what it may be written by is already without what is read-only. */
   readonly can: {
+    /** False for an omitted column that ids or relations are made of: it is read and never shown. */
+    readonly read: boolean
     readonly filter: boolean
     readonly order: boolean
     readonly create: boolean

@@ -23,7 +23,7 @@ const column = (name: string, kind: TypeKind, more: Partial<Column> = {}): Colum
   nullable: false,
   hasDefault: false,
   readOnly: false,
-  can: { filter: true, order: true, create: true, update: true },
+  can: { read: true, filter: true, order: true, create: true, update: true },
   ...more,
 })
 

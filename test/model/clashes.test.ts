@@ -4,8 +4,18 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isGatewayError } from '../../src/base/errors.ts'
 import { type Client, connect } from '../../src/db/client.ts'
+import { mutationFields } from '../../src/graphql/mutations.ts'
+import { queryFields } from '../../src/graphql/queries.ts'
 import { buildSchema } from '../../src/graphql/schema.ts'
-import { filtersOf, keyTypes, TYPES_OF_THE_API, typesMadeFrom } from '../../src/model/clashes.ts'
+import {
+  mutationsOfTable,
+  QUERIES_OF_THE_API,
+  queriesOfTable,
+  typesOfComposite,
+  typesOfTable,
+  typesOfTheApi,
+  typesOfValue,
+} from '../../src/model/api-names.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
@@ -42,7 +52,9 @@ describe('a clash', () => {
   it('of two columns names both, and the rename', async () => {
     expect(await faultsOf(`create table t ${columns('user_id int, "userId" int')}`)).toEqual([
       'the column app.t.user_id and the column app.t.userId both want the field T.userId. ' +
-        'To mend it: alter table app.t rename column "userId" to …',
+        `To mend it: comment on column app.t."userId" is '@name …', or ` +
+        '"tables":{"app.t":{"columns":{"userId":{"name":"…"}}}} under "tenancy", or ' +
+        'alter table app.t rename column "userId" to …',
     ])
   })
 
@@ -60,7 +72,8 @@ describe('a clash', () => {
 
     expect(faults).toEqual([
       'the table app.ticket and the table app.tickets both want the GraphQL type Ticket. ' +
-        'To mend it: alter table app.tickets rename to …',
+        `To mend it: comment on table app.tickets is '@name …', or ` +
+        '"tables":{"app.tickets":{"name":"…"}} under "tenancy", or alter table app.tickets rename to …',
     ])
   })
 
@@ -98,7 +111,7 @@ describe('a clash', () => {
     )
     expect(faults).toEqual([
       'the table app.statuses and the enum app.status both want the GraphQL type Status. ' +
-        'To mend it: alter type app.status rename to …',
+        `To mend it: comment on type app.status is '@name …', or alter type app.status rename to …`,
       `the label 'in progress' of app.status and the label 'in-progress' of app.status both want ` +
         `the value Status.IN_PROGRESS. To mend it: alter type app.status rename value 'in-progress' to '…'`,
       `the label '' of app.status would be named "": GraphQL cannot hold it. ` +
@@ -122,7 +135,9 @@ describe('a clash', () => {
 
     expect(faults).toEqual([
       'the column app.t.__typename would be named "__typename": "__" is reserved for introspection. ' +
-        'To mend it: alter table app.t rename column __typename to …',
+        `To mend it: comment on column app.t.__typename is '@name …', or ` +
+        '"tables":{"app.t":{"columns":{"__typename":{"name":"…"}}}} under "tenancy", or ' +
+        'alter table app.t rename column __typename to …',
     ])
   })
 
@@ -158,15 +173,21 @@ describe('the names kept free', () => {
     const model = await introspect(db, { column: 'tenant_id', schemas: ['app'] })
     await db.query('rollback')
     const schema = buildSchema(model, () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000 }), [])
-    const own = new Set([...model.tables, ...model.enums].map(({ typeName }) => typeName))
-    const made = Object.keys(schema.getTypeMap()).filter((name) => !own.has(name) && !name.startsWith('__'))
+    const made = Object.keys(schema.getTypeMap()).filter((name) => !name.startsWith('__'))
     const free = new Set([
-      ...TYPES_OF_THE_API,
-      ...[...own].flatMap(typesMadeFrom),
-      ...[...own].flatMap(filtersOf),
-      ...model.tables.flatMap(keyTypes),
+      ...typesOfTheApi(model.tables, model.enums),
+      ...model.tables.flatMap(typesOfTable),
+      ...model.enums.flatMap(({ typeName }) => typesOfValue(typeName)),
+      ...model.composites.flatMap(typesOfComposite),
+    ])
+    const fields = [...queryFields(model), ...mutationFields(model)]
+    const freeFields = new Set([
+      ...QUERIES_OF_THE_API,
+      ...model.tables.flatMap(queriesOfTable),
+      ...model.tables.flatMap(mutationsOfTable),
     ])
 
+    expect(fields.filter((name) => !freeFields.has(name))).toEqual([])
     expect(made.filter((name) => !free.has(name))).toEqual([])
   })
 })

@@ -5,6 +5,7 @@ import { capitalized } from '../../model/names.ts'
 import type { Table } from '../../model/types.ts'
 import { conditionOf } from '../filter-plans.ts'
 import type { SchemaParts } from '../types.ts'
+import { outdated } from '../value-types.ts'
 import type { Fields } from './fields.ts'
 import type { MutationParts } from './parts.ts'
 import { answered, type ChangesRef, changesResult } from './results.ts'
@@ -21,6 +22,7 @@ export function addCreateMany(
     t.field({
       type: changesResult(parts, `${capitalized(name)}Result`, changes),
       description: `Create ${table.manyField}: all of them, or none.`,
+      ...outdated(table),
       args: { input: t.arg({ type: [inputs.create(table)], required: true }) },
       resolve: (_root, { input }, context, info) =>
         answered(context.scope, info, async () => ({
@@ -40,6 +42,7 @@ export function addUpdateMany(
     t.field({
       type: changesResult(parts, `${capitalized(name)}Result`, changes),
       description: `Change the given columns of all ${table.manyField} that match; none when they are more than "atMost".`,
+      ...outdated(table),
       args: {
         ...choiceArguments(t, parts, table),
         patch: t.arg({ type: inputs.patch(table), required: true }),
@@ -59,6 +62,7 @@ export function addDeleteMany({ parts, writer }: MutationParts, table: Table, ch
     t.field({
       type: changesResult(parts, `${capitalized(name)}Result`, changes),
       description: `Delete all ${table.manyField} that match and return them as they were; none when they are more than "atMost".`,
+      ...outdated(table),
       args: choiceArguments(t, parts, table),
       resolve: (_root, choice, context, info) =>
         answered(context.scope, info, async () => ({

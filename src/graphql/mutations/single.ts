@@ -4,6 +4,7 @@ import { fail } from '../../base/errors.ts'
 import type { Table } from '../../model/types.ts'
 import { decodeIdOf } from '../plan/ids.ts'
 import type { SchemaParts } from '../types.ts'
+import { outdated } from '../value-types.ts'
 import { childRelations, withoutChildren } from './children.ts'
 import { type Fields, isGiven, patchColumns } from './fields.ts'
 import { columnEnum, keyEnum, type WritableKey, writableKeys } from './inputs.ts'
@@ -15,6 +16,7 @@ export function addCreate({ parts, writer, inputs }: MutationParts, table: Table
     t.field({
       type: rowResult(parts, table, 'Create'),
       description: `Create a ${table.typeName}, with rows that belong to it where the input holds some.`,
+      ...outdated(table),
       args: { input: t.arg({ type: inputs.create(table), required: true }) },
       resolve: (_root, { input }, context, info) =>
         answered(context.scope, info, async () => {
@@ -30,6 +32,7 @@ export function addUpdate({ parts, writer, inputs }: MutationParts, table: Table
     t.field({
       type: rowResult(parts, table, 'Update'),
       description: `Change the given columns of one ${table.typeName}; null when there is none with this id.`,
+      ...outdated(table),
       args: { id: t.arg.id({ required: true }), patch: t.arg({ type: inputs.patch(table), required: true }) },
       resolve: (_root, { id, patch }, context, info) =>
         answered(context.scope, info, async () => {
@@ -52,6 +55,7 @@ export function addDelete({ parts, writer }: MutationParts, table: Table): void 
     t.field({
       type: rowResult(parts, table, 'Delete'),
       description: `Delete one ${table.typeName} and return it as it was; null when there is none with this id.`,
+      ...outdated(table),
       args: { id: t.arg.id({ required: true }) },
       resolve: (_root, { id }, context, info) =>
         answered(context.scope, info, async () => {
@@ -76,6 +80,7 @@ export function addUpsert({ parts, writer, inputs }: MutationParts, table: Table
     t.field({
       type: rowResult(parts, table, 'Upsert'),
       description: `Create a ${table.typeName}, or change the one that has the same key already.`,
+      ...outdated(table),
       args: {
         input: t.arg({ type: inputs.create(table), required: true }),
         on: t.arg({
