@@ -105,6 +105,22 @@ describe('what only looks like the tenant', () => {
     expect(found.map(({ check }) => check)).toEqual(['tenant-policy'])
   })
 
+  it('a restrictive policy that is about something else is told, with the roles it may be meant for', async () => {
+    const { admin } = database
+    await admin.query(`begin; create schema look;
+      create table look.t (tenant_id text not null check (tenant_id <> ''), id int, primary key (tenant_id, id));
+      alter table look.t enable row level security; alter table look.t force row level security;
+      grant select on look.t to ${APP}, isolation_mover;
+      create policy rows on look.t using (true);
+      create policy ours on look.t as restrictive using (${GOOD});
+      create policy theirs on look.t as restrictive using (tenant_id = current_user)`)
+    const found = await check('look')
+    await admin.query('rollback')
+
+    expect(found.map(({ check, severity }) => `${check} ${severity}`)).toEqual(['policy-narrow advice'])
+    expect(found[0]?.sql).toBe('alter policy theirs on look.t to isolation_mover, postgres;')
+  })
+
   it('a collation that takes two ids for one is found, and so is a type that does', async () => {
     const { admin } = database
     await admin.query(`begin; create schema look;

@@ -51,6 +51,7 @@ describe('a careless schema', () => {
     'bad.empty_tenant tenant-not-null unsafe',
     'bad.frozen_view materialized-view unsafe',
     'bad.immutable_below policy-function unsafe',
+    'bad.immutable_below policy-narrow advice',
     'bad.immutable_helper policy-function unsafe',
     'bad.immutable_helper tenant-policy unsafe',
     'bad.logs_2026 policy-permissive advice',

@@ -9,6 +9,8 @@ export interface SafetyQuestion {
   readonly schemas: readonly string[]
   /** The role that the gateway logs in with. */
   readonly appRole: string
+  /** 'schema.name' of tables without the tenant column that every tenant may read. */
+  readonly global?: readonly string[]
 }
 
 export interface RoleFacts {
@@ -52,6 +54,10 @@ export interface IndexFacts {
   readonly unique: boolean
   readonly exclusion: boolean
   readonly valid: boolean
+  /** Whether no column of it may be null. */
+  readonly notNull: boolean
+  /** Whether it is checked at once: not deferrable. */
+  readonly immediate: boolean
   readonly partial: boolean
   /** Key columns in order; null for an expression. */
   readonly columns: readonly (string | null)[]
@@ -122,10 +128,18 @@ export interface TableFacts {
   readonly parents: readonly string[]
   readonly isPartition: boolean
   readonly owner: string
+  /** Roles with a right on it, the owner among them and the app role not. */
+  readonly users: readonly string[]
   /** The parts with rows, when it is partitioned. */
   readonly leaves: readonly TableName[]
   /** Number of tables that are locked with it: its parts and children, and itself. */
   readonly breadth: number
+  /** Columns by which replication finds a row again; null for all of them. */
+  readonly identity: readonly string[] | null
+  /** Columns of the primary key that a sequence fills. */
+  readonly counted: readonly string[]
+  /** Columns whose comparisons are not leakproof, by their type. */
+  readonly opaque: readonly string[]
   readonly rowSecurity: boolean
   readonly forced: boolean
   readonly tenantType: string
@@ -154,7 +168,15 @@ export interface FunctionFacts {
   readonly definer: boolean
   /** Whether the app role may call it. */
   readonly callable: boolean
+  readonly language: string
+  /** Whether only a trigger may call it. */
+  readonly trigger: boolean
+  /** Its text; empty when its body was parsed. */
   readonly source: string
+  /** Whether its body was parsed when it was made. */
+  readonly body: boolean
+  /** Names of tables and views that its parsed body reads or writes. */
+  readonly reads: readonly string[]
   /** Oids of functions that its parsed body calls; a body that is a text has none here. */
   readonly calls: readonly string[]
 }
@@ -172,7 +194,7 @@ export interface ViewFacts {
 
 /** Ask one of the queries of catalog-sql.ts; each answers one row with one JSON text. */
 export async function readFacts<T>(db: Queryable, text: string, question: SafetyQuestion): Promise<T | null> {
-  const values = [question.column, question.schemas, question.appRole]
+  const values = [question.column, question.schemas, question.appRole, question.global ?? []]
   const rows = await db.query({ text, values })
   const facts = rows[0]?.facts
   return facts ? (JSON.parse(facts) as T) : null

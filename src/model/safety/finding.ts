@@ -28,6 +28,10 @@ export type Mend =
   | { readonly kind: 'validate'; readonly table: TableFacts; readonly key: ForeignKeyFacts }
   /** The finding's own SQL is over at once and may be run again; it may change one table. */
   | { readonly kind: 'at-once'; readonly table?: TableFacts }
+  /** It is mended with what it leans on, which has a finding of its own. */
+  | { readonly kind: 'with-another' }
+
+export const WITH_ANOTHER: Mend = { kind: 'with-another' }
 
 export const atOnce = (table?: TableFacts): Mend => ({ kind: 'at-once', ...(table && { table }) })
 

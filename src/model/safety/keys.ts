@@ -13,7 +13,7 @@ export function keyFindings(table: TableFacts, question: SafetyQuestion): Findin
   return [
     ...table.indexes.flatMap((index) => uniqueFindings(table, index, column)),
     ...leadingIndexFindings(table, column),
-    ...table.indexes.flatMap((index) => unusableFindings(table, index, column)),
+    ...unusableFindings(table, column),
   ]
 }
 
@@ -169,10 +169,13 @@ function leadingIndexFindings(table: TableFacts, column: string): Finding[] {
 
 // Postgres asks no operator about hidden rows that might tell of them, so under policies such a column
 // of an index only filters.
-function unusableFindings(table: TableFacts, index: IndexFacts, column: string): Finding[] {
-  const columns = index.columns.filter((name, i) => name !== column && index.leakproof[i] === false)
-  if (columns.length === 0 || index.unique) return []
-  const names = columns.map((name) => name ?? 'an expression').join(', ')
-  const reason = `its index ${index.name} cannot be searched by ${names} under row-level security: comparisons of that type are not leakproof.`
+function unusableFindings(table: TableFacts, column: string): Finding[] {
+  const indexed = table.indexes.flatMap(({ columns, leakproof }) =>
+    columns.map((name, i) => (leakproof[i] === false ? (name ?? 'an expression') : undefined)),
+  )
+  const names = new Set([...table.opaque, ...indexed.filter((name) => name !== undefined)])
+  names.delete(column)
+  if (names.size === 0 || table.isPartition) return []
+  const reason = `no index can be searched by ${[...names].sort().join(', ')} under row-level security: comparisons of these types are not leakproof, so a filter reads all rows of the tenant.`
   return [advice('index-unusable', reason, undefined, tableId(table))]
 }

@@ -18,6 +18,7 @@ export function policyFindings(
     ...switchFindings(table),
     ...isolationFindings(table, restrictive, functions, question),
     ...permissiveFindings(table, applying, question),
+    ...narrowFindings(table, restrictive, question),
   ]
 }
 
@@ -186,4 +187,25 @@ function permissiveFindings(
   const sql = policySql(table, 'tenant_rows', `${whom}${OPEN}`).join('\n')
   const reason = 'no permissive policy lets the app role in: it will see no rows.'
   return [advice('policy-permissive', reason, sql, tableId(table), atOnce(table))]
+}
+
+// What another program's policy asks (the database user, say, or a table that only it may read) does not hold
+// for the gateway. Whom it was made for only a person knows, so nothing mends it unasked.
+function narrowFindings(
+  table: TableFacts,
+  restrictive: readonly PolicyFacts[],
+  { column, appRole }: SafetyQuestion,
+): Finding[] {
+  const rules = ({ using, check }: PolicyFacts): string[] =>
+    [using, check].filter((rule) => rule !== null && rule !== 'true') as string[]
+  const narrow = restrictive.filter(
+    // The finding about the tenant's policy replaces one of that name.
+    (policy) => policy.name !== ISOLATION && rules(policy).some((rule) => !tenantBinding(rule, column)),
+  )
+  return narrow.map((policy) => {
+    const reason = `its restrictive policy ${policy.name} holds for the app role ${appRole} too, and is about something else than the tenant: it may hide rows from it, or fail. When it is meant for other roles, name them.`
+    const others = table.users.map((name) => quoted(name)).join(', ')
+    const sql = `alter policy ${quoted(policy.name)} on ${tableSql(table)} to ${others};`
+    return advice('policy-narrow', reason, policy.everyone ? sql : undefined, tableId(table))
+  })
 }

@@ -1,7 +1,7 @@
 /** What the app role may do beside reading and writing rows, and whom it may become. */
 
 import { quoted } from '../quote.ts'
-import type { RoleFacts, SafetyQuestion, TableFacts, ViewFacts } from './facts.ts'
+import type { GlobalFacts, RoleFacts, SafetyQuestion, TableFacts } from './facts.ts'
 import { advice, atOnce, type Finding, tableId, tableSql, unsafe } from './finding.ts'
 
 export function roleFindings(role: RoleFacts, question: SafetyQuestion): Finding[] {
@@ -92,37 +92,14 @@ export function tableRightFindings(table: TableFacts, question: SafetyQuestion):
   return [unsafe('table-rights', reason, sql, tableId(table), atOnce(table))]
 }
 
-export function viewFindings(view: ViewFacts, question: SafetyQuestion): Finding[] {
-  if (view.rights.length === 0) return []
-  const name = tableSql(view)
-  if (view.materialized) {
-    const reason =
-      'it is a materialized view of tenant rows, which no policy reaches, and the app role may read it.'
-    const sql = `revoke all on ${name} from public, ${quoted(question.appRole)};`
-    return [unsafe('materialized-view', reason, sql, tableId(view), atOnce())]
-  }
-  if (view.invoker) return []
-  const reason =
-    "it is a view of tenant rows that reads with its owner's rights, and the app role may use it."
-  const sql = `alter view ${name} set (security_invoker = true);`
-  return [unsafe('view-rights', reason, sql, tableId(view), atOnce())]
+/** A global table belongs to nobody: what one tenant could write there, all others would read. */
+export function globalFindings(table: GlobalFacts, question: SafetyQuestion): Finding[] {
+  if (table.rights.length === 0) return []
+  const rights = table.rights.join(', ')
+  const reason = `it is global, so every tenant reads it, and the app role may ${rights} there: one tenant could write what all others read.`
+  const sql = `revoke ${rights} on ${tableSql(table)} from public, ${quoted(question.appRole)};`
+  return [unsafe('global-rights', reason, sql, tableId(table), atOnce())]
 }
-
-/**
- * Views that are as unsafe as what they read: the rights of their caller are no wall where that has none.
- *
- * @param refused  ids of tables and views that are unsafe
- */
-export function viewReadFindings(view: ViewFacts, refused: ReadonlySet<string>): Finding[] {
-  const [culprit] = view.reads.filter((id) => refused.has(id))
-  if (view.rights.length === 0 || culprit === undefined) return []
-  return [
-    unsafe(VIEW_READS, `it reads ${culprit}, which is unsafe; safe with that.`, undefined, tableId(view)),
-  ]
-}
-
-/** The check whose findings are mended by mending others. */
-export const VIEW_READS = 'view-reads'
 
 /** Tables of the schema shardgate that the app role may change and should not, or not like this. */
 export function ownTableFindings(tables: readonly string[], question: SafetyQuestion): Finding[] {
