@@ -10,7 +10,6 @@
 
 import { quoted } from '../model/quote.ts'
 import type { ForeignKeyFacts, TableName } from '../model/safety/facts.ts'
-import { VIEW_READS } from '../model/safety/rights.ts'
 import type { Finding, Mend } from '../model/safety.ts'
 import { neverEmpty, neverNull, orphanOrders, tenantIndex, tenantIndexNames } from './adopt-columns.ts'
 import {
@@ -56,7 +55,7 @@ const DOWN = `-- migrate:down
 
 /** Whether there is anything that `adoptionSql` would write as a statement. */
 export function canMend(findings: readonly Finding[]): boolean {
-  return findings.some(({ mend }) => mend !== undefined)
+  return findings.some(({ mend }) => mend !== undefined && mend.kind !== 'with-another')
 }
 
 function headOf({ shards = [] }: Adoption): string[] {
@@ -74,8 +73,8 @@ function headOf({ shards = [] }: Adoption): string[] {
 function ordersFor(findings: readonly Finding[], adoption: Adoption): string[] {
   const { column, orphans: counts } = adoption
   const stuck = new Set(foreignKeysOf(findings, column).stuck)
-  const byHand = findings.filter(({ mend, severity, check }) =>
-    mend ? mend.kind === 'foreign-key' && stuck.has(mend.key) : severity === 'unsafe' && check !== VIEW_READS,
+  const byHand = findings.filter(({ mend, severity }) =>
+    mend ? mend.kind === 'foreign-key' && stuck.has(mend.key) : severity === 'unsafe',
   )
   const lines = [
     ...mendsOf(findings, 'not-null').flatMap(({ table }) =>
@@ -174,7 +173,7 @@ function mendsOf<K extends Mend['kind']>(findings: readonly Finding[], kind: K):
 }
 
 function keyOf(mend: Mend): string {
-  if (mend.kind === 'at-once') return ''
+  if (mend.kind === 'at-once' || mend.kind === 'with-another') return ''
   const part = 'index' in mend ? mend.index.name : 'key' in mend ? mend.key.name : ''
   return JSON.stringify([mend.table.schema, mend.table.name, part])
 }

@@ -7,9 +7,10 @@
  */
 
 import type { Queryable } from '../db/client.ts'
-import { FUNCTIONS_SQL, OWN_TABLES_SQL, ROLE_SQL, TABLES_SQL, VIEWS_SQL } from './safety/catalog-sql.ts'
+import { FUNCTIONS_SQL, GLOBALS_SQL, OWN_TABLES_SQL, ROLE_SQL, VIEWS_SQL } from './safety/catalog-sql.ts'
 import {
   type FunctionFacts,
+  type GlobalFacts,
   type RoleFacts,
   readFacts,
   type SafetyQuestion,
@@ -17,18 +18,15 @@ import {
   type ViewFacts,
 } from './safety/facts.ts'
 import { type Finding, unsafe } from './safety/finding.ts'
-import { definerFindings, policyFunctionFindings } from './safety/functions.ts'
+import { definerFindings, ownFunctionFindings, policyFunctionFindings } from './safety/functions.ts'
 import { foreignKeyFindings, keyFindings } from './safety/keys.ts'
+import { moveFindings } from './safety/moves.ts'
 import { policyFindings } from './safety/policies.ts'
-import {
-  ownTableFindings,
-  roleFindings,
-  tableRightFindings,
-  viewFindings,
-  viewReadFindings,
-} from './safety/rights.ts'
+import { globalFindings, ownTableFindings, roleFindings, tableRightFindings } from './safety/rights.ts'
 import { serverFindings } from './safety/server.ts'
+import { TABLES_SQL } from './safety/table-sql.ts'
 import { tenantColumnFindings } from './safety/tenant-column.ts'
+import { viewFindings, viewReadFindings } from './safety/views.ts'
 
 export type { SafetyQuestion } from './safety/facts.ts'
 export type { Finding, Mend } from './safety/finding.ts'
@@ -64,16 +62,27 @@ async function objectFindings(db: Queryable, question: SafetyQuestion): Promise<
   const functions = await read<FunctionFacts>(FUNCTIONS_SQL)
   const ownTables = await read<string>(OWN_TABLES_SQL)
   const tables = await read<TableFacts>(TABLES_SQL)
+  const globals = await read<GlobalFacts>(GLOBALS_SQL)
   const views = await read<ViewFacts>(VIEWS_SQL)
   const found = [
-    ...ownTableFindings(ownTables, question),
-    ...definerFindings(functions, question),
     ...tables.flatMap((table) => tableFindings(table, functions, question)),
     ...tables.flatMap((table) => foreignKeyFindings(table, question)),
+    ...globals.flatMap((table) => globalFindings(table, question)),
     ...views.flatMap((view) => viewFindings(view, question)),
   ]
   const refused = unsafeTables(found)
-  return [...found, ...views.flatMap((view) => viewReadFindings(view, refused))]
+  return [
+    ...ownTableFindings(ownTables, question),
+    ...ownFunctionFindings(functions),
+    ...definerFindings(functions, namesOf(tables, views), question),
+    ...found,
+    ...views.flatMap((view) => viewReadFindings(view, refused)),
+  ]
+}
+
+/** Names under which rows of tenants can be read. */
+function namesOf(tables: readonly TableFacts[], views: readonly ViewFacts[]): ReadonlySet<string> {
+  return new Set([...tables, ...views].map(({ name }) => name.toLowerCase()))
 }
 
 function tableFindings(
@@ -87,5 +96,6 @@ function tableFindings(
     ...tenantColumnFindings(table, question),
     ...keyFindings(table, question),
     ...tableRightFindings(table, question),
+    ...moveFindings(table, question),
   ]
 }

@@ -90,10 +90,10 @@ async function look(shard: Shard, config: Config): Promise<Seen> {
   return withClient(
     shard.url,
     async (client) => {
-      const { column, schemas } = config.tenancy
+      const { column, schemas, global } = config.tenancy
       const found = await survey(client, config.tenancy)
       const [me] = await client.query('select current_user as role, id from shardgate.identity')
-      const findings = await checkSafety(client, { column, schemas, appRole: me?.role ?? '' })
+      const findings = await checkSafety(client, { column, schemas, global, appRole: me?.role ?? '' })
       return { ...found, shard, id: me?.id, unsafe: findings.filter(({ severity }) => severity === 'unsafe') }
     },
     { connectMs: shard.connectMs },

@@ -109,18 +109,43 @@ select coalesce(json_agg(json_build_object(
     select from pg_options_to_table(c.reloptions) o
     where o.option_name = 'security_invoker' and o.option_value::boolean),
   'reads', (
-    select json_agg(distinct rn.nspname || '.' || rc.relname)
+    select coalesce(json_agg(distinct rn.nspname || '.' || rc.relname), '[]')
     from readers r join pg_class rc on rc.oid = r.reads join pg_namespace rn on rn.oid = rc.relnamespace
-    where r.oid = v.oid),
+    where r.oid = c.oid),
   'rights', (
     select coalesce(json_agg(kind order by kind), '[]')
     from unnest(array['select', 'insert', 'update', 'delete']) kind
     where has_table_privilege(app.oid, c.oid, kind)
-      or kind <> 'delete' and has_any_column_privilege(app.oid, c.oid, kind))
+      or kind <> 'delete' and has_any_column_privilege(app.oid, c.oid, kind)),
+  'strange', (
+    select coalesce(json_agg(distinct sn.nspname || '.' || sc.relname), '[]')
+    from pg_rewrite r
+    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+    join pg_class sc on sc.oid = d.refobjid and sc.oid <> c.oid and sc.relkind <> 'v'
+    join pg_namespace sn on sn.oid = sc.relnamespace
+    where r.ev_class = c.oid and not sn.nspname || '.' || sc.relname = any (p.globals)
+      and sc.oid not in (select oid from tenant_tables) and has_any_column_privilege(app.oid, sc.oid, 'select'))
 ) order by n.nspname, c.relname), '[]')::text as facts
-from app, (select distinct oid from readers) v
-join pg_class c on c.oid = v.oid and c.relkind in ('v', 'm')
-join pg_namespace n on n.oid = c.relnamespace`
+from app, parameters p, pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('v', 'm') and (
+  c.oid in (select oid from readers) or n.nspname = any (p.schemas) and exists (
+    select from pg_attribute a where a.attrelid = c.oid and a.attname = p.column_name))`
+
+/** Tables that are listed as global, as far as they have no tenant column. */
+export const GLOBALS_SQL = `
+with ${PARAMETERS},
+app as (select r.oid from pg_roles r, parameters p where r.rolname = p.role_name)
+select coalesce(json_agg(json_build_object(
+  'schema', n.nspname, 'name', c.relname,
+  'rights', (
+    select coalesce(json_agg(kind order by kind), '[]')
+    from unnest(array['insert', 'update', 'delete', 'truncate', 'references', 'trigger']) kind
+    where has_table_privilege(app.oid, c.oid, kind)
+      or kind in ('insert', 'update', 'references') and has_any_column_privilege(app.oid, c.oid, kind))
+) order by n.nspname, c.relname), '[]')::text as facts
+from app, parameters p, pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname || '.' || c.relname = any (p.globals) and not exists (
+  select from pg_attribute a where a.attrelid = c.oid and a.attname = p.column_name and not a.attisdropped)`
 
 /** Tables of the schema shardgate that the app role may change, as 'shardgate.tenant_fence'. */
 export const OWN_TABLES_SQL = `

@@ -189,6 +189,14 @@ export interface ViewFacts {
   readonly invoker: boolean
   /** Ids of the tables and views that it reads, itself or by way of a view. */
   readonly reads: readonly string[]
+  /** Ids of what it reads itself that has no tenant column and is not global, and that the app role may read. */
+  readonly strange: readonly string[]
+  readonly rights: readonly string[]
+}
+
+/** A table that is listed as global. */
+export interface GlobalFacts extends TableName {
+  /** Of the app role, beside reading. */
   readonly rights: readonly string[]
 }
 
