@@ -64,8 +64,9 @@ export function changeRows(parts: WriterParts): Changing {
   }
 
   async function removeWhere(table: Table, choice: Choice, context: GatewayContext) {
-    const rows = await chosen(table, choice, deleteLock(table), context)
-    return removeFound(table, rows, choice.where, context)
+    const lock = deleteLock(table)
+    const rows = await chosen(table, choice, lock, context)
+    return removeFound(table, rows, lock ? null : choice.where, context)
   }
 
   async function removeFound(
