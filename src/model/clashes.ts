@@ -41,12 +41,12 @@ export function checkNames(
     ...faultsIn(queryClaims(tables), (name) => `the query ${name}`),
     ...faultsIn(mutationClaims(tables), (name) => `the mutation ${name}`),
     ...tables.flatMap((table) => [
-      ...faultsIn(fieldClaims(table), (name) => `the field ${table.typeName}.${name}`),
+      ...faultsInFields(fieldClaims(table), (name) => `the field ${table.typeName}.${name}`),
       ...faultsIn(keyClaims(table), (name) => `the field ${table.typeName}Key.${name}`),
     ]),
     ...enums.flatMap((type) => faultsIn(valueClaims(type), (name) => `the value ${type.typeName}.${name}`)),
     ...composites.flatMap((type) =>
-      faultsIn(partClaims(type), (name) => `the field ${type.typeName}.${name}`),
+      faultsInFields(partClaims(type), (name) => `the field ${type.typeName}.${name}`),
     ),
   ]
   if (faults.length > 0) {
@@ -184,9 +184,21 @@ function faultsIn(claims: readonly Claim[], describe: (name: string) => string):
   return [...byName].flatMap(([name, rivals]) => {
     if (rivals.length > 1) return [clash(describe(name), rivals)]
     const [claim] = rivals
-    return claim?.fix && !isGraphqlName(name) ? [impossible(name, claim.owner, claim.fix)] : []
+    const why = whyImpossible(name)
+    return claim?.fix && why ? [impossible(name, why, claim.owner, claim.fix)] : []
   })
 }
+
+/** The same for names that input objects have too. */
+function faultsInFields(claims: readonly Claim[], describe: (name: string) => string): Fault[] {
+  const taken = claims.flatMap(({ name, owner, fix }) =>
+    fix && name in Object.prototype ? [impossible(name, MEMBER, owner, fix)] : [],
+  )
+  return [...faultsIn(claims, describe), ...taken]
+}
+
+// graphql-js finds it in every input object, given or not, and refuses each as no value of its type.
+const MEMBER = 'every object in JavaScript has a member of that name'
 
 function clash(what: string, rivals: readonly Claim[]): Fault {
   const owners = rivals.map((claim) => claim.owner).join(' and ')
@@ -194,8 +206,7 @@ function clash(what: string, rivals: readonly Claim[]): Fault {
   return { owners, text: `${owners} both want ${what}. To mend it: ${fix}` }
 }
 
-function impossible(name: string, owner: string, fix: string): Fault {
-  const why = name.startsWith('__') ? '"__" is reserved for introspection' : 'GraphQL cannot hold it'
+function impossible(name: string, why: string, owner: string, fix: string): Fault {
   const text = `${owner} would be named ${JSON.stringify(name)}: ${why}. To mend it: ${fix}`
   return { owners: owner, text }
 }
@@ -206,8 +217,9 @@ function oncePerOwners(faults: readonly Fault[]): string[] {
   return [...byOwners.values()].flatMap(([first]) => first?.text ?? [])
 }
 
-function isGraphqlName(name: string): boolean {
-  return /^(?!__)[_A-Za-z][_0-9A-Za-z]*$/.test(name)
+function whyImpossible(name: string): string | undefined {
+  if (name.startsWith('__')) return '"__" is reserved for introspection'
+  return /^[_A-Za-z][_0-9A-Za-z]*$/.test(name) ? undefined : 'GraphQL cannot hold it'
 }
 
 // The id of an enum is 'schema.name' and a schema's name may hold a dot; this is only shown to people.

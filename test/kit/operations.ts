@@ -156,7 +156,8 @@ class Writer {
       if (!isNonNullType(arg.type) && !this.#random.chance(GIVEN)) return []
       const value = this.#value(arg.type, [...path, arg.name])
       if (value === undefined) return []
-      if (this.#random.chance(INLINE)) return [`${arg.name}: ${literal(arg.type, value)}`]
+      if (this.#random.chance(INLINE) && hasOnlyNames(value))
+        return [`${arg.name}: ${literal(arg.type, value)}`]
       const name = `v${this.declared.length + 1}`
       this.declared.push(`$${name}: ${arg.type}`)
       this.variables[name] = value
@@ -205,6 +206,13 @@ function literal(type: GraphQLInputType, value: unknown): string {
     ([name, item]) => `${name}: ${literal(fields[name]!.type, item)}`,
   )
   return `{ ${parts.join(', ')} }`
+}
+
+/** Whether every key is a name, as the document wants it; a JSON value may have any. */
+function hasOnlyNames(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  const keys = Array.isArray(value) ? [] : Object.keys(value)
+  return keys.every((key) => /^[_A-Za-z]\w*$/.test(key)) && Object.values(value).every(hasOnlyNames)
 }
 
 // Values of scalars such as JSON may be objects; GraphQL writes their keys without quotes.

@@ -140,7 +140,7 @@ function valueFor(place: Place, random: Random, whose: ValuePool): unknown {
   const name = last(place)
   if (place.type === 'ID') return random.pick(orElse(fittingIds(place, whose.ids), ['an id']))
   if (/^(after|before)$/.test(name) && place.input === undefined) {
-    return random.chance(0.3) ? random.pick(orElse(whose.cursors, ['a cursor'])) : undefined
+    return random.chance(0.1) ? random.pick(orElse(whose.cursors, ['a cursor'])) : undefined
   }
   if (random.chance(0.05)) return edgeValue(place.type, random)
   const column = place.path.findLast((step) => whose.values.has(`${place.type}.${step}`))
@@ -154,10 +154,10 @@ function valueFor(place: Place, random: Random, whose: ValuePool): unknown {
 
 // An id of another type is refused before any row is looked for: worth trying, but not often.
 function fittingIds({ path }: Place, ids: readonly string[]): readonly string[] {
-  const root = (path[0] ?? '').toLowerCase()
+  const root = (path[0] ?? '').toLowerCase().replace(/^(update|delete)|by$/g, '')
   const fitting = ids.filter((id) => {
     const [, type = ''] = /^\["(\w+)"/.exec(String(Buffer.from(id, 'base64url'))) ?? []
-    return root.endsWith(type.toLowerCase())
+    return type.toLowerCase() === root
   })
   return fitting.length > 0 ? fitting : ids
 }

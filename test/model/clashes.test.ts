@@ -130,6 +130,18 @@ describe('a clash', () => {
     expect(faults[1]).toContain('the field Post.comments.')
   })
 
+  it.each(['constructor', 'to_string', '"hasOwnProperty"', 'value_of'])(
+    'of the name of a member that every object has: %s',
+    async (column) => {
+      const faults = await faultsOf(`create table t (tenant_id text, ${column} text)`)
+
+      expect(faults).toHaveLength(1)
+      expect(faults[0]).toContain(
+        'every object in JavaScript has a member of that name. To mend it: comment on column app.t.',
+      )
+    },
+  )
+
   it('of a name that begins with "__"', async () => {
     const faults = await faultsOf('create table t (tenant_id text, __typename text)')
 
@@ -141,10 +153,8 @@ describe('a clash', () => {
     ])
   })
 
-  it('is not seen where there is none: odd names that JavaScript objects inherit', async () => {
-    const faults = await faultsOf(
-      'create table constructor (tenant_id text, to_string text, has_own_property text, value_of text)',
-    )
+  it('is not seen where there is none: a table called like what JavaScript objects inherit', async () => {
+    const faults = await faultsOf('create table constructor (tenant_id text, name text)')
     expect(faults).toEqual([])
   })
 })

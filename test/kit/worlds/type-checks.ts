@@ -1,0 +1,160 @@
+/**
+ * What must hold for a column of any type: it is read, what was read can be written and is the same text in
+ * Postgres then, its value finds its row, and its order is Postgres's own, page by page.
+ *
+ * Each check gives a list of sentences, empty when all is well, so that one run tells every type that fails.
+ */
+
+import {
+  type GraphQLInputObjectType,
+  type GraphQLObjectType,
+  getNamedType,
+  isInputObjectType,
+  isObjectType,
+} from 'graphql'
+import type { TextRow } from '../../../src/db/client.ts'
+import type { Column, Table } from '../../../src/model/types.ts'
+import type { Data, WorldApi } from '../api.ts'
+import type { ForeignTenant } from './foreign-world.ts'
+
+export interface TypeCheck {
+  readonly api: WorldApi
+  readonly tenant: ForeignTenant
+  readonly table: Table
+  /** Run a statement on the tenant's shard, as superuser. */
+  sql(statement: string): Promise<TextRow[]>
+}
+
+type Row = Record<string, unknown> & { readonly rowId: string }
+
+const PAGE = 3
+
+/** Every row of the table with every column. A value that cannot be read is left out, and told. */
+export async function readAll(check: TypeCheck): Promise<{ rows: Row[]; faults: string[] }> {
+  const { api, tenant, table } = check
+  const fields = table.columns.map(({ field }) => `${field}${subselection(api, table, field)}`)
+  const { data, errors = [] } = await api.run(
+    tenant,
+    `{ ${table.manyField}(first: 50) { nodes { ${fields.join(' ')} } } }`,
+  )
+  const faults = errors.map(
+    ({ message, path, originalError }) => `${path?.slice(2).join('.')}: ${codeOf(originalError)} ${message}`,
+  )
+  return { rows: data?.[table.manyField]?.nodes ?? [], faults }
+}
+
+const codeOf = (error: unknown): string => (error as { code?: string } | undefined)?.code ?? ''
+
+function subselection(api: WorldApi, table: Table, field: string): string {
+  const row = api.schema.getType(table.typeName) as GraphQLObjectType
+  return wholeOf(getNamedType(row.getFields()[field]!.type))
+}
+
+function wholeOf(type: ReturnType<typeof getNamedType>): string {
+  if (!isObjectType(type)) return ''
+  const parts = Object.values(type.getFields()).map(({ name, type }) => name + wholeOf(getNamedType(type)))
+  return ` { ${parts.join(' ')} }`
+}
+
+/** Write each row again, as it was read, and compare the texts of the two. */
+export async function writeAgain(check: TypeCheck, rows: readonly Row[]): Promise<string[]> {
+  const { api, tenant, table } = check
+  const faults: string[] = []
+  const columns = table.columns.filter(({ can, name }) => can.create && !table.primaryKey.includes(name))
+  for (const row of rows) {
+    const input = Object.fromEntries(columns.map(({ field }) => [field, row[field]]))
+    const result = await api.run(
+      tenant,
+      `mutation ($input: Create${table.typeName}Input!) { made: create${table.typeName}(input: $input) {
+        ... on ${table.typeName} { rowId } ... on ConstraintError { message } } }`,
+      { input },
+    )
+    const made = result.data?.made?.rowId
+    if (made) faults.push(...(await differences(check, columns, row.rowId, made)))
+    else faults.push(`${row.rowId} cannot be written: ${JSON.stringify(result.errors ?? result.data)}`)
+  }
+  return faults
+}
+
+async function differences(
+  { table, sql }: TypeCheck,
+  columns: readonly Column[],
+  one: string,
+  other: string,
+): Promise<string[]> {
+  const texts = columns.map(({ name }, i) => `${quote(name)}::text as c${i}`)
+  const of = async (id: string): Promise<TextRow> => {
+    const [row] = await sql(`select ${texts.join(', ')} from ${nameOf(table)} where id = '${id}'`)
+    return row ?? {}
+  }
+  const [before, after] = [await of(one), await of(other)]
+  await sql(`delete from ${nameOf(table)} where id = '${other}'`)
+  return columns.flatMap(({ name }, i) =>
+    before[`c${i}`] === after[`c${i}`]
+      ? []
+      : [`${name}: ${shown(before[`c${i}`])} became ${shown(after[`c${i}`])}`],
+  )
+}
+
+/** Look each row up by each of its values. */
+export async function findByValue(check: TypeCheck, rows: readonly Row[]): Promise<string[]> {
+  const { api, tenant, table } = check
+  const filter = api.schema.getType(`${table.typeName}Filter`) as GraphQLInputObjectType
+  const faults: string[] = []
+  for (const { field, can } of table.columns) {
+    const operators = filter.getFields()[field] && getNamedType(filter.getFields()[field].type)
+    if (!can.filter || !isInputObjectType(operators) || !operators.getFields().eq) continue
+    const type = operators.getFields().eq!.type
+    for (const row of rows.filter((each) => each[field] !== null)) {
+      const { data, errors } = await api.run(
+        tenant,
+        `query ($eq: ${type}) { ${table.manyField}(first: 50, filter: { ${field}: { eq: $eq } }) { nodes { rowId } } }`,
+        { eq: row[field] },
+      )
+      const found: Row[] = data?.[table.manyField]?.nodes ?? []
+      if (!found.some(({ rowId }) => rowId === row.rowId)) {
+        faults.push(`${field} eq ${shown(row[field])}: ${errors?.[0]?.message ?? 'does not find its row'}`)
+      }
+    }
+  }
+  return faults
+}
+
+/** Order by each column, both ways, a few rows at a time, and compare with Postgres. */
+export async function orderByEach(check: TypeCheck): Promise<string[]> {
+  const { table, sql, tenant } = check
+  const faults: string[] = []
+  for (const { name, field } of table.columns.filter(({ can }) => can.order)) {
+    for (const direction of ['asc', 'desc'] as const) {
+      const wanted = await sql(
+        `select id from ${nameOf(table)} where ${table.tenantColumn} = '${tenant.id}' order by ${quote(name)} ${direction}, id`,
+      )
+      const found = await pages(check, field, direction.toUpperCase()).catch((error: Error) => error.message)
+      if (String(found) !== String(wanted.map(({ id }) => id))) {
+        faults.push(
+          `${field} ${direction}: ${typeof found === 'string' ? found : 'other rows, or in another order'}`,
+        )
+      }
+    }
+  }
+  return faults
+}
+
+async function pages({ api, tenant, table }: TypeCheck, field: string, direction: string): Promise<string[]> {
+  const found: string[] = []
+  for (let after: string | null = null; ; ) {
+    const data: Data = await api.data(
+      tenant,
+      `query ($after: String) { page: ${table.manyField}(first: ${PAGE}, after: $after, orderBy: [{ ${field}: ${direction} }]) {
+        nodes { rowId } pageInfo { hasNextPage endCursor } } }`,
+      { after },
+    )
+    found.push(...data.page.nodes.map(({ rowId }: Row) => rowId))
+    if (!data.page.pageInfo.hasNextPage) return found
+    after = data.page.pageInfo.endCursor
+  }
+}
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const nameOf = ({ schema, name }: Table): string => `${quote(schema)}.${quote(name)}`
+const shown = (value: unknown): string => JSON.stringify(value)?.slice(0, 120) ?? 'nothing'
