@@ -3,6 +3,7 @@
 import type { Emit } from '../base/events.ts'
 import type { Model } from '../model/types.ts'
 import { withAggregateRules } from './aggregates-rules.ts'
+import { subjectsOf } from './asked-columns.ts'
 import type { Extension } from './extension.ts'
 import { mutationFields } from './mutations.ts'
 import type { PageSizes } from './pages.ts'
@@ -26,5 +27,6 @@ export function buildApi(
   // says who may use it.
   const own = defaultRules({ queries: queryFields(model), mutations: mutationFields(model) })
   const rules = extensions.reduce((tree, { permissions = {} }) => withGrants(tree, permissions), own)
-  return createPermissions(schema, withAggregateRules(rules, schema, model.tables), emit)
+  const tree = withAggregateRules(rules, schema, model.tables)
+  return createPermissions(schema, tree, emit, subjectsOf(model.tables))
 }

@@ -23,6 +23,7 @@ import {
 import type { Plugin } from 'graphql-yoga'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
+import { askedColumns, type InputVariable, type Subjects } from './asked-columns.ts'
 import type { GatewayContext } from './context.ts'
 import { type FindRule, type RuleTree, roleOf, ruleFinder } from './rules.ts'
 import { allow, deny, type ResolveOptions, type ShieldRule } from './shield.ts'
@@ -57,25 +58,38 @@ export interface Permissions {
 /**
  * Permissions of a schema.
  *
- * @param emit  told of a rule that throws, as `request.failed`
+ * @param emit      told of a rule that throws, as `request.failed`
+ * @param subjects  which input types speak of which columns; the rule of a column holds for them too
  * @throws CONFIG_INVALID  the tree names what the schema does not have
  */
-export function createPermissions(schema: GraphQLSchema, tree: RuleTree, emit: Emit): Permissions {
+export function createPermissions(
+  schema: GraphQLSchema,
+  tree: RuleTree,
+  emit: Emit,
+  subjects: Subjects = new Map(),
+): Permissions {
   const findRule = ruleFinder(schema, tree)
-  const remembered = new WeakMap<OperationDefinitionNode, readonly RequiredRule[]>()
+  const remembered = new WeakMap<OperationDefinitionNode, Remembered>()
 
   const requiredRules: Permissions['requiredRules'] = (document, operationName, variables) => {
     const operation = operationOf(document, operationName)
     const known = remembered.get(operation)
-    if (known) return known
+    if (known) return withInputs(known, variables)
     // Validation lets such an operation pass, and without a root type it touches nothing.
     if (!schema.getRootType(operation.operation)) {
       fail('GRAPHQL_VALIDATION_FAILED', `The schema has no ${operation.operation} type.`)
     }
-    const { fields, conditional } = touchedFields(schema, document, operation, variables)
-    const required = collectRules(fields.values(), findRule)
-    if (!conditional) remembered.set(operation, required)
-    return required
+    const touched = touchedFields(schema, document, operation, variables, subjects)
+    const fields = [...touched.fields.values()]
+    const fresh = { fields, inputs: touched.inputs, required: collectRules(fields, findRule) }
+    if (!touched.conditional) remembered.set(operation, fresh)
+    return withInputs(fresh, variables)
+  }
+
+  function withInputs({ fields, inputs, required }: Remembered, variables: Variables) {
+    const asked = askedColumns(schema, subjects, inputs, variables)
+    const guarded = asked.filter(({ type, field }) => findRule(type, field) !== allow)
+    return guarded.length === 0 ? required : collectRules([...fields, ...guarded], findRule)
   }
 
   const decide = async (operation: Operation): Promise<void> => {
@@ -103,6 +117,13 @@ export function permissionsPlugin(getPermissions: () => Permissions): Plugin<Gat
     return permissions.decide(args)
   }
   return { onExecute: decide, onSubscribe: decide }
+}
+
+interface Remembered {
+  readonly fields: readonly Coordinate[]
+  readonly inputs: readonly InputVariable[]
+  /** Of the fields alone. */
+  readonly required: readonly RequiredRule[]
 }
 
 function operationOf(document: DocumentNode, name: string | null | undefined): OperationDefinitionNode {

@@ -1,5 +1,6 @@
 /**
- * Which fields an operation touches: 'Type.field' of everything it selects, fragments followed.
+ * Which fields an operation touches: 'Type.field' of everything it selects, fragments followed, and the columns that
+ * its arguments speak of.
  *
  * The operation and each fragment it reaches are visited once. A field of an interface counts as that
  * field of every type that may stand behind it. `__typename` and introspection touch nothing.
@@ -11,13 +12,16 @@ import {
   type DocumentNode,
   type FragmentDefinitionNode,
   type GraphQLSchema,
+  getNamedType,
   isAbstractType,
+  isInputObjectType,
   Kind,
   type OperationDefinitionNode,
   TypeInfo,
   visit,
   visitWithTypeInfo,
 } from 'graphql'
+import { type InputVariable, type Subjects, spokenOf } from './asked-columns.ts'
 
 export type Variables = Readonly<Record<string, unknown>>
 
@@ -32,6 +36,8 @@ export interface TouchedFields {
   readonly fields: ReadonlyMap<string, Coordinate>
   /** Whether other variables could touch other fields. */
   readonly conditional: boolean
+  /** Variables whose values may speak of further columns. */
+  readonly inputs: readonly InputVariable[]
 }
 
 /**
@@ -45,7 +51,9 @@ export function touchedFields(
   document: DocumentNode,
   operation: OperationDefinitionNode,
   variables: Variables,
+  subjects: Subjects,
 ): TouchedFields {
+  const inputs: InputVariable[] = []
   const fields = new Map<string, Coordinate>()
   const touch = (type: string, field: string): void => {
     fields.set(`${type}.${field}`, { type, field })
@@ -63,6 +71,15 @@ export function touchedFields(
       for (const type of schema.getPossibleTypes(parent)) touch(type.name, node.name.value)
       return undefined
     },
+    ObjectField(node) {
+      const input = typeInfo.getParentInputType()
+      const column = spokenOf(schema, subjects, input && getNamedType(input), node.name.value)
+      if (column) touch(column.type, column.field)
+    },
+    VariableDefinition({ variable }) {
+      const type = typeInfo.getInputType()
+      if (type && isInputObjectType(getNamedType(type))) inputs.push({ name: variable.name.value, type })
+    },
     InlineFragment: (node) => (conditions.exclude(node) ? false : undefined),
     FragmentSpread(node) {
       const fragment = conditions.exclude(node) ? undefined : fragments.get(node.name.value)
@@ -71,7 +88,7 @@ export function touchedFields(
   }
   // A set is walked in the order of insertion, and reaches what is added on the way.
   for (const definition of reached) visit(definition, visitWithTypeInfo(typeInfo, visitor))
-  return { fields, conditional: conditions.usedVariables }
+  return { fields, conditional: conditions.usedVariables, inputs }
 }
 
 export function fragmentsOf(document: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> {
