@@ -5,13 +5,14 @@ import type { Table } from '../model/types.ts'
 import { ORDER_DIRECTIONS, type OrderDirection } from './builder.ts'
 import { type FilterBudget, filterBudget, operatorsIn, refuseNull } from './filter-plans.ts'
 import { type PageSizes, pageLimit, pageOffset } from './pages.ts'
-import type {
-  GroupOrderTerm,
-  Groups,
-  GroupTerm,
-  Measure,
-  MeasureCondition,
-  MeasureKind,
+import {
+  COUNT,
+  type GroupOrderTerm,
+  type Groups,
+  type GroupTerm,
+  type Measure,
+  type MeasureCondition,
+  type MeasureKind,
 } from './plan/aggregate-types.ts'
 
 export interface GroupArguments {
@@ -103,8 +104,7 @@ function orderOf(table: Table, by: readonly GroupTerm[], orderBy: readonly objec
 
 function orderTerm(table: Table, by: readonly GroupTerm[], entry: object): GroupOrderTerm {
   const [kind, value] = Object.entries(entry)[0] as [MeasureKind | 'key', OrderDirection | object]
-  if (typeof value === 'string')
-    return { by: { measure: { kind: 'count', column: null } }, ...ORDER_DIRECTIONS[value] }
+  if (typeof value === 'string') return { by: { measure: COUNT }, ...ORDER_DIRECTIONS[value] }
   const [field, direction] = Object.entries(value)[0] as [string, OrderDirection]
   const column = columnNamed(table, field)
   if (kind !== 'key') return { by: { measure: { kind, column } }, ...ORDER_DIRECTIONS[direction] }
@@ -117,8 +117,11 @@ function orderTerm(table: Table, by: readonly GroupTerm[], entry: object): Group
 
 function conditionOf(table: Table, having: object, budget: FilterBudget): MeasureCondition {
   budget.take()
-  const parts = Object.entries(having).map(([key, value]) => partOf(table, key, value, budget))
-  return parts.length === 1 ? parts[0]! : { kind: 'and', of: parts }
+  return both(Object.entries(having).map(([key, value]) => partOf(table, key, value, budget)))
+}
+
+function both(of: readonly MeasureCondition[]): MeasureCondition {
+  return of.length === 1 ? of[0]! : { kind: 'and', of }
 }
 
 function partOf(table: Table, key: string, value: object | null, budget: FilterBudget): MeasureCondition {
@@ -126,22 +129,20 @@ function partOf(table: Table, key: string, value: object | null, budget: FilterB
   if (key === 'not') return { kind: 'not', of: conditionOf(table, value, budget) }
   if (key === 'and' || key === 'or')
     return { kind: key, of: (value as object[]).map((item) => conditionOf(table, item, budget)) }
-  if (key === 'count') return comparisons({ kind: 'count', column: null }, key, value, budget)
-  const of = Object.entries(value).map(([field, operators]): MeasureCondition => {
-    const measure = { kind: key as MeasureKind, column: columnNamed(table, field) }
-    return comparisons(measure, field, operators as object | null, budget)
-  })
-  return { kind: 'and', of }
+  if (key === 'count') return both(comparisons(COUNT, key, value, budget))
+  return both(
+    Object.entries(value).flatMap(([field, operators]) => {
+      const measure = { kind: key as MeasureKind, column: columnNamed(table, field) }
+      return comparisons(measure, field, operators as object | null, budget)
+    }),
+  )
 }
 
 function comparisons(
   measure: Measure,
-  name: string,
+  field: string,
   operators: object | null,
   budget: FilterBudget,
-): MeasureCondition {
-  const of = operatorsIn(name, operators, budget).map(({ operator, value }): MeasureCondition => {
-    return { kind: 'compare', measure, operator, value }
-  })
-  return of.length === 1 ? of[0]! : { kind: 'and', of }
+): MeasureCondition[] {
+  return operatorsIn(field, operators, budget).map((asked) => ({ kind: 'compare', measure, ...asked }))
 }

@@ -1,8 +1,8 @@
 /**
  * Pages: the arguments of a list to a plan, and the rows that it gives to a connection.
  *
- * One row more than asked is read, which answers "is there a next page" without counting. `totalCount` is
- * a second statement, and only where the operation selects it.
+ * One row more than asked is read, which answers "is there a next page" without counting. The rows are one
+ * statement, `totalCount` another, and each is sent only where the operation selects what it gives.
  */
 
 import { fail } from '../base/errors.ts'
@@ -41,14 +41,20 @@ export interface Edge {
   readonly node: Row
 }
 
+/** A list as a field of the API has it: what the operation does not select is not read. */
 export interface Page {
   readonly plan: ListPlan
+  /** The rows of the page, read when they are first asked for. */
+  readonly shown: () => Promise<Shown>
+  /** Counts all rows of the list. */
+  readonly totalCount: () => Promise<number>
+  readonly measure: MeasureList
+}
+
+interface Shown {
   readonly nodes: readonly Row[]
   readonly edges: readonly Edge[]
   readonly pageInfo: PageInfo
-  /** Counts all rows of the list; asked only when the operation selects it. */
-  readonly totalCount: () => Promise<number>
-  readonly measure: MeasureList
 }
 
 /** The groups of a plan about the whole list of a page; one row for a plan without groups. */
@@ -123,21 +129,47 @@ function checkEnds({ offset, last, before }: ListArguments): void {
   fail('BAD_USER_INPUT', sentence)
 }
 
-/** A connection from the rows of `plan`, which may hold one more than its limit. */
-export function pageOf(plan: ListPlan, tenant: TenantId, found: readonly Row[], measure: MeasureList): Page {
+/**
+ * A connection.
+ *
+ * @param load  the rows of `plan`, which may be one more than its limit
+ */
+export function pageOf(
+  plan: ListPlan,
+  tenant: TenantId,
+  load: () => Promise<readonly Row[]>,
+  measure: MeasureList,
+): Page {
+  const totalCount = async (): Promise<number> => {
+    const [row] = await measure(countPlan(plan))
+    return Number(row?.[0])
+  }
+  let shown: Promise<Shown> | undefined
+  return {
+    plan,
+    shown() {
+      shown ??= load().then((found) => shownOf(plan, tenant, found, totalCount))
+      return shown
+    },
+    totalCount,
+    measure,
+  }
+}
+
+function shownOf(
+  plan: ListPlan,
+  tenant: TenantId,
+  found: readonly Row[],
+  totalCount: () => Promise<number>,
+): Shown {
   const more = found.length > plan.limit
   const kept = found.slice(0, plan.limit)
   const nodes = plan.backward ? kept.reverse() : kept
   const mark = cursorMark(tenant, plan.table, plan.order)
   const cursor = (row: Row): string => encodeCursor(mark, plan.table, plan.order, row)
-  const totalCount = async (): Promise<number> => {
-    const [row] = await measure(countPlan(plan))
-    return Number(row?.[0])
-  }
   // A page behind the end of its list shows no rows: only the count tells whether there are any before it.
   const hasPassedOver = () => plan.offset > 0 && (found.length > 0 || totalCount().then((count) => count > 0))
   return {
-    plan,
     nodes,
     get edges() {
       return nodes.map((node) => ({ node, cursor: cursor(node) }))
@@ -151,7 +183,5 @@ export function pageOf(plan: ListPlan, tenant: TenantId, found: readonly Row[], 
         endCursor: end ? cursor(end) : null,
       }
     },
-    totalCount,
-    measure,
   }
 }

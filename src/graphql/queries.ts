@@ -59,17 +59,15 @@ function addList(parts: SchemaParts, table: Table): void {
   )
 }
 
-async function tablePage(
-  parts: SchemaParts,
-  table: Table,
-  args: ListArguments,
-  { scope }: GatewayContext,
-): Promise<Page> {
+function tablePage(parts: SchemaParts, table: Table, args: ListArguments, { scope }: GatewayContext): Page {
   const { tenant } = scope.identity
   const plan = listPlan(parts, table, tenant, args)
-  const [rows = []] = await scope.run([listStatement(plan, tenant)])
-  scope.take(Math.min(rows.length, plan.limit), parts.sizes().rows)
-  return pageOf(plan, tenant, rows, async (wanted) => {
+  const load = async (): Promise<Row[]> => {
+    const [rows = []] = await scope.run([listStatement(plan, tenant)])
+    scope.take(Math.min(rows.length, plan.limit), parts.sizes().rows)
+    return rows
+  }
+  return pageOf(plan, tenant, load, async (wanted) => {
     const [measured = []] = await scope.run([aggregateStatement(wanted, tenant)])
     return measured
   })

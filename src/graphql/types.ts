@@ -133,17 +133,21 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
   })
 }
 
-async function childPage(
-  plan: ListPlan,
-  key: string[] | null,
-  scope: RequestScope,
-  rowsMax: number,
-): Promise<Page> {
+function childPage(plan: ListPlan, key: string[] | null, scope: RequestScope, rowsMax: number): Page {
   const { tenant } = scope.identity
-  if (!key) return pageOf(plan, tenant, [], async (wanted) => measuresOfNothing(wanted))
-  const rows = await scope.loaders.children(plan, key, scope.room(rowsMax))
-  scope.take(Math.min(rows.length, plan.limit), rowsMax)
-  return pageOf(plan, tenant, rows, (wanted) => scope.loaders.measures(wanted, key, scope.room(rowsMax)))
+  if (!key)
+    return pageOf(
+      plan,
+      tenant,
+      async () => [],
+      async (wanted) => measuresOfNothing(wanted),
+    )
+  const load = async (): Promise<Row[]> => {
+    const rows = await scope.loaders.children(plan, key, scope.room(rowsMax))
+    scope.take(Math.min(rows.length, plan.limit), rowsMax)
+    return rows
+  }
+  return pageOf(plan, tenant, load, (wanted) => scope.loaders.measures(wanted, key, scope.room(rowsMax)))
 }
 
 function implementConnection(parts: SchemaParts, table: Table): void {
@@ -161,14 +165,18 @@ function implementConnection(parts: SchemaParts, table: Table): void {
       nodes: t.field({
         type: [row],
         nullable: { list: false, items: false },
-        resolve: ({ nodes }) => [...nodes],
+        resolve: async ({ shown }) => [...(await shown()).nodes],
       }),
       edges: t.field({
         type: [edge],
         nullable: { list: false, items: false },
-        resolve: ({ edges }) => [...edges],
+        resolve: async ({ shown }) => [...(await shown()).edges],
       }),
-      pageInfo: t.field({ type: shared.pageInfo, nullable: false, resolve: ({ pageInfo }) => pageInfo }),
+      pageInfo: t.field({
+        type: shared.pageInfo,
+        nullable: false,
+        resolve: async ({ shown }) => (await shown()).pageInfo,
+      }),
       totalCount: t.int({
         nullable: false,
         description: 'Rows of the whole list, over all pages.',

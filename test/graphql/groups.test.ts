@@ -175,7 +175,7 @@ describe('the groups of a list', () => {
           ${GROUPS} { ${selectedKeys(asked.keys)} ${SELECTED} } } } } }`,
         asked.variables,
       )
-      expect(done() - before).toBe(3)
+      expect(done() - before).toBe(2)
       for (const { code, readings } of places.nodes) {
         const where = code === null ? 'false' : `place_code = '${code}' and level >= 0`
         expect(readings.groups, `${code}: ${JSON.stringify(asked.variables)}`).toEqual(

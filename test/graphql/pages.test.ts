@@ -112,6 +112,18 @@ describe('a list', () => {
     })
   })
 
+  it('reads its page once for all that shows it, and not at all for what does not', async () => {
+    const done = () => api.gate.events.filter(({ kind }) => kind === 'statement.done').length
+    const sent = async (selection: string): Promise<number> => {
+      const before = done()
+      await api.data(tenant, `{ tasks(first: 1) { ${selection} } }`)
+      return done() - before
+    }
+    expect(await sent('nodes { rowId } edges { cursor } pageInfo { endCursor } n: nodes { id }')).toBe(1)
+    expect(await sent('totalCount')).toBe(1)
+    expect(await sent('__typename')).toBe(0)
+  })
+
   it('counts only when it is asked to', async () => {
     const proxyless = await api.data(tenant, '{ tasks(first: 1) { nodes { rowId } } }')
     expect(Object.keys(proxyless.tasks)).toEqual(['nodes'])
