@@ -16,7 +16,8 @@ import { type OrderBy, type OrderTerm, planText, type Tables } from './plan/type
 import { outdated } from './value-types.ts'
 
 export interface OrderTypes {
-  orderType(table: Table): InputRef
+  /** Null for a table that can be ordered by nothing. */
+  orderType(table: Table): InputRef | null
   /** One column of a set; null when the table has none. */
   columnsType(table: Table, set: ColumnSet): InputRef | null
 }
@@ -33,17 +34,28 @@ export function orderTypes(builder: Builder, { direction }: SharedTypes, tables:
   const once = onceByName(builder)
   const isOneOf = true
 
-  function orderType(table: Table): InputRef {
+  function orderType(table: Table): InputRef | null {
+    if (!hasOrder(table)) return null
     const description = `What to order ${table.manyField} by: a column, one of the row that it belongs to, or a measure of the rows that belong to it.`
     return once(`${table.typeName}OrderBy`, { description, isOneOf }, (t) => [
       ...columnsOf(table, isOrderable).map(
         (column) => [column.field, t.field({ type: direction, ...outdated(column) })] as const,
       ),
-      ...table.relations.map(({ field, kind, target }) => {
+      ...table.relations.flatMap(({ field, kind, target }) => {
         const other = tables.get(target)!
-        return [field, t.field({ type: kind === 'one' ? orderType(other) : manyType(other) })] as const
+        const type = kind === 'one' ? orderType(other) : manyType(other)
+        return type ? [[field, t.field({ type })] as const] : []
       }),
     ])
+  }
+
+  // An input type without a field is none, and one is enough to make the whole schema invalid.
+  function hasOrder(table: Table, passed: readonly Table[] = []): boolean {
+    if (columnsOf(table, isOrderable).length > 0) return true
+    return table.relations.some(({ kind, target }) => {
+      const other = tables.get(target)!
+      return kind === 'many' || (!passed.includes(other) && hasOrder(other, [...passed, table]))
+    })
   }
 
   function manyType(table: Table): InputRef {

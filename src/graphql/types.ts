@@ -188,6 +188,7 @@ function implementConnection(parts: SchemaParts, table: Table): void {
 
 /** The arguments of a list; the same for a table and for the children of a row. */
 export function listArguments(t: { arg: RowFields['arg'] }, { filters }: SchemaParts, table: Table) {
+  const orderType = filters.orderType(table)
   return {
     first: t.arg.int({ description: 'Rows from the start, or after "after".' }),
     last: t.arg.int({ description: 'Rows from the end, or before "before".' }),
@@ -197,7 +198,7 @@ export function listArguments(t: { arg: RowFields['arg'] }, { filters }: SchemaP
       description: 'Rows to pass over, from the start or from "after"; 10,000 at most.',
     }),
     filter: t.arg({ type: filters.filterType(table) }),
-    orderBy: t.arg({ type: [filters.orderType(table)], required: { list: false, items: true } }),
+    ...(orderType && { orderBy: t.arg({ type: [orderType], required: { list: false, items: true } }) }),
   }
 }
 

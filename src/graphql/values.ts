@@ -87,7 +87,7 @@ export function toParameter(value: unknown, type?: ColumnType): Value {
   if (value === null || value === undefined) return null
   if (value instanceof JsonInput) return value.text
   if (Array.isArray(value)) return listParameter(value, type)
-  if (type?.name === 'money' && !Number.isFinite(Number(value))) refuseMoney()
+  if (type?.kind === 'decimal' && type.name === 'money' && !Number.isFinite(Number(value))) refuseMoney()
   if (type?.kind === 'json') return JSON.stringify(value)
   if (type?.range) return rangeLiteral(rangeText(value as RangeValue, type.range.of))
   if (type?.fields) return rowParameter(value as Readonly<Record<string, unknown>>, type)

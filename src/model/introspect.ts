@@ -18,8 +18,8 @@ import { compositesOf, enumsOf } from './named-types.ts'
 import { neededColumns, relationsOf } from './relations.ts'
 import { classesOf, type LeftOut, missingSchemas, type Tenancy, whyLeftOut } from './served.ts'
 import { isOmitted, settingsOf, type TableSetting } from './settings.ts'
-import { tableOf } from './tables.ts'
-import type { Model } from './types.ts'
+import { type TableSource, tableOf } from './tables.ts'
+import type { Model, Table } from './types.ts'
 
 export type { Tenancy } from './served.ts'
 
@@ -48,29 +48,47 @@ export async function survey(db: Queryable, tenancy: Tenancy): Promise<Survey> {
   const candidates = classes.filter((found) => reasons.get(found) === undefined)
   const settings = settingsOf(classes, new Set(candidates), tenancy)
   for (const found of candidates) if (isOmitted(settings.get(idOf(found))!)) reasons.set(found, OMITTED)
-  const served = classes.filter((found) => reasons.get(found) === undefined)
+  const tables = new Map<PgClass, Table>()
+  const rest = classes.filter((found) => reasons.get(found) === undefined)
+  for (const source of sourcesOf(catalog, rest, settings, tenancy)) {
+    const table = tableOf(source)
+    if (isEmpty(table)) reasons.set(source.found, `it has no column to show beside ${tenancy.column}`)
+    else tables.set(source.found, table)
+  }
   const leftOut = [...reasons].flatMap(([found, reason]) => (reason ? [{ id: idOf(found), reason }] : []))
   return deepFreeze({
-    model: modelOf(catalog, served, settings, tenancy),
+    model: modelOf(catalog, tables, settings),
     leftOut: sorted([...missingSchemas(catalog, tenancy.schemas), ...leftOut]),
   })
 }
 
 const OMITTED = 'it is omitted, by its comment or by the configuration'
 
-function modelOf(
+// An object type of GraphQL has at least one field.
+function isEmpty({ columns, primaryKey }: Table): boolean {
+  return primaryKey.length === 0 && !columns.some(({ can }) => can.read)
+}
+
+function sourcesOf(
   catalog: Catalog,
   served: readonly PgClass[],
   settings: ReadonlyMap<string, TableSetting>,
   tenancy: Tenancy,
-): Model {
+): TableSource[] {
   const needed = neededColumns(served)
-  const bare = served.map((found) => {
+  return served.map((found) => {
     const id = idOf(found)
-    return tableOf({ catalog, found, tenancy, setting: settings.get(id)!, needed: needed.get(id)! })
+    return { catalog, found, tenancy, setting: settings.get(id)!, needed: needed.get(id)! }
   })
-  const relations = relationsOf(served, bare, settings)
-  const tables = bare.map((table) => ({ ...table, relations: relations.get(table.id) ?? [] }))
+}
+
+function modelOf(
+  catalog: Catalog,
+  bare: ReadonlyMap<PgClass, Table>,
+  settings: ReadonlyMap<string, TableSetting>,
+): Model {
+  const relations = relationsOf([...bare.keys()], [...bare.values()], settings)
+  const tables = [...bare.values()].map((table) => ({ ...table, relations: relations.get(table.id) ?? [] }))
   const faults: string[] = []
   const enums = enumsOf(catalog, tables, faults)
   const composites = compositesOf(catalog, tables, faults)

@@ -77,11 +77,16 @@ export function keys(table: Table, by: readonly string[], values: readonly Value
   const arrays = by.map((name, i) => {
     const { type } = columnOf(table, name)
     const column = values.map((key) => key[i] ?? null)
-    // A list of arrays would come out of unnest as one list of all their items.
-    return type.array ? sql`${sql.value(column.map(wireText))}::text[]` : castList(column, type)
+    return isTakenApart(type) ? sql`${sql.value(column.map(wireText))}::text[]` : castList(column, type)
   })
   const names = by.map((_, i) => sql.identifier(`k${i}`))
   return sql`unnest(${sql.join(arrays, ', ')}) with ordinality as k(${sql.join(names, ', ')}, n)`
+}
+
+// What unnest would take apart travels as text: a list of arrays comes out as one list of all their items, a row as
+// a column for each of its fields.
+function isTakenApart({ array, kind }: ColumnType): boolean {
+  return array || kind === 'composite'
 }
 
 /** Whether the columns `by` equal the key of the row of `keys`. */
@@ -90,7 +95,7 @@ export function matchesKey(of: Source, by: readonly string[]): SQL {
     by.map((name, i) => {
       const { type } = columnOf(of.table, name)
       const wanted = sql`${K}.${sql.identifier(`k${i}`)}`
-      return sql`${at(of, name)} ${symbol(type, sql`=`)} ${type.array ? castTo(wanted, type) : wanted}`
+      return sql`${at(of, name)} ${symbol(type, sql`=`)} ${isTakenApart(type) ? castTo(wanted, type) : wanted}`
     }),
     ' and ',
   )

@@ -99,8 +99,9 @@ export function beyond(values: readonly OrderValue[], order: readonly OrderTerm[
   return sql`(${further} or (${found} ${symbol(type, sql`=`)} ${wanted} and ${ties}))`
 }
 
-/** The terms for `order by`. */
+/** The terms for `order by`; one that says nothing where a table has no column with an order. */
 export function orderBy(values: readonly OrderValue[], order: readonly OrderTerm[]): SQL {
+  if (order.length === 0) return sql`(select null)`
   return sql.join(
     order.map((term, i) => sql`${values[i]!.found}${direction(term)}`),
     ', ',
