@@ -42,7 +42,7 @@ export function changesOf(table: Table, fields: Fields): Changes {
     .map((column) => ({ column, value: toParameter(fields[column.field], column.type) }))
 }
 
-// Own keys alone: a column may be called "constructor".
+// Own keys alone: every object has a "constructor".
 export function isGiven(fields: Fields, field: string): boolean {
   return Object.hasOwn(fields, field) && fields[field] !== undefined
 }
