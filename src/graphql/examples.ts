@@ -6,6 +6,7 @@
  */
 
 import type { Column, EnumType, Model, Relation, Table } from '../model/types.ts'
+import { isSummable } from './plan/measures.ts'
 
 export interface Example {
   /** A few words for people. */
@@ -15,13 +16,13 @@ export interface Example {
 }
 
 /**
- * Up to four examples: a list, relations, filter and order, a mutation. The first three ask for the
+ * Up to five examples: a list, relations, filter and order, groups, a mutation. All but the last ask for the
  * table with the most relations. An example that the tables do not allow is left out.
  */
 export function exampleQueries(model: Model): Example[] {
   const main = byRelations(model.tables)[0]
   if (!main) return []
-  const examples = [list(main), related(main, model), filtered(main, model), create(model)]
+  const examples = [list(main), related(main, model), filtered(main, model), grouped(main), create(model)]
   return examples.filter((example) => example !== null)
 }
 
@@ -65,6 +66,29 @@ function filtered(table: Table, model: Model): Example {
       block(`${table.manyField}(${given.filter(Boolean).join(', ')})`, [
         'totalCount',
         ...block('nodes', scalars(table, 4)),
+      ]),
+    ).join('\n'),
+  }
+}
+
+/** Null without a column that makes a few groups. */
+function grouped(table: Table): Example | null {
+  const columns = ordinary(table).filter(({ can }) => can.filter)
+  const of = (kind: Column['type']['kind']): Column | undefined =>
+    columns.find(({ type }) => type.kind === kind)
+  const few = of('enum') ?? of('boolean')
+  const column = few ?? newest(columns)
+  if (!column) return null
+  const number = columns.find(isSummable)
+  const measures = ['count', ...(number ? block('avg', [number.field]) : [])]
+  const by = `by: [{ ${column.field}: ${few ? 'VALUE' : 'MONTH'} }]`
+  return {
+    title: `${capital(words(table.manyField))} in groups`,
+    query: block(
+      `query ${table.typeName}Groups`,
+      block(table.manyField, [
+        ...block('aggregates', measures),
+        ...block(`groups(${by})`, [...block('key', [column.field]), ...measures]),
       ]),
     ).join('\n'),
   }
@@ -178,9 +202,13 @@ function filterOf(table: Table, model: Model): string | null {
 
 /** Newest first where there is a moment of creation, else by any column that can be ordered. */
 function orderOf(table: Table): string | null {
-  const moments = ordinary(table).filter(({ type }) => type.kind === 'datetime' || type.kind === 'date')
-  const column = moments.find(({ name }) => /^created/.test(name)) ?? moments[0] ?? labelOf(table)
+  const column = newest(ordinary(table)) ?? labelOf(table)
   return column?.can.order ? `[{ ${column.field}: DESC }]` : null
+}
+
+function newest(columns: readonly Column[]): Column | undefined {
+  const moments = columns.filter(({ type }) => type.kind === 'datetime' || type.kind === 'date')
+  return moments.find(({ name }) => /^created/.test(name)) ?? moments[0]
 }
 
 function byRelations(tables: readonly Table[]): Table[] {

@@ -127,17 +127,18 @@ const model = (...tables: Table[]): Model => ({
 const helpdesk = model(users, teams, comments, ticketTags, tickets)
 
 describe('exampleQueries', () => {
-  it('asks for the table with the most relations, in four ways', () => {
+  it('asks for the table with the most relations, in all ways but the last', () => {
     expect(exampleQueries(helpdesk).map(({ title }) => title)).toEqual([
       'The first five tickets',
       'Tickets with related rows',
       'Filter, order and count tickets',
+      'Tickets in groups',
       'Create one of the teams',
     ])
   })
 
   it('are written as a person would write them', () => {
-    const [list, related, filtered, create] = exampleQueries(helpdesk).map(({ query }) => query)
+    const [list, related, filtered, grouped, create] = exampleQueries(helpdesk).map(({ query }) => query)
     expect(list).toBe(`query TicketList {
   tickets(first: 5) {
     nodes {
@@ -182,6 +183,19 @@ describe('exampleQueries', () => {
     }
   }
 }`)
+    expect(grouped).toBe(`query TicketGroups {
+  tickets {
+    aggregates {
+      count
+    }
+    groups(by: [{ status: VALUE }]) {
+      key {
+        status
+      }
+      count
+    }
+  }
+}`)
     expect(create).toBe(`mutation TeamCreate {
   createTeam(input: { fullName: "From GraphiQL", size: 1 }) {
     __typename
@@ -211,7 +225,15 @@ describe('exampleQueries', () => {
       input TicketFilter { status: TicketStatusFilter }
       input TicketOrder { createdAt: Order }
       type PageInfo { hasNextPage: Boolean, endCursor: String }
-      type TicketConnection { totalCount: Int, nodes: [Ticket!], pageInfo: PageInfo }
+      type TicketConnection {
+        totalCount: Int, nodes: [Ticket!], pageInfo: PageInfo
+        aggregates: Measures, groups(by: [TicketGroupBy!]!): [TicketGroup!]
+      }
+      type Measures { count: Int }
+      enum GroupPart { VALUE }
+      input TicketGroupBy { status: GroupPart }
+      type TicketGroup { key: TicketGroupKey, count: Int }
+      type TicketGroupKey { status: TicketStatus }
       type Ticket {
         id: ID!, subject: String, status: TicketStatus, updatedAt: String, createdAt: String
         author: User, comments(first: Int): CommentConnection
@@ -220,6 +242,17 @@ describe('exampleQueries', () => {
       type CommentConnection { nodes: [Comment!] }
       type Comment { id: ID!, body: String }`)
     for (const { query } of exampleQueries(helpdesk)) expect(validate(schema, parse(query))).toEqual([])
+  })
+
+  it('group by a month where there is no column of few values, and measure a number', () => {
+    const orders = table('orders', 'Order', [
+      id,
+      column('created_at', 'datetime'),
+      column('total', 'decimal'),
+    ])
+    const query = exampleQueries(model(orders)).find(({ title }) => title === 'Orders in groups')?.query
+    expect(query).toContain('groups(by: [{ createdAt: MONTH }])')
+    expect(query).toContain('avg {')
   })
 
   it('take a row with a unique key for the mutation only when there is no other', () => {

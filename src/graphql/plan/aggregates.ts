@@ -37,9 +37,11 @@ export function aggregateStatement(
   const measured = sql`select ${outputs(of, plan)} from ${from(of)}
     where ${listConditions(of, plan.list, tenant)}${groups}`
   if (!parentColumns) return withShape(compile(measured), plan.list, false)
-  const order = plan.groups ? sql`, ${groupOrder(plan, plan.groups, sql`a.`)}` : sql.blank
+  const end = plan.groups
+    ? sql`, ${groupOrder(plan, plan.groups, sql`a.`)} limit ${sql.value(rowsMax)}`
+    : sql.blank
   const all = sql`select k.n, a.* from ${keys(table, parentColumns, parents)}
-    cross join lateral (${measured}) as a order by k.n${order} limit ${sql.value(rowsMax)}`
+    cross join lateral (${measured}) as a order by k.n${end}`
   return withShape(compile(all), plan.list, false)
 }
 
