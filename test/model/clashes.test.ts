@@ -67,7 +67,7 @@ describe('a clash', () => {
 
   it('of two tables that differ in number only is told once, not for each type made from them', async () => {
     const faults = await faultsOf(
-      'create table ticket (tenant_id text); create table tickets (tenant_id text)',
+      'create table ticket (tenant_id text, x int); create table tickets (tenant_id text, x int)',
     )
 
     expect(faults).toEqual([
@@ -79,7 +79,7 @@ describe('a clash', () => {
 
   it('of tables of one name in two schemas', async () => {
     const faults = await faultsOf(
-      'create table t (tenant_id text); create schema app2; create table app2.t (tenant_id text)',
+      'create table t (tenant_id text, x int); create schema app2; create table app2.t (tenant_id text, x int)',
     )
     expect(faults).toHaveLength(1)
     expect(faults[0]).toContain('alter table app2.t rename to …')
@@ -88,7 +88,7 @@ describe('a clash', () => {
   it.each(['queries', 'nodes', 'page_info', 'dates', 'int_filters', 'mutation', 'null_filters'])(
     'of the table %s with a type of the API',
     async (name) => {
-      const faults = await faultsOf(`create table ${name} (tenant_id text)`)
+      const faults = await faultsOf(`create table ${name} (tenant_id text, x int)`)
 
       expect(faults).toHaveLength(1)
       expect(faults[0]).toContain(`the API itself and the table app.${name} both want`)
@@ -97,11 +97,11 @@ describe('a clash', () => {
 
   it('of a table with a type that is made from another table', async () => {
     const faults = await faultsOf(
-      'create table tickets (tenant_id text); create table ticket_connections (tenant_id text)',
+      'create table tickets (tenant_id text, x int); create table ticket_connections (tenant_id text, x int)',
     )
     expect(faults).toHaveLength(1)
     expect(faults[0]).toContain('the GraphQL type TicketConnection')
-    expect(await faultsOf('create table water_filters (tenant_id text)')).toEqual([])
+    expect(await faultsOf('create table water_filters (tenant_id text, x int)')).toEqual([])
   })
 
   it('of an enum with a table, and of two labels', async () => {
