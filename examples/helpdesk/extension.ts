@@ -36,7 +36,8 @@ export default {
         nullable: false,
         description: 'Whether the ticket is still open after the day that it was due on.',
         args: { on: t.arg({ type: 'Date', required: true, description: 'The day to judge by.' }) },
-        resolve: (ticket, { on }) => !DONE.includes(status(ticket)) && (dueOn(ticket) ?? on) < on,
+        resolve: (ticket, { on }) =>
+          !['resolved', 'closed'].includes(status(ticket) ?? '') && (dueOn(ticket) ?? on) < on,
       }),
     )
 
