@@ -2,9 +2,9 @@
 
 import type { Command } from 'commander'
 import { fail } from '../base/errors.ts'
-import { type Diagnosis, diagnose } from '../control/doctor.ts'
+import { diagnose } from '../control/doctor.ts'
 import { configOf, type MakeContext, ownerUrlOf } from './context.ts'
-import { visible } from './print.ts'
+import { findingsText } from './doctor-text.ts'
 
 export function addDoctorCommand(program: Command, contextOf: MakeContext): void {
   program
@@ -12,11 +12,13 @@ export function addDoctorCommand(program: Command, contextOf: MakeContext): void
     .description(
       'Examine the directory and every shard. Changes nothing; exit status 3 when anything is unsafe.',
     )
+    .option('--full', 'tell every finding with its SQL, also when there are many')
+    .option('--strict', 'exit status 3 also when there is only something to consider')
     .addHelpText(
       'after',
-      '\nExamples:\n  shardgate doctor\n  shardgate doctor -o json | jq \'.[] | select(.severity == "unsafe")\'',
+      '\nExamples:\n  shardgate doctor\n  shardgate doctor --strict -o json | jq \'.[] | select(.severity == "unsafe")\'',
     )
-    .action(async (_options, command: Command) => {
+    .action(async (options: { readonly full?: true; readonly strict?: true }, command: Command) => {
       const context = contextOf(command)
       const config = configOf(context)
       const findings = await diagnose({
@@ -29,21 +31,10 @@ export function addDoctorCommand(program: Command, contextOf: MakeContext): void
           ownerUrl: ownerUrlOf(key, shard),
         })),
       })
-      context.print(findings, findingsText)
+      context.print(findings, (found, colour) => findingsText(found, { full: options.full ?? false, colour }))
       const unsafe = findings.filter(({ severity }) => severity === 'unsafe').length
-      if (unsafe === 0) return
+      if (unsafe === 0 && !(options.strict && findings.length > 0)) return
       const hint = 'Mend what is named above: with the SQL that stands below it, where there is some.'
       fail('SHARD_UNSAFE', `${unsafe} unsafe, ${findings.length - unsafe} to consider.`, {}, { hint })
     })
-}
-
-function findingsText(findings: readonly Diagnosis[]): string {
-  if (findings.length === 0) return 'Nothing is wrong.\n'
-  return `${findings.map(findingText).join('\n\n')}\n`
-}
-
-function findingText({ where, table, check, severity, reason, sql }: Diagnosis): string {
-  const head = `${severity}  ${where}${table ? `  ${table}` : ''}  ${check}`
-  const lines = [head, `  ${reason}`, ...(sql?.split('\n').map((line) => `    ${line}`) ?? [])]
-  return lines.map(visible).join('\n')
 }

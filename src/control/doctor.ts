@@ -27,6 +27,8 @@ export interface Diagnosis {
   readonly reason: string
   /** What mends it. */
   readonly sql?: string
+  /** Whether `adopt` writes a migration that mends it. */
+  readonly adopt?: true
 }
 
 export interface Patient {
@@ -165,7 +167,11 @@ async function examineShard(
       ...(await unopenedFindings(client, key, patient)),
       ...(await checkSafety(client, { ...patient.tenancy, appRole: APP_ROLE })).map(
         // How it is mended under load is `adopt`'s business, and no part of the output.
-        ({ mend: _, ...finding }) => ({ where: key, ...finding }),
+        ({ mend, ...finding }) => ({
+          where: key,
+          ...finding,
+          ...(mend && { adopt: true as const }),
+        }),
       ),
       ...(await indexFindings(client, key, patient, records)),
     ])

@@ -1,0 +1,73 @@
+/** What the doctor says of few findings, and of many. */
+
+import { describe, expect, it } from 'vitest'
+import { findingsText } from '../../src/commands/doctor-text.ts'
+import type { Diagnosis } from '../../src/control/doctor.ts'
+
+const say = (findings: readonly Diagnosis[], full = false): string =>
+  findingsText(findings, { full, colour: false })
+
+const of = (where: string, table: string, check: string, more: Partial<Diagnosis> = {}): Diagnosis => ({
+  where,
+  table,
+  check,
+  severity: 'unsafe',
+  reason: `${check} is wrong.`,
+  sql: `mend ${table};`,
+  adopt: true,
+  ...more,
+})
+
+const MANY = ['shard-a', 'shard-b'].flatMap((where) => [
+  ...['app.a', 'app.b', 'app.c'].flatMap((table) => [
+    of(where, table, 'row-security'),
+    of(where, table, 'unique-key'),
+  ]),
+  of(where, 'app.a', 'unique-key'),
+  of(where, 'app.b', 'slow', { severity: 'advice' }),
+])
+
+describe('what the doctor says', () => {
+  it('of nothing is short', () => {
+    expect(say([])).toBe('Nothing is wrong.\n')
+  })
+
+  it('of a few holds the SQL of each', () => {
+    expect(say([of('shard-a', 'app.a', 'row-security'), of('shard-a', 'app.b\u001b', 'unique-key')])).toBe(
+      'unsafe  shard-a  app.a  row-security\n  row-security is wrong.\n    mend app.a;\n\n' +
+        'unsafe  shard-a  app.b\\u001b  unique-key\n  unique-key is wrong.\n    mend app.b\\u001b;\n',
+    )
+  })
+
+  it('of many has a row for each unsafe table, and names each kind once', () => {
+    expect(say(MANY)).toBe(
+      [
+        'UNSAFE TABLE  BECAUSE OF',
+        'app.a         row-security, unique-key ×2',
+        'app.b         row-security, unique-key',
+        'app.c         row-security, unique-key',
+        '',
+        'CHECK         IS      TABLES  FOR EXAMPLE',
+        'row-security  unsafe       3  app.a: row-security is wrong.',
+        'unique-key    unsafe       3  app.a: unique-key is wrong.',
+        'slow          advice       1  app.b: slow is wrong.',
+        '',
+        '"shardgate adopt" writes a migration that mends 16 of these. "shardgate doctor --full" tells each with its SQL.',
+        '',
+      ].join('\n'),
+    )
+    expect(say(MANY, true).match(/mend app/g)).toHaveLength(MANY.length)
+  })
+
+  it('of many tells whole what is about no table, what takes a person, and where shards differ', () => {
+    const { table: _, ...shardWide } = of('shard-b', '', 'role-member')
+    const { adopt: __, ...byHand } = of('shard-b', 'app.d', 'tenant-type')
+    const said = say([...MANY, shardWide, byHand, of('shard-b', 'app.c', 'foreign-key')])
+    expect(said).toMatch(
+      /^unsafe {2}shard-b {2}role-member\n.*\n {4}mend ;\n\nunsafe {2}shard-b {2}app\.d {2}tenant-type/,
+    )
+    expect(said).toContain(
+      'app.c         shard-a           row-security, unique-key\napp.c         shard-b           row-security, unique-key, foreign-key\n',
+    )
+  })
+})
