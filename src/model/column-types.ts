@@ -50,9 +50,11 @@ export interface ReadType {
  * write is still checked by the column itself.
  */
 export function readType(catalog: Catalog, column: PgAttribute): ReadType {
-  const { type, notNull, hasDefault, dimensions } = followDomains(catalog, column.getType())
+  const outer = column.getType()
+  const { type, notNull, hasDefault, dimensions } = followDomains(catalog, outer)
   const deep = Math.max(dimensions, column.attndims ?? 0) > 1
-  return { type: arrayOrOne(catalog, type, deep), notNull, hasDefault }
+  const domain = type?.typtype === 'e' && outer !== type && ({ domain: true } as const)
+  return { type: { ...arrayOrOne(catalog, type, deep), ...domain }, notNull, hasDefault }
 }
 
 function arrayOrOne(catalog: Catalog, type: PgType | undefined, deep: boolean): ColumnType {

@@ -39,6 +39,8 @@ export interface ColumnType {
   readonly fields?: readonly CompositeField[]
   /** When kind is 'range': the type of its bounds, and whether it is a multirange. */
   readonly range?: { readonly of: ColumnType; readonly multi: boolean }
+  /** The column is of a domain over an enum: Postgres finds its operators once it is cast. */
+  readonly domain?: true
   /** What Postgres can do with two values of the type (of the element, for arrays): sort, only match, nothing. */
   readonly compares: 'order' | 'equality' | 'none'
 }

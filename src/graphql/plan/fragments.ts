@@ -59,8 +59,10 @@ function isMoney({ schema, name }: ColumnType): boolean {
   return schema === 'pg_catalog' && name === 'money'
 }
 
-export function at({ alias }: Source, column: string): SQL {
-  return sql`${alias}.${sql.identifier(column)}`
+export function at({ table, alias }: Source, column: string): SQL {
+  const found = sql`${alias}.${sql.identifier(column)}`
+  const type = table.columns.find(({ name }) => name === column)?.type
+  return type?.domain ? castTo(found, type) : found
 }
 
 /** The rows of the tenant; of a global table all rows, which are everybody's. */
