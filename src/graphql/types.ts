@@ -33,7 +33,6 @@ export interface SchemaParts extends ValueTypes {
   readonly tables: ReadonlyMap<string, Table>
   /** GraphQL types of a table, by its id. */
   types(table: Table): TableTypes
-  valueType: ValueTypes['inputType']
   readonly filters: FilterTypes & OrderTypes
 }
 
@@ -62,7 +61,6 @@ export function tableTypes(
     tables,
     types: (table) => refs.get(table.id)!,
     ...values,
-    valueType: values.inputType,
     filters: { ...filterTypes(builder, values, tables), ...orderTypes(builder, shared, tables) },
   }
   for (const table of model.tables) {

@@ -7,8 +7,8 @@
  * A right on the table is one on all its columns, so each column is asked alone. `classes` has the types
  * with a default operator class. Its operator counts where statements look for it: in the type's own schema, as in
  * `operator(extensions.=)`. Through the search path Postgres might find none, or worse, quietly take another
- * type's. It sorts when it also has a \`<\` there: hstore calls its own \`#<#\`. \`stored\` says of Postgres's own types which other one they
- * are stored and compared like (varchar like text).
+ * type's. A type sorts when it has a `<` there as well: hstore calls its own `#<#`. `stored` says of Postgres's own
+ * types which other one they are stored and compared like (varchar like text).
  */
 
 export const FACTS_SQL = `
