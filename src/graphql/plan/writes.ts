@@ -7,7 +7,7 @@
 
 import type { TenantId } from '../../base/ids.ts'
 import { compile, type SQL, type Statement, sql, type Value, wireText } from '../../db/sql.ts'
-import type { Column, Table } from '../../model/types.ts'
+import type { Column, ColumnType, Table } from '../../model/types.ts'
 import { condition } from './conditions.ts'
 import {
   at,
@@ -151,12 +151,20 @@ function insertRows(of: Source, tenant: TenantId, rows: readonly Changes[]): SQL
 // of lists must be of one length in Postgres.
 function severalRows(owner: SQL, given: readonly Column[], rows: readonly Changes[]): SQL {
   const numbers = sql`${sql.value(rows.map((_, i) => i))}::int4[]`
-  const texts = given.map((_, i) => sql`${sql.value(rows.map((row) => wireText(row[i]!.value)))}::text[]`)
+  const texts = given.map(({ type }, i) => {
+    const list = sql.value(rows.map((row) => wireText(row[i]!.value)))
+    return sql`${list}::${isRegclass(type) ? sql`pg_catalog.regclass[]` : sql`text[]`}`
+  })
   const names = given.map((_, i) => sql.identifier(`c${i}`))
   const values = given.map(({ type }, i) => castTo(sql`v.${names[i]!}`, type))
   return sql`select ${sql.join([owner, ...values], ', ')}
     from unnest(${sql.join([numbers, ...texts], ', ')}) as v(${sql.join([sql.identifier('n'), ...names], ', ')})
     order by v.n`
+}
+
+// The cast from text to regclass does not take '-', which is what a column of that type may hold.
+function isRegclass({ schema, name, array }: ColumnType): boolean {
+  return schema === 'pg_catalog' && name === 'regclass' && !array
 }
 
 /** @throws Error  a global table: its model says that it is written by nobody */
