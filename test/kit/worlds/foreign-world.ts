@@ -12,14 +12,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TenantId, tenantId } from '../../../src/base/ids.ts'
-import { adoptionSql, canMend } from '../../../src/control/adopt.ts'
+import { type AdoptionDraft, draftAdoption } from '../../../src/control/adopt-survey.ts'
 import { discover, registerFound } from '../../../src/control/discover.ts'
 import { type Diagnosis, diagnose } from '../../../src/control/doctor.ts'
 import { install } from '../../../src/control/install.ts'
 import { migrate } from '../../../src/control/migrate.ts'
 import { type Client, type TextRow, withClient } from '../../../src/db/client.ts'
 import type { Tenancy } from '../../../src/model/introspect.ts'
-import { checkSafety } from '../../../src/model/safety.ts'
 import { type Canary, canary, type Scanner, scanner } from '../canary.ts'
 import { bareFleet, type TestFleet, type TestShard } from '../fleet.ts'
 
@@ -54,12 +53,8 @@ export interface ForeignWorld {
   setUp(): Promise<void>
   /** What the doctor says of the shards and their tables. */
   findings(): Promise<Diagnosis[]>
-  /**
-   * Write the migration that mends what can be mended, and apply it to every shard.
-   *
-   * @returns its text; undefined when there is nothing to mend
-   */
-  adopt(): Promise<string | undefined>
+  /** Write the migration that mends what can be mended, and apply it to every shard. */
+  adopt(): Promise<AdoptionDraft>
   /** Run statements on a shard as superuser. */
   sql(shard: string, statements: string): Promise<TextRow[]>
   stop(): Promise<void>
@@ -133,22 +128,16 @@ async function setUp(fleet: TestFleet, tenancy: Tenancy): Promise<void> {
   if (wrong.length > 0) throw new Error(`Not registered: ${JSON.stringify(wrong)}`)
 }
 
-async function adopt(fleet: TestFleet, tenancy: Tenancy, home: string): Promise<string | undefined> {
-  const { column, schemas } = tenancy
-  const question = { column, schemas, appRole: 'shardgate_app' }
-  const found = await Promise.all(
-    fleet.shards.map(({ url }) => withClient(url('owner'), (client) => checkSafety(client, question))),
-  )
-  const findings = found.flat()
-  if (!canMend(findings)) return undefined
+async function adopt(fleet: TestFleet, tenancy: Tenancy, home: string): Promise<AdoptionDraft> {
+  const { schemas } = tenancy
+  const shards = fleet.shards.map(({ key, url }) => ({ key, url: url('owner') }))
+  const draft = await draftAdoption(shards, { ...tenancy, appRole: 'shardgate_app' })
+  if (draft.text === undefined) return draft
   const folder = join(home, 'migrations')
   mkdirSync(folder, { recursive: true })
-  const text = adoptionSql(findings, { column, shards: fleet.shards.map(({ key }) => key) })
-  writeFileSync(join(folder, `${stamp()}_adopt.sql`), text)
-  for (const { key, url } of fleet.shards) {
-    await migrate({ shard: { key, url: url('owner') }, folder, schema: schemas[0]! })
-  }
-  return text
+  writeFileSync(join(folder, `${stamp()}_adopt.sql`), draft.text)
+  for (const shard of shards) await migrate({ shard, folder, schema: schemas[0]! })
+  return draft
 }
 
 /** 20260101120000, later each time. */

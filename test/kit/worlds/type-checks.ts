@@ -13,7 +13,7 @@ import {
   isObjectType,
 } from 'graphql'
 import type { TextRow } from '../../../src/db/client.ts'
-import type { Column, Table } from '../../../src/model/types.ts'
+import type { Column, ColumnType, Table } from '../../../src/model/types.ts'
 import type { Data, WorldApi } from '../api.ts'
 import type { ForeignTenant } from './foreign-world.ts'
 
@@ -27,7 +27,7 @@ export interface TypeCheck {
 
 type Row = Record<string, unknown> & { readonly rowId: string }
 
-const PAGE = 3
+const PAGE = 5
 
 /** Every row of the table with every column. A value that cannot be read is left out, and told. */
 export async function readAll(check: TypeCheck): Promise<{ rows: Row[]; faults: string[] }> {
@@ -82,18 +82,33 @@ async function differences(
   one: string,
   other: string,
 ): Promise<string[]> {
-  const texts = columns.map(({ name }, i) => `${quote(name)}::text as c${i}`)
+  const texts = columns.map(({ name, type }, i) => `${comparable(quote(name), type)}::text as c${i}`)
   const of = async (id: string): Promise<TextRow> => {
     const [row] = await sql(`select ${texts.join(', ')} from ${nameOf(table)} where id = '${id}'`)
     return row ?? {}
   }
   const [before, after] = [await of(one), await of(other)]
   await sql(`delete from ${nameOf(table)} where id = '${other}'`)
-  return columns.flatMap(({ name }, i) =>
-    before[`c${i}`] === after[`c${i}`]
-      ? []
-      : [`${name}: ${shown(before[`c${i}`])} became ${shown(after[`c${i}`])}`],
-  )
+  return columns.flatMap(({ name, type }, i) => {
+    const [was, is] = [before, after].map((row) => withoutWhatIsLost(row[`c${i}`] ?? null, type))
+    return was === is ? [] : [`${name}: ${shown(was)} became ${shown(is)}`]
+  })
+}
+
+// The text of a json is not kept, its value is: spaces go, and of a key that comes twice the first.
+const comparable = (column: string, { kind, array }: ColumnType): string =>
+  kind === 'json' ? `${column}::jsonb${array ? '[]' : ''}` : column
+
+/**
+ * A text without what no JSON carries: the sign of a zero, the null of jsonb beside that of SQL, from which
+ * number an array counts, and whether it is a list of lists.
+ */
+function withoutWhatIsLost(text: string | null, { kind, array }: ColumnType): string | null {
+  if (text === null || (array && /^(\[-?\d+:-?\d+\])*=?\{\{/.test(text))) return null
+  const plain = array ? text.replace(/^(\[-?\d+:-?\d+\])+=/, '') : text
+  if (kind === 'float') return plain.replace(/(?<![\w.])-0(?![\w.])/g, '0')
+  if (kind !== 'json') return plain
+  return array ? plain.replaceAll('"null"', 'NULL') : plain === 'null' ? null : plain
 }
 
 /** Look each row up by each of its values. */
@@ -102,16 +117,22 @@ export async function findByValue(check: TypeCheck, rows: readonly Row[]): Promi
   const filter = api.schema.getType(`${table.typeName}Filter`) as GraphQLInputObjectType
   const faults: string[] = []
   for (const { field, can } of table.columns) {
-    const operators = filter.getFields()[field] && getNamedType(filter.getFields()[field].type)
+    const operators = filter.getFields()[field] && getNamedType(filter.getFields()[field]!.type)
     if (!can.filter || !isInputObjectType(operators) || !operators.getFields().eq) continue
     const type = operators.getFields().eq!.type
-    for (const row of rows.filter((each) => each[field] !== null)) {
-      const { data, errors } = await api.run(
-        tenant,
-        `query ($eq: ${type}) { ${table.manyField}(first: 50, filter: { ${field}: { eq: $eq } }) { nodes { rowId } } }`,
-        { eq: row[field] },
-      )
-      const found: Row[] = data?.[table.manyField]?.nodes ?? []
+    const asked = rows.filter((row) => isAskable(row[field]))
+    if (asked.length === 0) continue
+    const parts = asked.map(
+      (_, i) =>
+        `f${i}: ${table.manyField}(first: 50, filter: { ${field}: { eq: $v${i} } }) { nodes { rowId } }`,
+    )
+    const { data, errors } = await api.run(
+      tenant,
+      `query (${asked.map((_, i) => `$v${i}: ${type}`).join(', ')}) { ${parts.join(' ')} }`,
+      Object.fromEntries(asked.map((row, i) => [`v${i}`, row[field]])),
+    )
+    for (const [i, row] of asked.entries()) {
+      const found: Row[] = data?.[`f${i}`]?.nodes ?? []
       if (!found.some(({ rowId }) => rowId === row.rowId)) {
         faults.push(`${field} eq ${shown(row[field])}: ${errors?.[0]?.message ?? 'does not find its row'}`)
       }
@@ -120,11 +141,16 @@ export async function findByValue(check: TypeCheck, rows: readonly Row[]): Promi
   return faults
 }
 
+// A list is asked for with all its items, so one with a null among them cannot be.
+const isAskable = (value: unknown): boolean =>
+  Array.isArray(value) ? !value.includes(null) : value !== null && value !== undefined
+
 /** Order by each column, both ways, a few rows at a time, and compare with Postgres. */
 export async function orderByEach(check: TypeCheck): Promise<string[]> {
-  const { table, sql, tenant } = check
+  const { api, table, sql, tenant } = check
   const faults: string[] = []
-  for (const { name, field } of table.columns.filter(({ can }) => can.order)) {
+  const orders = api.schema.getType(`${table.typeName}OrderBy`) as GraphQLInputObjectType
+  for (const { name, field } of table.columns.filter((column) => column.field in orders.getFields())) {
     for (const direction of ['asc', 'desc'] as const) {
       const wanted = await sql(
         `select id from ${nameOf(table)} where ${table.tenantColumn} = '${tenant.id}' order by ${quote(name)} ${direction}, id`,
