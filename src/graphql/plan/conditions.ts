@@ -1,7 +1,7 @@
 /** Conditions of a filter as SQL, about the rows of one source. */
 
 import type { TenantId } from '../../base/ids.ts'
-import { type SQL, sql, type Value } from '../../db/sql.ts'
+import { type SQL, sql } from '../../db/sql.ts'
 import { comparison, JSON_TYPES, jsonValue } from './comparisons.ts'
 import { at, columnOf, from, isTenant, type Source, within } from './fragments.ts'
 import type { Comparison, Condition, Join, RelatedCondition } from './types.ts'
@@ -16,14 +16,6 @@ export function condition(of: Source, where: Condition, tenant: TenantId): SQL {
   const parts = where.of.map((part) => condition(of, part, tenant))
   // In brackets, or an "or" would let in rows for which the tenant, the parent or the cursor beside it does not hold.
   return sql`(${sql.join(parts, where.kind === 'and' ? ' and ' : ' or ')})`
-}
-
-/** The primary key equals `key`. */
-export function hasKey(of: Source, key: readonly Value[]): SQL {
-  const parts = of.table.primaryKey.map((column, i) =>
-    compared(of, { kind: 'compare', column, operator: 'eq', value: key[i] ?? null }),
-  )
-  return sql.join(parts, ' and ')
 }
 
 /** The rows of `join` that belong to a row of `outer`: which they are, with the tenant of their own. */
