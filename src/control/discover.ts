@@ -9,8 +9,10 @@
  */
 
 import { type TenantId, tenantId, tenantIdFault } from '../base/ids.ts'
+import type { Client } from '../db/client.ts'
+import { readSettings } from '../directory/shards.ts'
 import { findTenants, type TenantRecord } from '../directory/tenants.ts'
-import { type Fleet, registerTenants } from './lifecycle.ts'
+import { type Fleet, notSetUp, registerTenants } from './lifecycle.ts'
 import { onDirectory, type ShardAccess } from './reach.ts'
 import { readTenantValues, type TableValues } from './tenant-values.ts'
 
@@ -67,6 +69,7 @@ const ROUND = 10_000
  */
 export async function discover(options: DiscoverOptions): Promise<Discovery> {
   const { shards, tenancy, report } = options
+  await onDirectory(options.directoryUrl, requireSetUp)
   const reads = shards.map(async (shard) => {
     const tables = await readTenantValues(shard, tenancy, report)
     return tables.map((table) => ({ shard: shard.key, ...table }))
@@ -111,6 +114,10 @@ export async function registerFound(
       : { ...tenant, outcome: 'conflict', reason }
   })
   return { ...found, tenants }
+}
+
+async function requireSetUp(directory: Client): Promise<void> {
+  if (!(await readSettings(directory))) notSetUp()
 }
 
 function sightingsOf(tables: readonly (TableValues & { readonly shard: string })[]): Map<string, Sighting> {

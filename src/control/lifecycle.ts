@@ -197,7 +197,7 @@ async function shardOfBucket(directory: Queryable, bucket: number): Promise<stri
   return row?.shard ?? notSetUp()
 }
 
-const notSetUp = (): never =>
+export const notSetUp = (): never =>
   fail('SETUP_FAILED', 'The directory has not been set up. Run "shardgate setup" first.')
 
 function knownShard(known: readonly KnownShard[], key: string): KnownShard {

@@ -4,7 +4,7 @@
  */
 
 import { type ErrorCode, fail } from '../base/errors.ts'
-import { type Client, connect } from '../db/client.ts'
+import { type Client, connect, sqlState } from '../db/client.ts'
 import { connectionHint } from '../db/connection-hint.ts'
 
 /** A shard as the control plane reaches it. */
@@ -43,10 +43,19 @@ async function reach<T>(
     return fail(code, sentence, {}, { cause, ...(hint !== undefined && { hint }) })
   })
   try {
-    return await work(client)
+    return await work(client).catch((cause: unknown) => {
+      if (!isNotSetUp(cause)) throw cause
+      return fail('SETUP_FAILED', `${what} has not been set up. Run "shardgate setup" first.`, {}, { cause })
+    })
   } finally {
     await client.end()
   }
+}
+
+// A table of ours that is not there. Those of migrations are told by what runs them.
+function isNotSetUp(error: unknown): boolean {
+  const text = error instanceof Error ? error.message : ''
+  return sqlState(error) === '42P01' && /"(directory|shardgate)\./.test(text)
 }
 
 /** What a driver's error says; Node's error for a host with several addresses has only a code. */

@@ -64,7 +64,13 @@ export async function connect(url: string, settings: ConnectSettings = {}): Prom
   )
   // A backend that is killed emits 'error' on an idle client; the next query reports it to its caller.
   client.on('error', () => {})
-  await client.connect()
+  try {
+    await client.connect()
+  } catch (error) {
+    // The driver gives up and leaves the socket open; the server would keep a session for it for a minute.
+    client.end().catch(() => {})
+    throw error
+  }
   return new Client(client)
 }
 
