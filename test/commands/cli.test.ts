@@ -1,7 +1,7 @@
 /** The `shardgate` process as a black box: what it prints, what it changes, and its exit status. */
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
@@ -257,6 +257,26 @@ describe('setup and doctor', () => {
     ])
     expect((await cli('setup', '--migrations', migrations)).status).toBe(0)
     expect(await state()).toEqual(before)
+  })
+
+  it('adopt prints a migration, or writes it to a folder, and overwrites nothing', async () => {
+    const printed = await cli('adopt')
+    expect([printed.status, printed.err]).toEqual([0, ''])
+    expect(printed.out).toMatch(
+      /^-- migrate:up transaction:false\n-- Written by "shardgate adopt"[\s\S]*app\.note/,
+    )
+    const adopted = join(folder, 'adopted')
+    mkdirSync(adopted)
+    const { status, err } = await cli('adopt', '-f', adopted)
+    const [file = ''] = readdirSync(adopted)
+    expect([status, file]).toEqual([0, expect.stringMatching(/^\d{14}_adopt\.sql$/)])
+    expect(err).toContain(`Wrote ${join(adopted, file)}.`)
+    expect(readFileSync(join(adopted, file), 'utf8')).toBe(printed.out)
+    const again = await cli('adopt', '-f', join(adopted, file))
+    expect([again.status, again.err]).toEqual([
+      2,
+      expect.stringContaining('it is there already, and is not overwritten'),
+    ])
   })
 
   it('doctor names what is unsafe with the SQL that mends it, exit 3, and nothing once it is mended', async () => {

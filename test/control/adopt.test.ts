@@ -237,3 +237,39 @@ describe('a run that was stopped', () => {
     expect(await shard.unsafe()).toEqual([])
   })
 })
+
+describe('tables whose policies hide rows from their owner', () => {
+  const PROTECTED = ['parents', 'children']
+    .map(
+      (name) => `
+      alter table ${name} enable row level security;
+      alter table ${name} force row level security;
+      create policy tenant_rows on ${name} using (true);
+      create policy tenant_isolation on ${name} as restrictive
+        using (organization_id = (select shardgate.current_tenant()));`,
+    )
+    .join('')
+  let shard: Place
+
+  beforeAll(async () => {
+    shard = await place(`
+      create table parents (organization_id text not null check (organization_id <> ''), id int primary key);
+      create table children (
+        organization_id text not null check (organization_id <> ''), id int,
+        parent_id int references parents, primary key (organization_id, id));
+      ${PROTECTED}`)
+    await shard.query(`insert into app.parents values ('a', 1); insert into app.children values ('b', 1, 1)`)
+  })
+  afterAll(() => shard?.close())
+
+  it('have a foreign key checked by a superuser: the owner would see no row, and find nothing wrong', async () => {
+    const text = adoptionSql(await shard.findings(), { column: 'organization_id' })
+    expect(text).toMatch(/-- For a superuser: .*\n-- +alter table app\.children validate constraint/)
+    await shard.apply('adopt', text)
+    expect(await shard.unsafe()).toEqual([])
+    expect((await shard.findings()).map(({ check }) => check)).toEqual(['foreign-key-valid'])
+    await expect(
+      shard.query('alter table app.children validate constraint children_parent_id_fkey'),
+    ).rejects.toMatchObject({ code: '23503' })
+  })
+})
