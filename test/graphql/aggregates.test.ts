@@ -250,10 +250,19 @@ describe('a selection of aggregates', () => {
     expect(b.nodes[0].readings.aggregates).toEqual({ count, sum: { rowId: sum.rowId } })
   })
 
-  it('asks nothing of the shard where it selects no measure', async () => {
-    const both = (more: string) => statementsOf(() => one(`{ readings { nodes { rowId } ${more} } }`))
-    expect(await both('aggregates { __typename }')).toBe(1)
-    expect(await both('aggregates { count }')).toBe(2)
+  it('asks the shard for nothing that it does not select, and nothing twice', async () => {
+    const texts = async (list: string): Promise<string[]> => {
+      const { ran } = await api.record(() => api.data(tenant, `{ places { nodes { ${list} } } }`))
+      return ran.map(({ text }) => text)
+    }
+    const [, only] = await texts(
+      'readings { aggregates { count sum @include(if: false) { price } ... @skip(if: true) { max { price } } } }',
+    )
+    expect(only).toContain('count(*)')
+    expect(only).not.toMatch(/sum|max/)
+    expect(await texts('readings { aggregates { __typename } }')).toHaveLength(1)
+    const pages = 'a: readings(first: 1) { totalCount } b: readings(last: 2) { aggregates { count } }'
+    expect(await texts(pages)).toHaveLength(2)
   })
 
   it('may name every measure of a wide table, and no more than a statement should hold', async () => {
