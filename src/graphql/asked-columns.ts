@@ -16,7 +16,12 @@ import {
 } from 'graphql'
 import { lookupKeys } from '../model/lookups.ts'
 import type { Table } from '../model/types.ts'
-import type { Coordinate, Variables } from './touched-fields.ts'
+
+export interface Coordinate {
+  /** Name of an object or interface type. */
+  readonly type: string
+  readonly field: string
+}
 
 /** Input type → the object type that its fields speak of. */
 export type Subjects = ReadonlyMap<string, string>
@@ -59,7 +64,7 @@ export function askedColumns(
   schema: GraphQLSchema,
   subjects: Subjects,
   inputs: readonly InputVariable[],
-  variables: Variables,
+  variables: Readonly<Record<string, unknown>>,
 ): Coordinate[] {
   const asked: Coordinate[] = []
   const open = inputs.map(({ name, type }): [unknown, GraphQLNamedInputType] => [

@@ -21,15 +21,9 @@ import {
   visit,
   visitWithTypeInfo,
 } from 'graphql'
-import { type InputVariable, type Subjects, spokenOf } from './asked-columns.ts'
+import { type Coordinate, type InputVariable, type Subjects, spokenOf } from './asked-columns.ts'
 
 export type Variables = Readonly<Record<string, unknown>>
-
-export interface Coordinate {
-  /** Name of an object or interface type. */
-  readonly type: string
-  readonly field: string
-}
 
 export interface TouchedFields {
   /** 'Type.field' → its parts. */
