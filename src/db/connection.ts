@@ -146,7 +146,13 @@ export class Connection {
     client.on('end', () => connection.#fail(new Error('Postgres closed the connection')))
     client.connection.on('parseComplete', () => connection.#parsed())
     client.connection.on('readyForQuery', () => connection.#ready())
-    await client.connect()
+    try {
+      await client.connect()
+    } catch (error) {
+      // A driver that has no password to give leaves the socket open, and the server a session for a minute.
+      client.connection.stream.destroy()
+      throw error
+    }
     return connection
   }
 

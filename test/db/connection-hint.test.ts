@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { withClient } from '../../src/db/client.ts'
+import { connect, withClient } from '../../src/db/client.ts'
+import { Connection } from '../../src/db/connection.ts'
 import { connectionHint } from '../../src/db/connection-hint.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
@@ -55,6 +56,15 @@ describe('a connection that fails says what to type', () => {
     ['a server without TLS', { search: '?sslmode=require' }, /^Take sslmode out of the URL/],
   ])('%s', async (_, change, sentence) => {
     expect(await hintFor(change)).toMatch(sentence)
+  })
+
+  it('and leaves no session behind, also where the driver gives up by itself', async () => {
+    const scratch = await freshDatabase()
+    const url = Object.assign(new URL(scratch.url), { password: '' }).href
+    await expect(Connection.open({ url, connectMs: 2_000, applicationName: 'test' })).rejects.toThrow()
+    await expect(connect(url)).rejects.toThrow()
+    // A server waits with this for sessions that have not said who they are: a minute, longer than a test may take.
+    await scratch.drop()
   })
 
   it('a database that was never set up', async () => {
