@@ -116,7 +116,7 @@ function orderTerm(table: Table, by: readonly GroupTerm[], entry: object): Group
 }
 
 function conditionOf(table: Table, having: object, budget: FilterBudget): MeasureCondition {
-  budget.take()
+  budget.take('conditions')
   return both(Object.entries(having).map(([key, value]) => partOf(table, key, value, budget)))
 }
 

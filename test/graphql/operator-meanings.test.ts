@@ -99,12 +99,27 @@ describe('what an operator means', () => {
   })
 
   const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels - 1)])
+  const times = (count: number, item: unknown): unknown[] => Array.from({ length: count }, () => item)
 
   it.each([
-    [{ data: { contains: nested(4_900) } }, undefined],
-    [{ data: { contains: nested(5_100) } }, 'characters in a JSON value'],
-    [{ body: { search: 'x'.repeat(1_001) } }, 'characters in a pattern'],
-    [{ data: { at: [{ path: Array.from({ length: 1_001 }, () => 'x') }] } }, 'items in a list'],
+    [{ data: { eq: nested(4_900) } }, undefined],
+    [{ data: { eq: nested(5_100) } }, 'characters in JSON values'],
+    [{ and: [nested(3_000), nested(3_000)].map((eq) => ({ data: { eq } })) }, 'characters in JSON values'],
+    [{ body: { search: 'x'.repeat(1_001) } }, 'characters in patterns'],
+    [
+      { or: [{ body: { like: 'x'.repeat(600) } }, { body: { startsWith: 'x'.repeat(401) } }] },
+      'characters in patterns',
+    ],
+    [{ or: times(10, { body: { search: 'x' } }) }, undefined],
+    [{ or: times(11, { body: { search: 'x' } }) }, 'searches for words'],
+    [{ data: { contains: times(50, [3]) } }, undefined],
+    [{ data: { contains: times(51, [3]) } }, 'items in lists of JSON values'],
+    [
+      { not: { and: times(2, { data: { containedBy: { a: times(51, 3) } } }) } },
+      'items in lists of JSON values',
+    ],
+    [{ data: { at: [{ path: times(1_001, 'x') }] } }, 'items in lists'],
+    [{ data: { at: times(2, { path: times(501, 'x'), exists: true }) } }, 'items in lists'],
     [{ data: { at: null } }, '"at" of "data" is null'],
     [{ data: { at: [{ path: ['a'], string: null }] } }, 'The filter of "data" is null'],
     [{ data: { contains: null } }, '"contains" of "data" is null'],

@@ -190,7 +190,7 @@ describe('a filter through relations', () => {
     [nested(6, {}), '5 levels of relations are allowed'],
     [{ and: Array.from({ length: 11 }, () => ({ parent: {} })) }, '10 relations are allowed'],
     [{ parent: { and: Array.from({ length: 201 }, () => ({})) } }, '200 conditions are allowed'],
-    [{ parent: { effort: { in: Array.from({ length: 1_001 }, () => '1') } } }, '1000 items in a list'],
+    [{ parent: { effort: { in: Array.from({ length: 1_001 }, () => '1') } } }, '1000 items in lists'],
   ])('%# refuses what is wrong or too large in one sentence', async (filter, message) => {
     const { errors } = await api.run(tenant, QUERY.task, { filter })
     expect(errors).toEqual([expect.objectContaining({ message: expect.stringContaining(message) })])
