@@ -170,7 +170,10 @@ class Writer {
     if (isNonNullType(type))
       return this.#value(type.ofType, path, input) ?? this.#value(type.ofType, path, input)
     if (isListType(type)) {
-      const items = Array.from({ length: this.#random.int(4) }, () => this.#value(type.ofType, path, input))
+      // An empty list of what to group by is refused, and the whole operation with it.
+      const least = path.at(-1) === 'by' ? 1 : 0
+      const length = Math.max(least, this.#random.int(4))
+      const items = Array.from({ length }, () => this.#value(type.ofType, path, input))
       return items.filter((item) => item !== undefined)
     }
     if (isEnumType(type)) return this.#random.pick(type.getValues()).name

@@ -119,9 +119,13 @@ const last = (place: Place): string => place.path.at(-1) ?? ''
 // What a mutation is told by an id, by a filter or by a key is looked for; everything else is stored.
 const sought = ({ path }: Place): boolean => ['id', 'ids', 'filter', 'by'].includes(path[1] ?? '')
 
+const TIME_ZONES = ['UTC', 'Europe/Berlin', 'Asia/Kathmandu'] as const
+
 /** Sizes and positions, which are about the list and not about its rows. */
 function boundOf(place: Place, random: Random): { value: unknown } | undefined {
-  if (place.input !== undefined || place.type !== 'Int') return undefined
+  if (place.input !== undefined) return undefined
+  if (last(place) === 'timeZone' && random.chance(0.95)) return { value: random.pick(TIME_ZONES) }
+  if (place.type !== 'Int') return undefined
   switch (last(place)) {
     case 'first':
       return { value: random.chance(0.97) ? random.int(8) : random.pick([0, -1, 100, 101, 2_147_483_647]) }

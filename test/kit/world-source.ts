@@ -58,6 +58,7 @@ function soughtValue(place: Place, random: Random, whose: TenantPool): unknown {
     case 'ID':
       return random.pick(random.chance(0.9) ? fittingIds(place, whose.ids) : whose.ids)
     case 'String':
+      if (last(place) === 'timeZone') return random.pick(['UTC', 'Asia/Kathmandu', 'Middle/Earth'])
       return isPosition(place) ? position(random, whose) : textPiece(random, random.pick(values.texts))
     case 'Int':
       return isPageSize(place) ? pageSize(place, random) : random.pick(values.taskIds)
