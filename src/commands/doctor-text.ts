@@ -15,8 +15,26 @@ export interface FindingsTextOptions {
   readonly colour: boolean
 }
 
-export function findingsText(findings: readonly Diagnosis[], options: FindingsTextOptions): string {
-  if (findings.length === 0) return 'Nothing is wrong.\n'
+export function findingsText(all: readonly Diagnosis[], options: FindingsTextOptions): string {
+  const [notes, findings] = parted(all, ({ severity }) => severity === 'note')
+  const wrong = findings.length === 0 ? 'Nothing is wrong.\n' : wrongText(findings, options)
+  return notes.length === 0 ? wrong : `${wrong}\n${notesText(notes)}`
+}
+
+/** Names in one line, at most. */
+const NAMES_MAX = 10
+
+/** A line for each reason: of a hundred partitions there is one thing to say. */
+function notesText(notes: readonly Diagnosis[]): string {
+  const lines = [...Map.groupBy(notes, ({ reason }) => reason)].map(([reason, of]) => {
+    const names = [...new Set(of.map(({ table }) => table))]
+    const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : ''
+    return visible(`  ${names.slice(0, NAMES_MAX).join(', ')}${more}: ${reason}`)
+  })
+  return `Not in the API:\n${lines.join('\n')}\n`
+}
+
+function wrongText(findings: readonly Diagnosis[], options: FindingsTextOptions): string {
   if (options.full || findings.length <= WHOLE_MAX) return whole(findings)
   // What is about no table, or what no migration mends, is told whole: it is little, and a person has to do it.
   const [apart, many] = parted(

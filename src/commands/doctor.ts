@@ -33,8 +33,9 @@ export function addDoctorCommand(program: Command, contextOf: MakeContext): void
       })
       context.print(findings, (found, colour) => findingsText(found, { full: options.full ?? false, colour }))
       const unsafe = findings.filter(({ severity }) => severity === 'unsafe').length
-      if (unsafe === 0 && !(options.strict && findings.length > 0)) return
+      const advice = findings.filter(({ severity }) => severity === 'advice').length
+      if (unsafe === 0 && !(options.strict && advice > 0)) return
       const hint = 'Mend what is named above: with the SQL that stands below it, where there is some.'
-      fail('SHARD_UNSAFE', `${unsafe} unsafe, ${findings.length - unsafe} to consider.`, {}, { hint })
+      fail('SHARD_UNSAFE', `${unsafe} unsafe, ${advice} to consider.`, {}, { hint })
     })
 }

@@ -4,12 +4,14 @@
  * It changes nothing, and a part that is down does not end the examination of the others.
  */
 
+import type { TableSettings } from '../base/config.ts'
 import { isGatewayError } from '../base/errors.ts'
 import { type Client, connect } from '../db/client.ts'
 import { connectionHint } from '../db/connection-hint.ts'
 import { type KnownShard, listShards, readSettings } from '../directory/shards.ts'
 import { type ListStatistic, readStatistics } from '../directory/statistics.ts'
 import { listTenants, type TenantRecord } from '../directory/tenants.ts'
+import { survey } from '../model/introspect.ts'
 import { checkSafety } from '../model/safety.ts'
 import { unopenedTables } from './existing-tables.ts'
 import { adviseIndexes } from './index-advice.ts'
@@ -22,8 +24,8 @@ export interface Diagnosis {
   readonly where: string
   readonly table?: string
   readonly check: string
-  /** 'unsafe' keeps the gateway from serving it; 'advice' does not. */
-  readonly severity: 'unsafe' | 'advice'
+  /** 'unsafe' keeps the gateway from serving it; 'advice' does not; a 'note' is as it was asked for. */
+  readonly severity: 'unsafe' | 'advice' | 'note'
   readonly reason: string
   /** What mends it. */
   readonly sql?: string
@@ -38,6 +40,7 @@ export interface Patient {
     readonly column: string
     readonly schemas: readonly string[]
     readonly global?: readonly string[]
+    readonly tables?: Readonly<Record<string, TableSettings>>
   }
   readonly shards: readonly {
     readonly key: string
@@ -165,6 +168,7 @@ async function examineShard(
       ...(await fenceFindings(client, key, records)),
       ...(await tenancyHints(client, patient.tenancy)).map((reason) => advice(key, 'tenancy', reason)),
       ...(await unopenedFindings(client, key, patient)),
+      ...(await servingFindings(client, key, patient)),
       ...(await checkSafety(client, { ...patient.tenancy, appRole: APP_ROLE })).map(
         // How it is mended under load is `adopt`'s business, and no part of the output.
         ({ mend, ...finding }) => ({
@@ -186,6 +190,26 @@ async function unopenedFindings(client: Client, where: string, { tenancy }: Pati
   const reason =
     'The gateway has no right on it, so it is not in the API. Run "shardgate setup" again, or grant one right by hand.'
   return tables.map((table) => ({ where, table, check: 'no rights', severity: 'advice', reason }))
+}
+
+/** Names that clash keep the gateway from starting; what is in no API is told with the reason, and is no fault. */
+async function servingFindings(client: Client, where: string, { tenancy }: Patient): Promise<Diagnosis[]> {
+  const [app] = await client.query({ text: 'select to_regrole($1) is not null as there', values: [APP_ROLE] })
+  if (app?.there !== 't') return [] // `checkSafety` tells that it is missing.
+  try {
+    const { leftOut } = await survey(client, { ...tenancy, role: APP_ROLE })
+    return leftOut.map(({ id: table, reason }) => ({
+      where,
+      table,
+      check: 'not served',
+      severity: 'note',
+      reason,
+    }))
+  } catch (error) {
+    if (isGatewayError(error) && error.code === 'CONFIG_INVALID')
+      return [unsafe(where, 'names', error.message)]
+    throw error
+  }
 }
 
 async function indexFindings(

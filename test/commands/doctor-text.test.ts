@@ -32,6 +32,17 @@ describe('what the doctor says', () => {
     expect(say([])).toBe('Nothing is wrong.\n')
   })
 
+  it('of what is not served is one line for each reason, and no fault', () => {
+    const notes = ['shard-a', 'shard-b'].flatMap((where) =>
+      Array.from({ length: 12 }, (_, i) =>
+        of(where, `app.p${i}`, 'not served', { severity: 'note', reason: 'it is a partition' }),
+      ),
+    )
+    expect(say(notes)).toBe(
+      'Nothing is wrong.\n\nNot in the API:\n  app.p0, app.p1, app.p2, app.p3, app.p4, app.p5, app.p6, app.p7, app.p8, app.p9 and 2 more: it is a partition\n',
+    )
+  })
+
   it('of a few holds the SQL of each', () => {
     expect(say([of('shard-a', 'app.a', 'row-security'), of('shard-a', 'app.b\u001b', 'unique-key')])).toBe(
       'unsafe  shard-a  app.a  row-security\n  row-security is wrong.\n    mend app.a;\n\n' +

@@ -64,13 +64,33 @@ describe('a configuration that finds no table', () => {
     const told: string[] = []
     await install({ ...fleet.installation, schemas: ['shop'], report: (sentence) => told.push(sentence) })
     expect(told).toContain('shard-a: None of the 3 tables in shop has the column tenant_id.')
-    const [shard] = fleet.shards
-    const findings = await diagnose({
-      directoryUrl: fleet.directoryUrl,
-      buckets: 64,
-      tenancy: { column: 'tenant_id', schemas: ['shop'] },
-      shards: [{ key: 'shard-a', appUrl: shard!.url('app'), ownerUrl: shard!.url('owner') }],
-    })
+    const findings = await examine('tenant_id')
     expect(findings.filter(({ check }) => check === 'tenancy')).toHaveLength(2)
   })
+
+  it('are followed by what is not in the API and why, and by names that clash', async () => {
+    await on(`
+      create table shop.order (organization_id uuid not null, id int);
+      create table shop.notes (word text);
+      grant select on all tables in schema shop to shardgate_app`)
+    const served = await examine('organization_id')
+    expect(served.find(({ check }) => check === 'names')?.reason).toMatch(
+      /shop.order and the table shop.orders/,
+    )
+    await on('drop table shop.order')
+    const notes = (await examine('organization_id')).filter(({ severity }) => severity === 'note')
+    expect(notes.map(({ table, reason }) => `${table}: ${reason}`)).toContain(
+      'shop.notes: it has no column organization_id',
+    )
+  })
 })
+
+function examine(column: string): ReturnType<typeof diagnose> {
+  const [shard] = fleet.shards
+  return diagnose({
+    directoryUrl: fleet.directoryUrl,
+    buckets: 64,
+    tenancy: { column, schemas: ['shop'] },
+    shards: [{ key: 'shard-a', appUrl: shard!.url('app'), ownerUrl: shard!.url('owner') }],
+  })
+}
