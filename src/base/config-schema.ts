@@ -90,6 +90,9 @@ const limits = z.strictObject({
   rows: count(10_000, 1_000_000).describe(
     'Rows in one answer, of lists and of relations together; the same row in two places counts twice.',
   ),
+  answerBytes: count(10_485_760, 268_435_456).describe(
+    'Bytes of the values in one answer, each counted wherever it stands.',
+  ),
   requestMs: milliseconds(10_000).describe(
     'Milliseconds for one request, from its first byte to its answer.',
   ),

@@ -10,6 +10,7 @@
  */
 
 import pg from 'pg'
+import { GatewayError } from '../base/errors.ts'
 import { type Statement, wireText } from './sql.ts'
 
 /** One row as Postgres wrote it: text or null by column position. */
@@ -39,6 +40,12 @@ export interface BatchPlan {
   readonly toClose: readonly string[]
 }
 
+/**
+ * Bytes of the rows of one batch: a page of 100 rows with a text of 250 kB each has 25 MB. What comes after them is read
+ * off the wire and dropped, so that other batches on the connection are not hurt.
+ */
+export const BATCH_BYTES_MAX = 67_108_864
+
 type Settle = (error: Error | null, results: Result[]) => void
 
 const PgQuery = pg.Query as unknown as new (config: { text: string }) => object
@@ -47,6 +54,7 @@ export class Batch extends PgQuery {
   readonly #plan: BatchPlan
   readonly #results: Result[] = []
   #rows: Row[] = []
+  #bytes = 0
   callback: (error: Error | null) => void
 
   constructor(plan: BatchPlan, settle: Settle) {
@@ -80,8 +88,9 @@ export class Batch extends PgQuery {
 
   handleRowDescription(): void {}
 
-  handleDataRow(message: { fields: Row }): void {
-    this.#rows.push(message.fields)
+  handleDataRow({ fields, length }: { fields: Row; length: number }): void {
+    this.#bytes += length
+    if (this.#bytes <= BATCH_BYTES_MAX) this.#rows.push(fields)
   }
 
   handleCommandComplete(message: { text: string }): void {
@@ -98,6 +107,11 @@ export class Batch extends PgQuery {
   }
 
   handleReadyForQuery(): void {
-    this.callback(null)
+    this.callback(this.#bytes > BATCH_BYTES_MAX ? tooManyBytes() : null)
   }
+}
+
+export function tooManyBytes(): GatewayError {
+  const message = `The operation reads rows of more than ${BATCH_BYTES_MAX} bytes in all; ask for shorter lists.`
+  return new GatewayError('QUERY_TOO_COMPLEX', message, { limit: 'bytesRead', allowed: BATCH_BYTES_MAX })
 }

@@ -102,7 +102,13 @@ function columnsType(
         columns.map(({ field, name: column, type }) => {
           const options = typeOf ? valueType(parts, typeOf(type)) : COUNT
           const { read, ...rest } = options
-          return [field, t.field({ ...rest, resolve: (found) => read(textOf(found, column)) as never })]
+          return [
+            field,
+            t.field({
+              ...rest,
+              resolve: (found, _args, { scope }) => read(scope.takeValue(textOf(found, column))) as never,
+            }),
+          ]
         }),
       ),
   })
@@ -120,8 +126,8 @@ function textOf({ plan, row, kind }: MeasuredBy, column: string | null): string 
 
 function keyField(t: Fields<Measured>, parts: SchemaParts, { name, type }: Column) {
   const read = reader(type)
-  return outputField(t, parts, type, { nullable: true }, ({ plan, row }) => {
+  return outputField(t, parts, type, { nullable: true }, ({ plan, row }, _args, { scope }) => {
     const position = plan.groups?.by.findIndex(({ column }) => column === name) ?? -1
-    return read(row[position] ?? null)
+    return read(scope.takeValue(row[position] ?? null))
   })
 }

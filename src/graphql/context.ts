@@ -9,7 +9,7 @@
 import type { FieldNode } from 'graphql'
 import { fail, GatewayError } from '../base/errors.ts'
 import type { Deadline } from '../base/time.ts'
-import type { Row } from '../db/batch.ts'
+import { BATCH_BYTES_MAX, type Row, tooManyBytes } from '../db/batch.ts'
 import { isBadParameter, sqlState } from '../db/connection.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
@@ -24,6 +24,8 @@ export interface ScopeParts {
   readonly door: Door
   /** The header Idempotency-Key as it came; '' for one that came several times. */
   readonly idempotencyKey?: string | undefined
+  /** Bytes of the values in the answer, at most; without limit when it is left out. */
+  readonly answerBytes?: number
 }
 
 export class RequestScope {
@@ -33,6 +35,7 @@ export class RequestScope {
   readonly door: Door
   readonly loaders: Loaders
   readonly idempotencyKey: string | undefined
+  readonly #answerBytes: number
   /** The answer is one that was kept for the idempotency key. */
   replayed = false
   /** Response keys of mutations that answered with a broken constraint. */
@@ -41,15 +44,26 @@ export class RequestScope {
   #session: TenantSession | undefined
   #failed = false
   #rows = 0
+  #bytes = 0
+  #bytesRead = 0
   #written = 0
   #overflow: GatewayError | undefined
 
-  constructor({ identity, requestId, deadline, door, idempotencyKey }: ScopeParts) {
+  constructor(parts: ScopeParts) {
+    const {
+      identity,
+      requestId,
+      deadline,
+      door,
+      idempotencyKey,
+      answerBytes = Number.POSITIVE_INFINITY,
+    } = parts
     this.identity = identity
     this.requestId = requestId
     this.deadline = deadline
     this.door = door
     this.idempotencyKey = idempotencyKey
+    this.#answerBytes = answerBytes
     this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
   }
 
@@ -62,6 +76,18 @@ export class RequestScope {
   take(rows: number, max: number): void {
     this.#rows += rows
     if (this.#rows > max) this.#refuse(max)
+  }
+
+  /**
+   * Count a value on its way into the answer. A value may be as long as a request, and one that stands behind each
+   * of 10,000 rows is read once and written 10,000 times: the process would do nothing else for a minute.
+   *
+   * @throws QUERY_TOO_COMPLEX  they are larger than an answer may be
+   */
+  takeValue(text: string | null): string | null {
+    this.#bytes += text?.length ?? 0
+    if (this.#bytes > this.#answerBytes) this.#refuseBytes(this.#answerBytes)
+    return text
   }
 
   /** How many rows may still be taken when there may be `max` in all. */
@@ -102,6 +128,23 @@ export class RequestScope {
     throw this.#overflow
   }
 
+  #refuseBytes(max: number): never {
+    const message = `The answer would hold more than ${max} bytes; ask for shorter lists or fewer fields.`
+    this.#overflow ??= new GatewayError('QUERY_TOO_COMPLEX', message, { limit: 'answerBytes', allowed: max })
+    throw this.#overflow
+  }
+
+  // All of one operation may be as large as one batch: its batches run side by side. Rows are read whole, also
+  // columns that are not in the answer.
+  #countRead(results: readonly (readonly Row[])[]): void {
+    for (const rows of results) {
+      for (const row of rows) for (const text of row) this.#bytesRead += text?.length ?? 0
+    }
+    if (this.#bytesRead <= BATCH_BYTES_MAX) return
+    this.#overflow ??= tooManyBytes()
+    throw this.#overflow
+  }
+
   /**
    * The plan of a list that stands below many parents: its arguments are the same for all of them.
    *
@@ -128,9 +171,11 @@ export class RequestScope {
    */
   async run(statements: readonly Statement[]): Promise<Row[][]> {
     try {
-      return this.#session
+      const results = this.#session
         ? await this.#runInSession(this.#session, statements)
         : await this.door.batch(this.identity.tenant, 'read', this.deadline, statements)
+      this.#countRead(results)
+      return results
     } catch (error) {
       throw valueError(error) ?? error
     }

@@ -32,7 +32,8 @@ export const SCALARS = {
   },
   Decimal: {
     description: 'An exact number of any size, as text: "12.50". Numbers are accepted as input.',
-    accepts: matches(/^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|NaN|[+-]?Infinity)$/),
+    // Six characters with an exponent of four digits would come back as 10,000.
+    accepts: matches(/^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?|NaN|[+-]?Infinity)$/),
     numbers: true,
   },
   UUID: {
@@ -157,7 +158,7 @@ function literalJson(node: ValueNode, variables: Record<string, unknown> | null 
   switch (node.kind) {
     case Kind.INT:
     case Kind.FLOAT:
-      return exactNumber(node.value)
+      return exactNumber(jsonNumber(node.value))
     case Kind.STRING:
     case Kind.ENUM:
     case Kind.BOOLEAN:
@@ -193,6 +194,12 @@ type Reviver = (key: string, value: unknown, context: { readonly source?: string
 // TypeScript does not know either yet; Node has both since 21.
 const parseWithSources = JSON.parse as (text: string, reviver: Reviver) => unknown
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): object }
+
+// A number is given back with all its digits: "1e131071" would be 131,072 of them.
+function jsonNumber(source: string): string {
+  if (SCALARS.Decimal.accepts(source)) return source
+  throw new GraphQLError(`An exponent of a JSON number has three digits at most; ${came(source)} came.`)
+}
 
 function exactNumber(source: string): unknown {
   const number = Number(source)

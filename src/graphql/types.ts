@@ -95,7 +95,9 @@ type RowFields = PothosSchemaTypes.ObjectFieldBuilder<Types, Row>
 function columnField(t: RowFields, parts: SchemaParts, column: Column, position: number) {
   const read = reader(column.type)
   const options = { ...documented(column), nullable: column.nullable }
-  return outputField(t, parts, column.type, options, (row) => read(row[position] ?? null))
+  return outputField(t, parts, column.type, options, (row, _args, { scope }) =>
+    read(scope.takeValue(row[position] ?? null)),
+  )
 }
 
 function relationField(t: RowFields, parts: SchemaParts, table: Table, relation: Relation) {

@@ -15,6 +15,7 @@ import {
   inputObject,
   type SchemaTypes,
 } from './builder.ts'
+import type { GatewayContext } from './context.ts'
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
 type OutputRef = ObjectRef<Types, Readonly<Record<string, unknown>>>
@@ -160,7 +161,7 @@ export function outputField<T>(
   types: ValueTypes,
   type: ColumnType,
   { nullable, ...about }: About & { readonly nullable: boolean },
-  read: (parent: T) => unknown,
+  read: (parent: T, args: unknown, context: GatewayContext) => unknown,
 ) {
   const item = types.outputType(type)
   const resolve = read as (parent: T) => never

@@ -97,6 +97,7 @@ function apiOf(
       requestId: 'test',
       deadline: deadlineIn(5_000),
       idempotencyKey,
+      ...(limits.answerBytes !== undefined && { answerBytes: limits.answerBytes }),
       door: recorded(gate.door, (statements) => records?.push(...statements)),
     })
     const args = {

@@ -174,7 +174,7 @@ const EDGES: Readonly<Record<string, readonly unknown[]>> = {
   Float: [0, -0.5, 1e308, -1e308, 5e-324, 1e20],
   String: [...EDGE_VALUES.text!.filter((text) => text.length < 1_000), '%', '_%', '\\', 'a\0b', '2026-01-01'],
   BigInt: [...EDGE_VALUES.int8!, 0, 12, '9223372036854775808', '01'],
-  Decimal: [...EDGE_VALUES.numeric!, 0.1, '1e9999', '1e-9999'],
+  Decimal: [...EDGE_VALUES.numeric!, 0.1, '1e999', '1e-999'],
   UUID: [...EDGE_VALUES.uuid!, 'AAAAAAAA-aaaa-4aaa-8aaa-aaaaaaaaaaaa', 'no uuid'],
   Date: [...EDGE_VALUES.date!, '2026-02-30', '0000-01-01', '2026-01-01'],
   Time: [...EDGE_VALUES.time!, ...EDGE_VALUES.timetz!, '25:00:00', '12:00'],
