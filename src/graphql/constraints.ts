@@ -6,6 +6,8 @@ import type { Table } from '../model/types.ts'
 import { ConstraintFailure } from './builder.ts'
 
 const KINDS = {
+  // RESTRICT, since Postgres 18; before it is 23503 as well.
+  '23001': 'FOREIGN_KEY',
   '23502': 'NOT_NULL',
   '23503': 'FOREIGN_KEY',
   '23505': 'UNIQUE',

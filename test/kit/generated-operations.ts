@@ -52,7 +52,8 @@ const KEPT = 20
 /** Run `count` operations, a quarter of them mutations. */
 export async function runGenerated(setup: GeneratedSetup, count: number): Promise<GeneratedCounts> {
   const { api, tenants, random } = setup
-  const ask = (tenant: GeneratedTenant) => async (query: string) => (await run(api, tenant, query)).data
+  const ask = (tenant: GeneratedTenant) => async (query: string) =>
+    (await runAndFinish(api, tenant, query)).data
   const pools = await Promise.all(tenants.map((tenant) => readPool(api.schema, tenant.canary, ask(tenant))))
   const refers = referringFields(api)
   const counts: GeneratedCounts = { sent: 0, mutations: 0, clean: 0, codes: {}, inner: [], leaks: [] }
@@ -95,7 +96,7 @@ async function one(
   const operation = randomOperation(api.schema, kind, random, source, { depth: 4 })
   counts.sent++
   if (kind === 'mutation') counts.mutations++
-  const { data, errors, hidden } = await run(api, tenant, operation.query, operation.variables)
+  const { data, errors, hidden } = await runAndFinish(api, tenant, operation.query, operation.variables)
   const note = (list: GeneratedFault[], what: string): void => {
     if (list.length < KEPT) list.push({ tenant: tenant.id, operation, what })
   }
@@ -121,14 +122,20 @@ function withoutEcho(errors: readonly GraphQLError[], operation: Operation): str
   )
 }
 
-interface Ran {
+export interface Ran {
   readonly data: Data
   readonly errors: readonly GraphQLError[]
   /** Of the errors that were masked, what they were. */
   readonly hidden: readonly string[]
 }
 
-async function run(api: WorldApi, tenant: GeneratedTenant, query: string, variables = {}): Promise<Ran> {
+/** Run an operation as the gateway would, with the errors as they leave it. */
+export async function runAndFinish(
+  api: WorldApi,
+  tenant: GeneratedTenant,
+  query: string,
+  variables = {},
+): Promise<Ran> {
   const hidden: string[] = []
   const emit = (event: Event): void => {
     if (event.kind === 'request.failed') hidden.push(inside(event.error))

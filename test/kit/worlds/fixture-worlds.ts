@@ -1,7 +1,9 @@
-/** The databases that everything generated is tried on, each from nothing to served. */
+/** The databases that everything generated is tried on: as they are found, and once more when they are served. */
 
 import type { Tenancy } from '../../../src/model/introspect.ts'
 import { seededRandom } from '../random.ts'
+import { fill } from './fill.ts'
+import { literal } from './fill-values.ts'
 import { type ForeignWorld, makeForeignWorld } from './foreign-world.ts'
 import { fillLogto, makeLogto } from './logto.ts'
 import { fillNasty, makeNasty, NASTY_SCHEMAS } from './nasty.ts'
@@ -46,5 +48,29 @@ export function logtoWorld(folder: string): Promise<ForeignWorld> {
     tenants: TENANTS.text,
     make: (client) => makeLogto(client, folder, 'logto_owner'),
     furnish: fillLogto,
+  })
+}
+
+/** The help desk, with rows that carry tags; its tables are made by `setUp`. */
+export function helpdeskWorld(): Promise<ForeignWorld> {
+  return makeForeignWorld({
+    owner: 'shardgate_owner',
+    tenancy: { column: 'tenant_id', schemas: ['helpdesk'] },
+    tenants: TENANTS.text,
+    migrations: 'examples/helpdesk/migrations',
+    furnish: (client, tenants) =>
+      fill(client, {
+        tenantColumn: 'tenant_id',
+        schemas: ['helpdesk'],
+        tenants,
+        rows: 4,
+        overrides: {
+          'helpdesk.users.email': ({ canary, n }) => literal(canary.text(`${n}@example.com`)),
+          'helpdesk.orders.currency': () => literal('EUR'),
+          'helpdesk.orders.tax_rate': () => '0.2',
+          'helpdesk.tags.color': ({ n }) => literal(`#00000${n}`),
+          'helpdesk.order_items.quantity': ({ n }) => String(n),
+        },
+      }),
   })
 }

@@ -20,7 +20,7 @@ import { migrate } from '../../../src/control/migrate.ts'
 import { type Client, type TextRow, withClient } from '../../../src/db/client.ts'
 import type { Tenancy } from '../../../src/model/introspect.ts'
 import { type Canary, canary, type Scanner, scanner } from '../canary.ts'
-import { bareFleet, type TestFleet, type TestShard } from '../fleet.ts'
+import { bareFleet, type TestFleet } from '../fleet.ts'
 
 export interface ForeignTables {
   readonly tenancy: Tenancy
@@ -28,8 +28,10 @@ export interface ForeignTables {
   readonly owner: string
   /** Ids, dealt out to the shards in turn. */
   readonly tenants: readonly string[]
-  /** Make the tables of one shard. @param client  a superuser */
-  make(client: Client): Promise<void>
+  /** Make the tables of one shard, before Shardgate comes. @param client  a superuser */
+  make?(client: Client): Promise<void>
+  /** Folder of migrations that make the tables once Shardgate is there. */
+  readonly migrations?: string
   /** Give the tenants of one shard their rows. */
   furnish(client: Client, tenants: readonly Canary[]): Promise<void>
 }
@@ -71,7 +73,7 @@ export async function makeForeignWorld(tables: ForeignTables, config: object = {
     const { key } = fleet.shards[i % fleet.shards.length]!
     return { id: tenantId(id), shard: key, canary: canary(id) }
   })
-  await Promise.all(fleet.shards.map((shard) => furnish(shard, tables, tenants)))
+  if (!tables.migrations) await furnish(fleet, tables, tenants)
   const folder = mkdtempSync(join(tmpdir(), 'shardgate-foreign-'))
   const secret = 'a secret that only the tests of foreign tables know'
   const configFile = join(folder, 'shards.config.json')
@@ -86,7 +88,7 @@ export async function makeForeignWorld(tables: ForeignTables, config: object = {
     configFile,
     secret,
     scanner: scanner(tables.tenants),
-    setUp: () => setUp(fleet, tenancy),
+    setUp: () => setUp(fleet, tables, tenants),
     findings: () => diagnose(patientOf(fleet, tenancy)),
     adopt: () => adopt(fleet, tenancy, folder),
     sql: (key, statements) => withClient(superuserUrl(key), (client) => client.query(statements)),
@@ -98,33 +100,50 @@ export async function makeForeignWorld(tables: ForeignTables, config: object = {
 }
 
 async function furnish(
-  shard: TestShard,
+  fleet: TestFleet,
   tables: ForeignTables,
   tenants: readonly ForeignTenant[],
 ): Promise<void> {
-  const { owner, make, furnish: fill } = tables
-  await withClient(shard.superuserUrl, async (client) => {
-    // Roles belong to the whole server, and another file may make the same one now.
-    await client.query(`do $$ begin create role ${owner} nologin;
-      exception when duplicate_object or unique_violation then null; end $$`)
-    const [row] = await client.query('select quote_ident(current_database()) as name')
-    await client.query(`grant create on database ${row?.name} to ${owner}`)
-    await make(client)
-    const own = tenants.filter(({ shard: key }) => key === shard.key)
-    await fill(
-      client,
-      own.map((tenant) => tenant.canary),
-    )
-  })
+  const each = fleet.shards.map((shard) =>
+    withClient(shard.superuserUrl, async (client) => {
+      await makeOwner(client, tables.owner)
+      await tables.make?.(client)
+      const own = tenants.filter(({ shard: key }) => key === shard.key)
+      await tables.furnish(
+        client,
+        own.map((tenant) => tenant.canary),
+      )
+    }),
+  )
+  await Promise.all(each)
 }
 
-async function setUp(fleet: TestFleet, tenancy: Tenancy): Promise<void> {
-  const { column, global = [] } = tenancy
+// Roles belong to the whole server, and another file may make the same one now.
+async function makeOwner(client: Client, owner: string): Promise<void> {
+  await client.query(`do $$ begin create role ${owner} nologin;
+    exception when duplicate_object or unique_violation then null; end $$`)
+  const [row] = await client.query('select quote_ident(current_database()) as name')
+  await client.query(`grant create on database ${row?.name} to ${owner}`)
+}
+
+async function setUp(
+  fleet: TestFleet,
+  tables: ForeignTables,
+  tenants: readonly ForeignTenant[],
+): Promise<void> {
+  const { tenancy, migrations } = tables
+  const { column, schemas, global = [] } = tenancy
   await install({ ...fleet.installation, column, global })
+  if (migrations) {
+    for (const { key, url } of fleet.shards) {
+      await migrate({ shard: { key, url: url('owner') }, folder: migrations, schema: schemas[0]! })
+    }
+    await furnish(fleet, tables, tenants)
+  }
   const shards = fleet.shards.map(({ key, superuserUrl }) => ({ key, url: superuserUrl }))
   const found = await discover({ directoryUrl: fleet.directoryUrl, tenancy, shards })
-  const { tenants } = await registerFound(fleet.fleet, found)
-  const wrong = tenants.filter(({ outcome }) => outcome !== 'registered' && outcome !== 'known')
+  const registered = await registerFound(fleet.fleet, found)
+  const wrong = registered.tenants.filter(({ outcome }) => outcome !== 'registered' && outcome !== 'known')
   if (wrong.length > 0) throw new Error(`Not registered: ${JSON.stringify(wrong)}`)
 }
 
