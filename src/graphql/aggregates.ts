@@ -4,11 +4,11 @@
  */
 
 import type { Table } from '../model/types.ts'
-import { type GroupArguments, groupsOf, orderedMeasures } from './aggregates-arguments.ts'
-import { type GroupInputs, groupInputs, groupParts } from './aggregates-inputs.ts'
-import { type AggregateTypes, aggregateTypes, type Measured } from './aggregates-outputs.ts'
-import { aggregatePlan } from './aggregates-plans.ts'
-import { selectedMeasures } from './aggregates-selection.ts'
+import { type GroupArguments, groupsOf, orderedMeasures } from './aggregates/arguments.ts'
+import { type GroupInputs, groupInputs, groupParts } from './aggregates/inputs.ts'
+import { type AggregateTypes, aggregateTypes, type Measured } from './aggregates/outputs.ts'
+import { aggregatePlan } from './aggregates/plans.ts'
+import { selectedMeasures } from './aggregates/selection.ts'
 import type { SchemaTypes } from './builder.ts'
 import type { Page } from './pages.ts'
 import type { SchemaParts } from './types.ts'

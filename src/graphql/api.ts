@@ -2,14 +2,14 @@
 
 import type { Emit } from '../base/events.ts'
 import type { Model } from '../model/types.ts'
-import { withAggregateRules } from './aggregates-rules.ts'
-import { subjectsOf } from './asked-columns.ts'
+import { withAggregateRules } from './aggregates/rules.ts'
 import type { Extension } from './extension.ts'
 import { mutationFields } from './mutations.ts'
 import type { PageSizes } from './pages.ts'
-import { createPermissions, type Permissions } from './permissions.ts'
+import { subjectsOf } from './permissions/asked-columns.ts'
+import { createPermissions, type Permissions } from './permissions/permissions.ts'
+import { defaultRules, withGrants } from './permissions/rules.ts'
 import { queryFields } from './queries.ts'
-import { defaultRules, withGrants } from './rules.ts'
 import { buildSchema } from './schema.ts'
 
 /**

@@ -8,7 +8,7 @@ import SchemaBuilder, { type InputRef as PothosInputRef } from '@pothos/core'
 import type { Row } from '../db/batch.ts'
 import { RARE_SCALARS } from '../model/scalar-names.ts'
 import type { GatewayContext } from './context.ts'
-import { SCALARS, type ScalarRule, scalarConfig, widenFloat } from './scalars.ts'
+import { SCALARS, type ScalarRule, scalarConfig, widenFloat } from './values/scalars.ts'
 
 type TextScalar = { Input: string; Output: string }
 

@@ -23,7 +23,7 @@ import type { Fields } from './mutations/fields.ts'
 import { type TableHandle, tableHandle } from './mutations/handles.ts'
 import type { TableHooks } from './mutations/hooks.ts'
 import type { RowWriter } from './mutations/types.ts'
-import type { Grant } from './rules.ts'
+import type { Grant } from './permissions/rules.ts'
 import type { RowRef, SchemaParts } from './types.ts'
 
 export type { Fields, GatewayContext, Row, TableHandle, TableHooks }

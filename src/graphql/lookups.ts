@@ -9,8 +9,8 @@ import type { RequestScope } from './context.ts'
 import { columnOf } from './plan/fragments.ts'
 import { decodeIdOf } from './plan/ids.ts'
 import type { SchemaParts } from './types.ts'
-import { outdated } from './value-types.ts'
-import { toParameter } from './values.ts'
+import { toParameter } from './values/text.ts'
+import { outdated } from './values/types.ts'
 
 export function addLookup(parts: SchemaParts, table: Table): void {
   const keys = lookupKeys(table)

@@ -9,11 +9,11 @@ import {
   type OrderDirection,
   type SharedTypes,
 } from './builder.ts'
-import { onceByName } from './filter-types.ts'
-import { isOrderable } from './operators.ts'
+import { isOrderable } from './filters/operators.ts'
+import { onceByName } from './filters/types.ts'
 import { isGroupable, isRanked, isSummable } from './plan/measures.ts'
 import { type OrderBy, type OrderTerm, planText, type Tables } from './plan/types.ts'
-import { outdated } from './value-types.ts'
+import { outdated } from './values/types.ts'
 
 export interface OrderTypes {
   /** Null for a table that can be ordered by nothing. */

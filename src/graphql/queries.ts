@@ -12,7 +12,7 @@ import { aggregateStatement } from './plan/aggregates.ts'
 import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
 import { listStatement } from './plan/lists.ts'
 import { listArguments, type SchemaParts } from './types.ts'
-import { outdated } from './value-types.ts'
+import { outdated } from './values/types.ts'
 
 export function addQueries(parts: SchemaParts): void {
   parts.builder.queryType({ description: "Reads the rows of the caller's tenant." })

@@ -7,14 +7,14 @@ import type { Row } from '../db/batch.ts'
 import type { Column, Model, Relation, Table } from '../model/types.ts'
 import type { Builder, SchemaTypes, SharedTypes } from './builder.ts'
 import type { RequestScope } from './context.ts'
-import { type FilterTypes, filterTypes } from './filter-types.ts'
+import { type FilterTypes, filterTypes } from './filters/types.ts'
 import { type OrderTypes, orderTypes } from './orders.ts'
 import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
 import { measuresOfNothing } from './plan/aggregates.ts'
 import { encodeId } from './plan/ids.ts'
 import type { ListPlan } from './plan/types.ts'
-import { documented, outputField, type ValueTypes, valueTypes } from './value-types.ts'
-import { reader } from './values.ts'
+import { reader } from './values/text.ts'
+import { documented, outputField, type ValueTypes, valueTypes } from './values/types.ts'
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
 export type RowRef = ObjectRef<Types, Row>

@@ -2,7 +2,7 @@
 
 import { parse, validate } from 'graphql'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { estimateRows } from '../../src/graphql/estimate.ts'
+import { estimateRows } from '../../src/graphql/limits/estimate.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { type Gateway, startGateway, worldToken } from '../kit/gateway.ts'
 import { type Caller, openCaller } from '../kit/refusal.ts'

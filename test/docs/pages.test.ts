@@ -11,6 +11,7 @@ import { ERRORS } from '../../src/base/errors.ts'
 import { commandLine } from '../../src/commands/program.ts'
 import { migrate } from '../../src/control/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
+import { ORDER_DIRECTIONS } from '../../src/graphql/builder.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import { checkSafety } from '../../src/model/safety.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
@@ -53,6 +54,7 @@ describe.each(pages)('%s', (path, text) => {
       ...Object.keys(ERRORS),
       ...variables,
       ...fileVariables().map(([name = '']) => name.slice(1, -1)),
+      ...Object.keys(ORDER_DIRECTIONS),
     ]
     expect(words.filter((word) => !known.includes(word))).toEqual([])
   })

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import extension from '../../examples/helpdesk/extension.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { buildApi } from '../../src/graphql/api.ts'
-import { roleOf } from '../../src/graphql/rules.ts'
+import { roleOf } from '../../src/graphql/permissions/rules.ts'
 import { type Data, openConfiguredApi, type WorldApi } from '../kit/api.ts'
 import { type Helpdesk, startHelpdesk } from '../kit/helpdesk.ts'
 

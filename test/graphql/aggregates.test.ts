@@ -3,7 +3,7 @@
 import { type FieldNode, type OperationDefinitionNode, parse } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Client } from '../../src/db/client.ts'
-import { selectedMeasures } from '../../src/graphql/aggregates-selection.ts'
+import { selectedMeasures } from '../../src/graphql/aggregates/selection.ts'
 import type { Measure } from '../../src/graphql/plan/aggregate-types.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { type Random, runRandom } from '../kit/random.ts'

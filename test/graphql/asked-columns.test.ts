@@ -4,7 +4,7 @@ import { parse, validate } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildApi } from '../../src/graphql/api.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
-import type { Permissions } from '../../src/graphql/permissions.ts'
+import type { Permissions } from '../../src/graphql/permissions/permissions.ts'
 import { openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World } from '../kit/shard-fixture.ts'
 

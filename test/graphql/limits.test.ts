@@ -1,4 +1,4 @@
-/** The contract of graphql/limits.ts: each limit attacked inline, through fragments, nested, by alias. */
+/** The contract of graphql/limits/limits.ts: each limit attacked inline, through fragments, nested, by alias. */
 
 import { type DocumentNode, getIntrospectionQuery, parse } from 'graphql'
 import { describe, expect, it } from 'vitest'
@@ -9,7 +9,7 @@ import {
   FIXED_LIMITS,
   type LimitName,
   limitsPlugin,
-} from '../../src/graphql/limits.ts'
+} from '../../src/graphql/limits/limits.ts'
 
 const limits: DocumentLimits = { documentTokens: 1_000, depth: 5, aliases: 4, rootFields: 3 }
 const roomy: DocumentLimits = { documentTokens: 100_000, depth: 100, aliases: 1_000, rootFields: 1_000 }

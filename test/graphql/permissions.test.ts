@@ -1,13 +1,17 @@
-/** The contract of graphql/permissions.ts and its parts: who may run which operation. */
+/** The contract of graphql/permissions/permissions.ts and its parts: who may run which operation. */
 
 import { buildSchema, getIntrospectionQuery, parse, validate } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { GatewayError } from '../../src/base/errors.ts'
 import type { Event } from '../../src/base/events.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
-import { createPermissions, type Permissions, permissionsPlugin } from '../../src/graphql/permissions.ts'
-import { defaultRules, hasRole, type RuleTree, withGrants } from '../../src/graphql/rules.ts'
-import { allow, and, deny, not, or, rule, type ShieldRule } from '../../src/graphql/shield.ts'
+import {
+  createPermissions,
+  type Permissions,
+  permissionsPlugin,
+} from '../../src/graphql/permissions/permissions.ts'
+import { defaultRules, hasRole, type RuleTree, withGrants } from '../../src/graphql/permissions/rules.ts'
+import { allow, and, deny, not, or, rule, type ShieldRule } from '../../src/graphql/permissions/shield.ts'
 import type { Role } from '../../src/tenant/types.ts'
 
 const schema = buildSchema(`

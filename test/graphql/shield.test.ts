@@ -1,7 +1,7 @@
-/** The contract of graphql/shield.ts: graphql-shield loads on this Node, and only what works is passed on. */
+/** The contract of graphql/permissions/shield.ts: graphql-shield loads on this Node, and only what works is passed on. */
 
 import { describe, expect, it } from 'vitest'
-import * as shield from '../../src/graphql/shield.ts'
+import * as shield from '../../src/graphql/permissions/shield.ts'
 
 describe(`graphql-shield on Node ${process.version}`, () => {
   it('loads, and its rules resolve', async () => {

@@ -7,7 +7,7 @@
 import { fail } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
 import type { Column, Relation, Table } from '../../model/types.ts'
-import { reader } from '../values.ts'
+import { reader } from '../values/text.ts'
 import { createColumns, type Fields, isGiven, textOf } from './fields.ts'
 
 export interface ChildRelation {

@@ -6,7 +6,7 @@
 import type { Row } from '../../db/batch.ts'
 import type { Column, Table } from '../../model/types.ts'
 import type { Changes } from '../plan/writes.ts'
-import { reader, toParameter } from '../values.ts'
+import { reader, toParameter } from '../values/text.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
 

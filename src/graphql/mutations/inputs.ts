@@ -5,7 +5,7 @@ import { capitalized, constantCase } from '../../model/names.ts'
 import type { Column, Table } from '../../model/types.ts'
 import { type InputFieldsOf, type InputRef, inputObject } from '../builder.ts'
 import type { SchemaParts } from '../types.ts'
-import { documented, inputField } from '../value-types.ts'
+import { documented, inputField } from '../values/types.ts'
 import { type ChildRelation, childColumns, childRelations } from './children.ts'
 import { createColumns, patchColumns } from './fields.ts'
 

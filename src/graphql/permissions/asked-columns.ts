@@ -14,8 +14,8 @@ import {
   isInputObjectType,
   isObjectType,
 } from 'graphql'
-import { lookupKeys } from '../model/lookups.ts'
-import type { Table } from '../model/types.ts'
+import { lookupKeys } from '../../model/lookups.ts'
+import type { Table } from '../../model/types.ts'
 
 export interface Coordinate {
   /** Name of an object or interface type. */

@@ -6,15 +6,15 @@
  */
 
 import type { ObjectRef } from '@pothos/core'
-import type { Row } from '../db/batch.ts'
-import type { Column, ColumnType, Table } from '../model/types.ts'
-import type { SchemaTypes } from './builder.ts'
-import { type AggregatePlan, type MeasureKind, measurePosition } from './plan/aggregate-types.ts'
-import { readableType } from './plan/fragments.ts'
-import { averageType, isGroupable, isRanked, isSummable, sumType } from './plan/measures.ts'
-import type { SchemaParts } from './types.ts'
-import { outputField } from './value-types.ts'
-import { reader } from './values.ts'
+import type { Row } from '../../db/batch.ts'
+import type { Column, ColumnType, Table } from '../../model/types.ts'
+import type { SchemaTypes } from '../builder.ts'
+import { type AggregatePlan, type MeasureKind, measurePosition } from '../plan/aggregate-types.ts'
+import { readableType } from '../plan/fragments.ts'
+import { averageType, isGroupable, isRanked, isSummable, sumType } from '../plan/measures.ts'
+import type { SchemaParts } from '../types.ts'
+import { reader } from '../values/text.ts'
+import { outputField } from '../values/types.ts'
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
 type Fields<T> = PothosSchemaTypes.ObjectFieldBuilder<Types, T>

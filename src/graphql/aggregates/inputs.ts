@@ -2,12 +2,12 @@
  * Input types of groups: what to group by, which groups to keep, in which order.
  */
 
-import type { Column, ColumnType, Table } from '../model/types.ts'
-import { type Builder, type InputRef, inputObject } from './builder.ts'
-import { DATE_PARTS, TIME_PARTS } from './plan/aggregate-types.ts'
-import { readableType } from './plan/fragments.ts'
-import { averageType, isGroupable, isRanked, isSummable, measureType } from './plan/measures.ts'
-import type { SchemaParts } from './types.ts'
+import type { Column, ColumnType, Table } from '../../model/types.ts'
+import { type Builder, type InputRef, inputObject } from '../builder.ts'
+import { DATE_PARTS, TIME_PARTS } from '../plan/aggregate-types.ts'
+import { readableType } from '../plan/fragments.ts'
+import { averageType, isGroupable, isRanked, isSummable, measureType } from '../plan/measures.ts'
+import type { SchemaParts } from '../types.ts'
 
 /** The type that says what of a column's values makes a group. */
 export type GroupPartType = (type: ColumnType) => InputRef

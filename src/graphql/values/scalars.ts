@@ -7,7 +7,7 @@
  */
 
 import { GraphQLError, GraphQLFloat, type GraphQLScalarType, Kind, type ValueNode } from 'graphql'
-import type { ScalarName } from '../model/scalar-names.ts'
+import type { ScalarName } from '../../model/scalar-names.ts'
 
 export interface ScalarRule {
   readonly description: string

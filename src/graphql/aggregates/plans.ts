@@ -4,9 +4,9 @@
  */
 
 import type { FieldNode } from 'graphql'
-import { once } from './context.ts'
-import { type AggregatePlan, COUNT, wholeOf } from './plan/aggregate-types.ts'
-import type { ListPlan } from './plan/types.ts'
+import { once } from '../context.ts'
+import { type AggregatePlan, COUNT, wholeOf } from '../plan/aggregate-types.ts'
+import type { ListPlan } from '../plan/types.ts'
 
 interface KnownPlan {
   readonly nodes: readonly FieldNode[]

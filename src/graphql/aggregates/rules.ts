@@ -1,8 +1,8 @@
 /** Rules of columns, passed on to their aggregates: who may not read a column may not read its greatest value. */
 
 import { type GraphQLSchema, isObjectType } from 'graphql'
-import type { Table } from '../model/types.ts'
-import type { RuleTree } from './rules.ts'
+import type { Table } from '../../model/types.ts'
+import type { RuleTree } from '../permissions/rules.ts'
 
 const ENDINGS = ['DistinctCounts', 'Sums', 'Averages', 'Extremes', 'AggregateGroupKey'] as const
 

@@ -1,12 +1,12 @@
 /** The `filter` argument as plan data, within bounds. */
 
-import { fail } from '../base/errors.ts'
-import type { Value } from '../db/sql.ts'
-import type { Column, ColumnType, Relation, Table } from '../model/types.ts'
+import { fail } from '../../base/errors.ts'
+import type { Value } from '../../db/sql.ts'
+import type { Column, ColumnType, Relation, Table } from '../../model/types.ts'
+import type { Condition, JsonPlace, Operator, RelatedCondition, Tables } from '../plan/types.ts'
+import { JsonInput } from '../values/scalars.ts'
+import { toParameter } from '../values/text.ts'
 import { takesOf } from './operators.ts'
-import type { Condition, JsonPlace, Operator, RelatedCondition, Tables } from './plan/types.ts'
-import { JsonInput } from './scalars.ts'
-import { toParameter } from './values.ts'
 
 /**
  * Bounds that no honest filter comes near, each for all parts of one filter together.

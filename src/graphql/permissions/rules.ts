@@ -7,8 +7,8 @@
  */
 
 import { type GraphQLSchema, isInterfaceType, isObjectType } from 'graphql'
-import { fail } from '../base/errors.ts'
-import type { Identity, Role } from '../tenant/types.ts'
+import { fail } from '../../base/errors.ts'
+import type { Identity, Role } from '../../tenant/types.ts'
 import { allow, deny, rule, type ShieldRule } from './shield.ts'
 
 /** Roles of tenants, weakest first. `operator` is none of them: it opens the admin port, no rows. */

@@ -1,10 +1,10 @@
 /** The arguments of `groups` as plan data, checked on the way. */
 
-import { fail } from '../base/errors.ts'
-import type { Table } from '../model/types.ts'
-import { ORDER_DIRECTIONS, type OrderDirection } from './builder.ts'
-import { type FilterBudget, filterBudget, operatorsIn, refuseNull } from './filter-plans.ts'
-import { type PageSizes, pageLimit, pageOffset } from './pages.ts'
+import { fail } from '../../base/errors.ts'
+import type { Table } from '../../model/types.ts'
+import { ORDER_DIRECTIONS, type OrderDirection } from '../builder.ts'
+import { type FilterBudget, filterBudget, operatorsIn, refuseNull } from '../filters/plans.ts'
+import { type PageSizes, pageLimit, pageOffset } from '../pages.ts'
 import {
   COUNT,
   type GroupOrderTerm,
@@ -13,7 +13,7 @@ import {
   type Measure,
   type MeasureCondition,
   type MeasureKind,
-} from './plan/aggregate-types.ts'
+} from '../plan/aggregate-types.ts'
 
 export interface GroupArguments {
   readonly by: readonly object[]

@@ -5,8 +5,8 @@
  * with the power of what a back-reference matches), and it cannot be had cheaply with a bound.
  */
 
-import type { Column, ColumnType } from '../model/types.ts'
-import { COMPARISONS, type Operator, TEXT_MATCHES } from './plan/types.ts'
+import type { Column, ColumnType } from '../../model/types.ts'
+import { COMPARISONS, type Operator, TEXT_MATCHES } from '../plan/types.ts'
 
 /** `at` is no operator of Postgres: it leads to a value inside JSON, which has operators of its own. */
 export type FilterKey = Operator | 'at'

@@ -1,8 +1,8 @@
 /** Column values between Postgres text and GraphQL: out for resolvers, in for filters and mutations. */
 
-import { fail } from '../base/errors.ts'
-import { type Value, wireText } from '../db/sql.ts'
-import type { ColumnType } from '../model/types.ts'
+import { fail } from '../../base/errors.ts'
+import { type Value, wireText } from '../../db/sql.ts'
+import type { ColumnType } from '../../model/types.ts'
 import {
   type ArrayItem,
   arrayLiteral,

@@ -1,11 +1,17 @@
 /** The input types of `filter`: one for each table, and one for each type of column. */
 
-import type { ColumnType, Relation, Table } from '../model/types.ts'
-import { type Builder, type InputFieldsOf, type InputOptions, type InputRef, inputObject } from './builder.ts'
+import type { ColumnType, Relation, Table } from '../../model/types.ts'
+import {
+  type Builder,
+  type InputFieldsOf,
+  type InputOptions,
+  type InputRef,
+  inputObject,
+} from '../builder.ts'
+import { JSON_TYPES } from '../plan/comparisons.ts'
+import type { Tables } from '../plan/types.ts'
+import { inputField, outdated, type ValueTypes } from '../values/types.ts'
 import { type FilterKey, operatorsOf, takesOf } from './operators.ts'
-import { JSON_TYPES } from './plan/comparisons.ts'
-import type { Tables } from './plan/types.ts'
-import { inputField, outdated, type ValueTypes } from './value-types.ts'
 
 type InputFields = Parameters<InputFieldsOf>[0]
 

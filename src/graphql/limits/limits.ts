@@ -20,8 +20,8 @@ import {
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
-import type { LimitsConfig } from '../base/config.ts'
-import { fail } from '../base/errors.ts'
+import type { LimitsConfig } from '../../base/config.ts'
+import { fail } from '../../base/errors.ts'
 import { type Measure, measureSelections, type Walk } from './measure.ts'
 
 export type DocumentLimits = Pick<LimitsConfig, 'documentTokens' | 'depth' | 'aliases' | 'rootFields'>

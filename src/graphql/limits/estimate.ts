@@ -26,11 +26,11 @@ import {
   type SelectionSetNode,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { fail } from '../base/errors.ts'
-import type { GatewayContext } from './context.ts'
-import type { PageSizes } from './pages.ts'
-import type { Operation } from './permissions.ts'
-import { Conditions, fragmentsOf, type Variables } from './touched-fields.ts'
+import { fail } from '../../base/errors.ts'
+import type { GatewayContext } from '../context.ts'
+import type { PageSizes } from '../pages.ts'
+import type { Operation } from '../permissions/permissions.ts'
+import { Conditions, fragmentsOf, type Variables } from '../permissions/touched-fields.ts'
 
 /** Estimated rows that are let through, as a multiple of the rows that an answer may hold. */
 const SLACK = 100

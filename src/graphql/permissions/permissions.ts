@@ -21,10 +21,10 @@ import {
   type OperationDefinitionNode,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { fail } from '../base/errors.ts'
-import type { Emit } from '../base/events.ts'
+import { fail } from '../../base/errors.ts'
+import type { Emit } from '../../base/events.ts'
+import type { GatewayContext } from '../context.ts'
 import { askedColumns, type Coordinate, type InputVariable, type Subjects } from './asked-columns.ts'
-import type { GatewayContext } from './context.ts'
 import { type FindRule, type RuleTree, roleOf, ruleFinder } from './rules.ts'
 import { allow, deny, type ResolveOptions, type ShieldRule } from './shield.ts'
 import { touchedFields, type Variables } from './touched-fields.ts'

@@ -4,9 +4,9 @@
  */
 
 import type { ObjectRef } from '@pothos/core'
-import { RARE_SCALARS, type ScalarName } from '../model/scalar-names.ts'
-import { valueTypeNames } from '../model/type-names.ts'
-import type { ColumnType, CompositeType, EnumType, Model } from '../model/types.ts'
+import { RARE_SCALARS, type ScalarName } from '../../model/scalar-names.ts'
+import { valueTypeNames } from '../../model/type-names.ts'
+import type { ColumnType, CompositeType, EnumType, Model } from '../../model/types.ts'
 import {
   addScalar,
   type Builder,
@@ -14,8 +14,8 @@ import {
   type InputRef,
   inputObject,
   type SchemaTypes,
-} from './builder.ts'
-import type { GatewayContext } from './context.ts'
+} from '../builder.ts'
+import type { GatewayContext } from '../context.ts'
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
 type OutputRef = ObjectRef<Types, Readonly<Record<string, unknown>>>

@@ -6,7 +6,7 @@
  */
 
 import { type FieldNode, type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql'
-import { fail } from '../base/errors.ts'
+import { fail } from '../../base/errors.ts'
 
 export interface Measure {
   /** Levels of fields, those under `__schema` and `__type` left out. */

@@ -6,10 +6,10 @@
  */
 
 import { type FieldNode, type GraphQLResolveInfo, Kind, type SelectionNode } from 'graphql'
-import { fail } from '../base/errors.ts'
-import type { Table } from '../model/types.ts'
-import { isMeasure, MEASURE_KINDS, type Measure } from './plan/aggregate-types.ts'
-import { Conditions } from './touched-fields.ts'
+import { fail } from '../../base/errors.ts'
+import type { Table } from '../../model/types.ts'
+import { Conditions } from '../permissions/touched-fields.ts'
+import { isMeasure, MEASURE_KINDS, type Measure } from '../plan/aggregate-types.ts'
 
 /** Measures in one statement: each may sort all rows of the list. */
 const MEASURES_MAX = 100
