@@ -127,6 +127,26 @@ describe('F5: keys', () => {
     expect(await found('ours')).toEqual([])
   })
 
+  it.each([
+    ['tenant_id with <>, room with =', false],
+    ['room with =, tenant_id with <>', false],
+    ['tenant_id with =, room with =', true],
+    ['tenant_id with =, room with =) where (room > 0', true],
+    ['tenant_id with =', true],
+  ])('that exclude (%s) hold between rows of one tenant or tell of another: safe is %s', async (by, safe) => {
+    await fill('create extension if not exists btree_gist')
+    await makeTable(
+      'rooms',
+      `id int not null, room int, primary key (tenant_id, id), exclude using gist (${by})`,
+    )
+    await fill(`insert into t.rooms values ('b', 1, 7)`)
+    const told = await asTenant('a', `insert into t.rooms values ('a', 1, 7) returning id`).catch(sqlState)
+
+    expect(told).toEqual(safe ? [{ id: '1' }] : '23P01')
+    expect((await found('rooms')).includes('unique-key')).toBe(!safe)
+    await asOwner('drop table t.rooms')
+  })
+
   it("that refer without the tenant hang a row on another tenant's, whose delete takes it along", async () => {
     await makeTable('parents', 'id int primary key')
     await makeTable(

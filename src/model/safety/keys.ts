@@ -24,8 +24,12 @@ export function foreignKeyFindings(table: TableFacts, question: SafetyQuestion):
 
 function uniqueFindings(table: TableFacts, index: IndexFacts, column: string): Finding[] {
   if (!index.unique && !index.exclusion) return []
-  if (index.columns[0] === column) return []
   const id = tableId(table)
+  if (index.exclusion && index.columns.includes(column) && comparesTenants(index, column)) {
+    const reason = `its exclusion constraint ${index.name} compares ${column} otherwise than by "=": rows of one tenant are in the way of another's.`
+    return [unsafe('unique-key', reason, undefined, id)]
+  }
+  if (index.columns[0] === column) return []
   const kind = index.primary ? 'primary key' : index.exclusion ? 'exclusion constraint' : 'unique key'
   const sql = widened(table, index, column)
   if (index.columns.includes(column)) {
@@ -38,6 +42,13 @@ function uniqueFindings(table: TableFacts, index: IndexFacts, column: string): F
   return [
     unsafe('unique-key', reason, sql, id, sql === undefined ? undefined : { kind: 'key', table, index }),
   ]
+}
+
+/** Whether an exclusion holds between rows of different tenants: 'EXCLUDE USING gist (tenant_id WITH <>, …)'. */
+function comparesTenants({ definition }: IndexFacts, column: string): boolean {
+  const parts = definition?.slice(definition.indexOf('(') + 1).split(', ') ?? []
+  const part = parts.find((text) => [column, quoted(column)].some((name) => text.startsWith(`${name} `)))
+  return !/ WITH =\)?(?: |$)/.test(part ?? '')
 }
 
 /** The same key with the tenant column in front; undefined where it would be a guess. */
