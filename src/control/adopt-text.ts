@@ -148,7 +148,9 @@ export function leansWithout(table: TableName, name: string, column: string): st
   return [
     `exists (select from pg_constraint k where k.conrelid = ${classSql(table)} and k.conname = ${literal(name)}`,
     `  and (k.confdeltype in ('n', 'd') and k.confdelsetcols is null or not exists (`,
-    `    select from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any (k.conkey)`,
-    `      and a.attname = ${literal(column)})))`,
+    `    select from unnest(k.conkey, k.confkey) pair (own, other)`,
+    `    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = pair.own`,
+    `    join pg_attribute b on b.attrelid = k.confrelid and b.attnum = pair.other`,
+    `    where a.attname = ${literal(column)} and b.attname = ${literal(column)})))`,
   ].join('\n')
 }

@@ -39,7 +39,8 @@ export function tableOf(source: TableSource): Table {
     ...described(setting),
     kind: found.relkind === 'v' ? 'view' : 'table',
     can: {
-      create: may('create') && tenant !== undefined && rights.insert.has(tenant.attnum),
+      create:
+        may('create') && tenant !== undefined && rights.insert.has(tenant.attnum) && !isComputed(tenant),
       update: may('update') && columns.some(({ can }) => can.update),
       delete: may('delete') && rights.delete,
     },
@@ -79,6 +80,10 @@ function columnsOf(source: TableSource, rights: Rights, tenant: PgAttribute | un
     .map((attribute) => columnOf(source, attribute, rights, tenant !== undefined))
 }
 
+/** Whether Postgres alone writes it. */
+const isComputed = ({ attgenerated, attidentity }: PgAttribute): boolean =>
+  (attgenerated ?? '') !== '' || attidentity === 'a'
+
 function columnOf(
   { catalog, found, setting: table }: TableSource,
   attribute: PgAttribute,
@@ -88,7 +93,7 @@ function columnOf(
   const { type, notNull, hasDefault } = readType(catalog, attribute)
   const setting = table.columns.get(attribute.attname) as Setting
   const identity = attribute.attidentity ?? ''
-  const readOnly = (attribute.attgenerated ?? '') !== '' || identity === 'a'
+  const readOnly = isComputed(attribute)
   const isWritten = isOwned && found.relkind !== 'v' && !readOnly
   const may = (part: Part): boolean => !isOmitted(setting, part) && !isOmitted(table, part)
   return {

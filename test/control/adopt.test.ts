@@ -273,3 +273,47 @@ describe('tables whose policies hide rows from their owner', () => {
     ).rejects.toMatchObject({ code: '23503' })
   })
 })
+
+describe('the table of the tenants themselves', () => {
+  let shard: Place
+
+  beforeAll(async () => {
+    shard = await place(`
+      create table organizations (id int primary key, name text not null);
+      create table people (
+        organization_id int not null references organizations on delete cascade, id int primary key);
+      create table guests (
+        organization_id int not null references organizations on delete set null on update cascade, id int primary key);
+      insert into organizations values (1, 'one'), (2, 'two');
+      insert into people values (1, 1), (2, 2);
+      insert into guests values (1, 1)`)
+    await shard.apply('adopt', adoptionSql(await shard.findings(), { column: 'organization_id' }))
+    await shard.apply(
+      'tenant',
+      `-- migrate:up
+      alter table organizations add organization_id int not null generated always as (id) stored`,
+    )
+  })
+  afterAll(() => shard?.close())
+
+  it('is safe after a run, and what points to it from all other tables goes on doing so', async () => {
+    await shard.apply('again', adoptionSql(await shard.findings(), { column: 'organization_id' }))
+    expect(await shard.unsafe()).toEqual([])
+    const keys = await shard.query(
+      `select pg_get_constraintdef(oid) line from pg_constraint where confrelid = 'app.organizations'::regclass order by 1`,
+    )
+    const twice =
+      'FOREIGN KEY (organization_id, organization_id) REFERENCES app.organizations(organization_id, id)'
+    // A tenant is never null: what would set it so always failed, and still does.
+    expect(keys.map(({ line }) => line)).toEqual([`${twice} ON DELETE CASCADE`, `${twice} ON UPDATE CASCADE`])
+    await expect(shard.query('insert into app.people values (3, 3)')).rejects.toMatchObject({ code: '23503' })
+    await shard.query('delete from app.organizations where id = 2')
+    expect(await shard.query('select id::text from app.people')).toEqual([{ id: '1' }])
+    await expect(shard.query('delete from app.organizations')).rejects.toMatchObject({ code: '23503' })
+  })
+
+  it('needs no second run', async () => {
+    const drafted = await draftAdoption([{ key: 'shard-a', url: shard.url('owner') }], QUESTION)
+    expect(drafted.text).toBeUndefined()
+  })
+})

@@ -160,4 +160,15 @@ describe('the rights of the serving role', () => {
     await db.query(`revoke insert (tenant_id) on app.people from ${role}`)
     expect(table('app.people', (await seen()).model).can.create).toBe(false)
   })
+
+  it('of a table whose tenant column is computed from another one create nothing', async () => {
+    await db.query(`create table app.tenants (
+        id text not null, tenant_id text not null generated always as (id) stored, name text, primary key (tenant_id, id));
+      grant select, insert, update, delete on app.tenants to ${role}`)
+    expect(table('app.tenants', (await seen()).model).can).toEqual({
+      create: false,
+      update: true,
+      delete: true,
+    })
+  })
 })

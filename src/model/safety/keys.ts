@@ -138,17 +138,19 @@ function withTenant(table: TableFacts, key: ForeignKeyFacts, column: string): st
 }
 
 /**
- * The same foreign key with the tenant column on both sides: 'foreign key (…) references …'. MATCH FULL is not
- * kept: with the tenant, which is never null, it would forbid every other null.
+ * The same foreign key with the tenant column on both sides: 'foreign key (…) references …'. One that was nothing but
+ * the tenant, to the table of the tenants, names it twice: (tenant, tenant) to (tenant, id). MATCH FULL is not kept:
+ * with the tenant, which is never null, it would forbid every other null.
  */
 export function foreignKeyClause(key: ForeignKeyFacts, column: string): string {
   const pairs = key.columns.map((own, i) => [own, key.otherColumns[i] ?? ''] as const)
-  const kept = pairs.filter(([own, other]) => own !== column && other !== column)
+  const kept = pairs.filter(([, other]) => other !== column)
   const own = kept.map(([name]) => name)
   const other = kept.map(([, name]) => name)
-  const onDelete = ACTIONS[key.onDelete]
-  const some = key.onDeleteColumns.length > 0 ? key.onDeleteColumns : own
-  const onlyThese = 'nd'.includes(key.onDelete) ? ` ${quotedList(some)}` : ''
+  const set = (key.onDeleteColumns.length > 0 ? key.onDeleteColumns : own).filter((name) => name !== column)
+  const sets = 'nd'.includes(key.onDelete)
+  const onDelete = sets && set.length === 0 ? undefined : ACTIONS[key.onDelete]
+  const onlyThese = sets ? ` ${quotedList(set)}` : ''
   // An update cannot set single columns, and setting the tenant to null always fails.
   const onUpdate = 'nd'.includes(key.onUpdate) ? undefined : ACTIONS[key.onUpdate]
   return [
