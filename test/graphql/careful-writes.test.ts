@@ -25,8 +25,8 @@ beforeAll(async () => {
   world = await startWorld({ tenants: 1, shards: 1, rows: 1 })
   tenant = world.tenants[0]!
   projectId = String(tenant.values.projectIds[0])
-  // A role that may delete labels and not change them: what it deletes, it cannot lock.
-  await world.sql(tenant.shard, 'revoke update on app.labels from shardgate_app')
+  // A role that may delete invoices and not change them: what it deletes, it cannot lock.
+  await world.sql(tenant.shard, 'revoke update on app.invoices from shardgate_app')
   api = await openWorldApi(world, [], { rows: ROWS })
   hooked = await openWorldApi(world, [HOOKED], { rows: ROWS })
   beside = await connect(world.shards[0]!.superuserUrl)
@@ -90,14 +90,14 @@ describe('a row that somebody else is changing', () => {
   })
 
   it('is not deleted when the filter no longer holds, also where rows cannot be locked', async () => {
-    await sql(`insert into app.labels (tenant_id, task_id, word) values ($1, 990, 'old')`)
-    const { deleteLabels } = await meanwhile(
-      `update app.labels set word = 'new' where task_id = 990`,
-      `mutation { deleteLabels(filter: { taskId: { eq: 990 }, word: { eq: "old" } }) { ... on LabelChanges { count } } }`,
+    const [{ reference } = {}] = await sql('select reference from app.invoices where tenant_id = $1')
+    const { deleteInvoices } = await meanwhile(
+      `update app.invoices set reference = 'paid' where reference = '${reference}'`,
+      `mutation { deleteInvoices(filter: { reference: { eq: "${reference}" } }) { ... on InvoiceChanges { count } } }`,
     )
-    expect(deleteLabels).toEqual({ count: 0 })
-    expect(await sql('select word from app.labels where tenant_id = $1 and task_id = 990')).toEqual([
-      { word: 'new' },
+    expect(deleteInvoices).toEqual({ count: 0 })
+    expect(await sql('select reference from app.invoices where tenant_id = $1')).toEqual([
+      { reference: 'paid' },
     ])
   })
 })

@@ -1,4 +1,7 @@
-/** Orders that are easily got wrong: of a table whose columns are called as ours, by money, by conditions side by side. */
+/**
+ * What is easily got wrong: orders of a table whose columns are called as ours, and by money; conditions side by side;
+ * lists of a domain.
+ */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Data } from '../kit/api.ts'
@@ -8,6 +11,9 @@ let api: TableApi
 
 beforeAll(async () => {
   api = await openTableApi(`
+    create domain mail as text check (value like '%@%');
+    create table letters (tenant_id text not null, id int, copies mail[], primary key (tenant_id, id));
+    insert into letters values ('acme', 1, '{a@x,b@x}'), ('acme', 2, '{}'), ('acme', 3, null);
     create table shops (tenant_id text not null, id int, takings money, primary key (tenant_id, id));
     create table goods (tenant_id text not null, id int, shop_id int, o0 int, primary key (tenant_id, id),
       foreign key (tenant_id, shop_id) references shops (tenant_id, id));
@@ -90,5 +96,24 @@ describe('conditions of groups side by side', () => {
     expect(goods.groups.map(({ key }: Data) => key.shopId)).toEqual(
       rows.map(({ shop_id }) => (shop_id === null ? null : Number(shop_id))),
     )
+  })
+})
+
+describe('a list whose items are of a domain', () => {
+  it.each([
+    [{ has: 'a@x' }, [1]],
+    [{ contains: ['b@x'] }, [1]],
+    [{ containedBy: ['a@x', 'b@x', 'c@x'] }, [1, 2]],
+    [{ overlaps: ['b@x', 'z@x'] }, [1]],
+    [{ eq: ['a@x', 'b@x'] }, [1]],
+    [{ has: 'no address' }, []],
+    [{ isEmpty: true }, [2]],
+    [{ isNull: true }, [3]],
+  ])('%j', async (copies, wanted) => {
+    const { letters } = await api.data(
+      'query($copies: StringListFilter) { letters(filter: { copies: $copies }) { nodes { rowId } } }',
+      { copies },
+    )
+    expect(letters.nodes.map(({ rowId }: Data) => rowId)).toEqual(wanted)
   })
 })

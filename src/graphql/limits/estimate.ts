@@ -31,6 +31,7 @@ import type { GatewayContext } from '../context.ts'
 import type { PageSizes } from '../pages.ts'
 import type { Operation } from '../permissions/permissions.ts'
 import { Conditions, fragmentsOf, type Variables } from '../permissions/touched-fields.ts'
+import { checkInputs } from './inputs.ts'
 
 /** Estimated rows that are let through, as a multiple of the rows that an answer may hold. */
 const SLACK = 100
@@ -43,7 +44,10 @@ const SLACK = 100
 export function rowLimitPlugin(getSizes: () => PageSizes): Plugin<GatewayContext> {
   return {
     onExecute({ args }) {
-      checkEstimate(args.schema, args, getSizes())
+      const { schema, document, operationName, variableValues } = args
+      const operation = getOperationAST(document, operationName)
+      if (operation) checkInputs(schema, operation, variableValues ?? {}, getSizes().rows)
+      checkEstimate(schema, args, getSizes())
       return {
         onExecuteDone({ setResult }) {
           const { overflow } = (args.contextValue as GatewayContext).scope
