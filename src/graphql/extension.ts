@@ -14,6 +14,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type ErrorDetails, fail } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
 import type { Row } from '../db/batch.ts'
 import { compile, type SQL, type Statement, sql } from '../db/sql.ts'
 import type { Model, Table } from '../model/types.ts'
@@ -21,7 +22,7 @@ import type { Builder } from './builder.ts'
 import type { GatewayContext } from './context.ts'
 import type { Fields } from './mutations/fields.ts'
 import { type TableHandle, tableHandle } from './mutations/handles.ts'
-import type { TableHooks } from './mutations/hooks.ts'
+import { HOOK_NAMES, type TableHooks } from './mutations/hooks.ts'
 import type { RowWriter } from './mutations/types.ts'
 import type { Grant } from './permissions/rules.ts'
 import type { RowRef, SchemaParts } from './types.ts'
@@ -36,7 +37,7 @@ export interface Extension {
   readonly permissions?: Readonly<Record<string, Grant>>
   /** By GraphQL type: what runs before and after rows of it are written. */
   hooks?(tools: ExtensionTools): Readonly<Record<string, TableHooks>>
-  extend(tools: ExtensionTools): void
+  extend?(tools: ExtensionTools): void
 }
 
 export interface ExtensionTools {
@@ -87,7 +88,7 @@ export function extensionTools(parts: SchemaParts, writer: RowWriter): Extension
 /**
  * The hooks of all extensions, by GraphQL type.
  *
- * @throws CONFIG_INVALID  hooks are given for a type that the tables do not give
+ * @throws CONFIG_INVALID  hooks are given for a type that the tables do not give, or under a name that nobody calls
  */
 export function hooksOfExtensions(
   extensions: readonly Extension[],
@@ -97,6 +98,7 @@ export function hooksOfExtensions(
   for (const extension of extensions) {
     for (const [typeName, found] of Object.entries(extension.hooks?.(tools) ?? {})) {
       tableNamed(tools.model, typeName)
+      requireKnown(found, HOOK_NAMES, `hooks of ${typeName}`)
       hooks.set(typeName, [...(hooks.get(typeName) ?? []), found])
     }
   }
@@ -104,10 +106,24 @@ export function hooksOfExtensions(
 }
 
 function tableNamed({ tables }: Model, typeName: string): Table {
-  return (
-    tables.find((table) => table.typeName === typeName) ??
-    fail('CONFIG_INVALID', `An extension asks for the type "${typeName}"; the tables give no such type.`)
-  )
+  const found = tables.find((table) => table.typeName === typeName)
+  if (found) return found
+  const types = tables.map((table) => table.typeName)
+  const reason = `the tables give no such type${probably(typeName, types)}.`
+  return fail('CONFIG_INVALID', `An extension asks for the type "${typeName}"; ${reason}`)
+}
+
+/** A rule under a mistyped name would be no rule, and nothing else would say so. */
+function requireKnown(given: object, known: readonly string[], where: string): void {
+  const stranger = Object.keys(given).find((name) => !known.includes(name))
+  if (stranger === undefined) return
+  const wanted = `wanted ${known.join(', ')}${probably(stranger, known)}`
+  fail('CONFIG_INVALID', `${where}: ${wanted}; "${stranger}" came.`)
+}
+
+function probably(word: string, known: readonly string[]): string {
+  const meant = nearest(word, known)
+  return meant === undefined ? '' : ` (did you mean "${meant}"?)`
 }
 
 /**
@@ -120,11 +136,16 @@ export async function loadExtensions(paths: readonly string[], folder: string): 
   return Promise.all(paths.map((path, i) => loadExtension(resolve(folder, path), `extensions[${i}]`)))
 }
 
+const PARTS: readonly string[] = ['permissions', 'hooks', 'extend'] satisfies (keyof Extension)[]
+
 async function loadExtension(path: string, key: string): Promise<Extension> {
   const loaded = await import(pathToFileURL(path).href).catch((cause: Error) =>
     fail('CONFIG_INVALID', `${key}: ${path} cannot be loaded: ${cause.message}`, {}, { cause }),
   )
-  const extension = (loaded as { default?: Partial<Extension> }).default
-  if (typeof extension?.extend === 'function') return extension as Extension
-  return fail('CONFIG_INVALID', `${key}: wanted a default export with a function "extend" in ${path}.`)
+  const { default: extension } = loaded as { default?: Extension }
+  if (typeof extension !== 'object' || extension === null) {
+    return fail('CONFIG_INVALID', `${key}: wanted an object as the default export of ${path}.`)
+  }
+  requireKnown(extension, PARTS, `${key}, ${path}`)
+  return extension
 }

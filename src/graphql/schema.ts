@@ -34,7 +34,7 @@ export function buildSchema(
   addMutations(parts, writer)
   const tools = extensionTools(parts, writer)
   hooks = hooksOfExtensions(extensions, tools)
-  for (const extension of extensions) extension.extend(tools)
+  for (const extension of extensions) extension.extend?.(tools)
   return builder.toSchema({ sortSchema: true })
 }
 

@@ -1,7 +1,18 @@
 /** Extensions: hooks that every way of writing calls, tables in their hands, and what their errors become. */
 
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Extension, type Fields, refuse, type TableHandle } from '../../src/graphql/extension.ts'
+import {
+  type Extension,
+  type ExtensionTools,
+  type Fields,
+  loadExtensions,
+  refuse,
+  type TableHandle,
+} from '../../src/graphql/extension.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 
@@ -244,8 +255,51 @@ describe('hooks', () => {
   })
 
   it('for a type that no table gives are refused at the start', async () => {
-    const wrong: Extension = { hooks: () => ({ Nobody: {} }), extend() {} }
-    await expect(openWorldApi(world, [wrong])).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+    const wrong: Extension = { hooks: () => ({ Projct: {} }) }
+    await expect(openWorldApi(world, [wrong])).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('(did you mean "Project"?)'),
+    })
+  })
+
+  it('under a name that nobody calls are refused at the start: the rule would hold nobody', async () => {
+    const mistyped = { beforeUpdat: () => refuse('Never.'), afterCreate: () => undefined }
+    await expect(openWorldApi(world, [{ hooks: () => ({ Project: mistyped }) }])).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(
+        /^hooks of Project: .*\(did you mean "beforeUpdate"\?\); "beforeUpdat" came\.$/,
+      ),
+    })
+  })
+})
+
+describe('the module of an extension', () => {
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'shardgate-extension-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  const load = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text)
+    return loadExtensions([name], folder)
+  }
+
+  it('needs no more than one of the three parts', async () => {
+    const [loaded] = await load('hooks.mjs', 'export default { hooks: () => ({}) }')
+    expect(loaded?.hooks?.({} as ExtensionTools)).toEqual({})
+  })
+
+  it.each([
+    ['export const x = 1', /^extensions\[0\]: wanted an object as the default export of /],
+    ['export default { hook: () => ({}) }', /\(did you mean "hooks"\?\); "hook" came\.$/],
+    ['export default {', /^extensions\[0\]: .* cannot be loaded: /],
+  ])('is refused with what was wanted: %s', async (text, message) => {
+    const wrong = load(`wrong-${randomUUID()}.mjs`, text)
+    await expect(wrong).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(message),
+    })
   })
 })
 

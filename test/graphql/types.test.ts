@@ -137,3 +137,17 @@ describe('of money', () => {
     expect(TENANT).toBe('acme')
   })
 })
+
+describe('what is no value of its type', () => {
+  it.each([
+    ['aUuid: { eq: "x" }', 'A UUID was wanted'],
+    ['aDate: { eq: 3 }', 'A Date was wanted'],
+    ['aJsonb: { contains: { a: 1e1234 } }', 'An exponent of a JSON number has three digits at most'],
+  ])('is told with its place in the document: %s', async (filter, wanted) => {
+    // A document that is not valid is thrown here; the gateway answers it with the same places.
+    await expect(api.run(`{ things(filter: { ${filter} }) { totalCount } }`)).rejects.toMatchObject({
+      message: expect.stringContaining(wanted),
+      locations: [{ line: 1, column: expect.any(Number) }],
+    })
+  })
+})

@@ -28,6 +28,15 @@ export interface TableHooks {
 
 type HookName = keyof TableHooks
 
+export const HOOK_NAMES: readonly string[] = [
+  'beforeCreate',
+  'afterCreate',
+  'beforeUpdate',
+  'afterUpdate',
+  'beforeDelete',
+  'afterDelete',
+] satisfies HookName[]
+
 export type HooksOf = (typeName: string) => readonly TableHooks[]
 
 /** The hooks of one table, those of several extensions one after the other. */

@@ -6,7 +6,15 @@
  * can name the place in the document; Postgres checks the value.
  */
 
-import { GraphQLError, GraphQLFloat, type GraphQLScalarType, Kind, type ValueNode } from 'graphql'
+import {
+  type FloatValueNode,
+  GraphQLError,
+  GraphQLFloat,
+  type GraphQLScalarType,
+  type IntValueNode,
+  Kind,
+  type ValueNode,
+} from 'graphql'
 import type { ScalarName } from '../../model/scalar-names.ts'
 
 export interface ScalarRule {
@@ -115,15 +123,17 @@ type ScalarConfig = Pick<GraphQLScalarType, 'serialize' | 'parseValue' | 'parseL
 export function scalarConfig(name: keyof typeof SCALARS): ScalarConfig {
   if (name === 'JSON') return jsonConfig
   const rule: ScalarRule = SCALARS[name]
-  const parse = (value: unknown): string => {
+  // Of a variable graphql-js tells the place; of a literal it passes this error on as it is.
+  const parse = (value: unknown, node?: ValueNode): string => {
     const text = typeof value === 'number' && rule.numbers ? String(value) : value
     if (typeof text === 'string' && rule.accepts(text)) return text
-    throw new GraphQLError(`A ${name} was wanted, for example ${example(rule)}; ${came(value)} came.`)
+    const wanted = `A ${name} was wanted, for example ${example(rule)}`
+    throw new GraphQLError(`${wanted}; ${came(value)} came.`, { nodes: node ?? null })
   }
   return {
     serialize: (value) => value,
-    parseValue: parse,
-    parseLiteral: (node) => parse(literalText(node, rule)),
+    parseValue: (value) => parse(value),
+    parseLiteral: (node) => parse(literalText(node, rule), node),
   }
 }
 
@@ -158,7 +168,7 @@ function literalJson(node: ValueNode, variables: Record<string, unknown> | null 
   switch (node.kind) {
     case Kind.INT:
     case Kind.FLOAT:
-      return exactNumber(jsonNumber(node.value))
+      return exactNumber(jsonNumber(node))
     case Kind.STRING:
     case Kind.ENUM:
     case Kind.BOOLEAN:
@@ -196,9 +206,10 @@ const parseWithSources = JSON.parse as (text: string, reviver: Reviver) => unkno
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): object }
 
 // A number is given back with all its digits: "1e131071" would be 131,072 of them.
-function jsonNumber(source: string): string {
-  if (SCALARS.Decimal.accepts(source)) return source
-  throw new GraphQLError(`An exponent of a JSON number has three digits at most; ${came(source)} came.`)
+function jsonNumber(node: IntValueNode | FloatValueNode): string {
+  if (SCALARS.Decimal.accepts(node.value)) return node.value
+  const wanted = 'An exponent of a JSON number has three digits at most'
+  throw new GraphQLError(`${wanted}; ${came(node.value)} came.`, { nodes: node })
 }
 
 function exactNumber(source: string): unknown {
