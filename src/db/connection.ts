@@ -76,6 +76,16 @@ export function violation(error: unknown): Violation | undefined {
   return { state: error.code, constraint: error.constraint, column: error.column }
 }
 
+/**
+ * The SQLSTATE with which a trigger or a function of the tables has raised an exception of its own; undefined for
+ * what Postgres says itself. `raise` gives P0001, or whatever its author chose: the classes that Postgres and the fence
+ * have are left out.
+ */
+export function raisedState(error: unknown): string | undefined {
+  const state = sqlState(error)
+  return state && /^(P0001|(?!72|F0|HV|P0|XX|SG)[6-9A-Z])/.test(state) ? state : undefined
+}
+
 // Values travel as Postgres text: pg's own parsers lose microseconds (Date) and digits (numbers).
 const TEXT_TYPES = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 

@@ -16,7 +16,7 @@ import {
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { GatewayError, isGatewayError } from '../base/errors.ts'
-import { violation } from '../db/connection.ts'
+import { raisedState, violation } from '../db/connection.ts'
 import type { GatewayContext } from './context.ts'
 import { claimKey, isClaim } from './idempotency.ts'
 
@@ -98,9 +98,15 @@ function hasRequiredField({ schema }: ExecutionArgs): boolean {
   return Object.values(schema.getMutationType()?.getFields() ?? {}).some(({ type }) => isNonNullType(type))
 }
 
-/** A deferred constraint is checked by COMMIT, when no field is left to answer for it. */
+/** A deferred constraint is checked by COMMIT, when no field is left to answer for it; a deferred trigger as well. */
 function deferredViolation(error: unknown): GatewayError | undefined {
-  const broken = isGatewayError(error) ? undefined : violation(error)
+  if (isGatewayError(error)) return undefined
+  const raised = raisedState(error)
+  if (raised) {
+    const message = 'A rule of the tables refuses the changes; nothing was kept.'
+    return new GatewayError('FORBIDDEN', message, { sqlState: raised }, { cause: error })
+  }
+  const broken = violation(error)
   if (!broken) return undefined
   const message = `The changes break the constraint ${broken.constraint ?? broken.state}; nothing was kept.`
   return new GatewayError('BAD_USER_INPUT', message, {}, { cause: error })

@@ -161,11 +161,18 @@ describe('tables that have a say in it', () => {
       create function app.leave_out() returns trigger language plpgsql as
         $$ begin return case when new.title = 'left out' then null else new end; end $$;
       create trigger leave_out before insert or update on app.tasks for each row execute function app.leave_out();
+      create function app.raise() returns trigger language plpgsql as $$ begin
+        if new.title in ('raised', 'late') then raise exception 'secret %', new.title; end if;
+        if new.title = 'coded' then raise exception 'secret' using errcode = 'TK042'; end if;
+        return new; end $$;
+      create trigger raise before insert on app.tasks for each row when (new.title <> 'late') execute function app.raise();
+      create constraint trigger late after insert on app.tasks deferrable initially deferred
+        for each row when (new.title = 'late') execute function app.raise();
       create policy no_secrets on app.tasks as restrictive for insert with check (title <> 'forbidden')`)
   })
   afterAll(() =>
     beside.query(
-      `drop trigger leave_out on app.tasks; drop function app.leave_out; drop policy no_secrets on app.tasks`,
+      `drop trigger leave_out on app.tasks; drop function app.leave_out; drop trigger raise on app.tasks; drop trigger late on app.tasks; drop function app.raise; drop policy no_secrets on app.tasks`,
     ),
   )
 
@@ -190,6 +197,26 @@ describe('tables that have a say in it', () => {
     })
     expect(await world.contents(tenant)).toBe(before)
   })
+
+  it.each([
+    ['at once', 'raised', 'P0001', 'A rule of the tables refuses this change of a Task.'],
+    ['with a state of its own', 'coded', 'TK042', 'A rule of the tables refuses this change of a Task.'],
+    [
+      'when the operation is to be kept',
+      'late',
+      'P0001',
+      'A rule of the tables refuses the changes; nothing was kept.',
+    ],
+  ])(
+    'an exception that a trigger raises %s is told without its words',
+    async (_when, title, state, message) => {
+      const before = await world.contents(tenant)
+      const source = `mutation { createTask(input: { rowId: 300, projectId: "P", title: "${title}" }) { __typename } }`
+      const error = await fault(source).catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({ code: 'FORBIDDEN', message, details: { sqlState: state } })
+      expect(await world.contents(tenant)).toBe(before)
+    },
+  )
 
   it('a policy that refuses a row is told as what the tables do not allow', async () => {
     const source = `mutation { createTask(input: { rowId: 300, projectId: "P", title: "forbidden" }) { __typename } }`

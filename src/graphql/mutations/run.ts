@@ -2,7 +2,7 @@
 
 import { fail } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
-import { sqlState } from '../../db/connection.ts'
+import { raisedState, sqlState } from '../../db/connection.ts'
 import type { Statement } from '../../db/sql.ts'
 import type { Table } from '../../model/types.ts'
 import { BrokenConstraint, constraintFailure } from '../constraints.ts'
@@ -12,11 +12,12 @@ import type { GatewayContext } from '../context.ts'
 const FORBIDDEN = '42501'
 /** The key of an upsert is a constraint that is checked late. */
 const DEFERRABLE_KEY = '55000'
+const RAISED_HINT = 'A trigger raised an exception; whoever made the tables knows what it wants.'
 
 /**
  * @param path  relations that lead to `table` from the input of the mutation
  * @throws BrokenConstraint  a constraint refuses the write
- * @throws FORBIDDEN         the tables do not let the gateway do this
+ * @throws FORBIDDEN         the tables do not let the gateway do this, or a trigger of theirs raises an exception
  * @throws                   what the scope throws
  */
 export async function runWrite(
@@ -34,6 +35,12 @@ export async function runWrite(
     if (failure) throw new BrokenConstraint(failure, error)
     if (sqlState(error) === FORBIDDEN) {
       fail('FORBIDDEN', `The tables do not allow this change of a ${table.typeName}.`, {}, { cause: error })
+    }
+    // Without its words, which may quote rows; the state is the rule's name for programs.
+    const raised = raisedState(error)
+    if (raised) {
+      const sentence = `A rule of the tables refuses this change of a ${table.typeName}.`
+      fail('FORBIDDEN', sentence, { sqlState: raised }, { cause: error, hint: RAISED_HINT })
     }
     if (sqlState(error) === DEFERRABLE_KEY) {
       fail(
