@@ -6,6 +6,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Client, connect } from '../../src/db/client.ts'
 import type { Extension } from '../../src/graphql/extension.ts'
+import { inOrder } from '../../src/graphql/mutations/run.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 
@@ -152,6 +153,17 @@ describe('the rows of one operation', () => {
       `mutation { deleteTasks(filter: ${created}, atMost: 20) { ... on TaskChanges { nodes { rowId } } } }`,
     )
     expect(deleteTasks.nodes).toEqual(sorted)
+  })
+})
+
+describe('rows with the number of their key', () => {
+  it('come in the order of the numbers, whatever plan Postgres took', () => {
+    const rows = [
+      ['2', 'b'],
+      ['10', 'c'],
+      ['1', 'a'],
+    ]
+    expect(inOrder(rows)).toEqual([['a'], ['b'], ['c']])
   })
 })
 
