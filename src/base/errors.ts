@@ -69,12 +69,7 @@ export const ERRORS = Object.freeze({
   TIMEOUT: kind(504, true, 'Ask for less, or try again.'),
   OUTCOME_UNKNOWN: kind(504, false, 'Read before you write again: the change may have been kept.'),
   SCHEMA_BREAKS: kind(409, false, 'Keep what clients use, deprecated, beside what replaces it.'),
-  CONFIG_INVALID: kind(
-    500,
-    false,
-    'Correct the key that the message names; "shardgate config check" tells.',
-    2,
-  ),
+  CONFIG_INVALID: kind(500, false, 'Correct what the message names, then start or run the command again.', 2),
   USAGE: kind(400, false, 'See "shardgate --help".', 2),
   SETUP_FAILED: kind(500, false, 'Mend what the sentence names, then run the command again.'),
   INTERNAL_SERVER_ERROR: kind(500, false, 'Report the request id to the operator.'),

@@ -57,8 +57,12 @@ function whole(findings: readonly Diagnosis[]): string {
 
 function findingText({ where, table, check, severity, reason, sql }: Diagnosis): string {
   const head = `${severity}  ${where}${table ? `  ${table}` : ''}  ${check}`
-  const lines = [head, `  ${reason}`, ...(sql?.split('\n').map((line) => `    ${line}`) ?? [])]
+  const lines = [head, ...indented(reason, 2), ...(sql === undefined ? [] : indented(sql, 4))]
   return lines.map(visible).join('\n')
+}
+
+function indented(text: string, spaces: number): string[] {
+  return text.split('\n').map((line) => `${' '.repeat(spaces)}${line}`)
 }
 
 interface TableRow {

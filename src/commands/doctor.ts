@@ -35,7 +35,9 @@ export function addDoctorCommand(program: Command, contextOf: MakeContext): void
       const unsafe = findings.filter(({ severity }) => severity === 'unsafe').length
       const advice = findings.filter(({ severity }) => severity === 'advice').length
       if (unsafe === 0 && !(options.strict && advice > 0)) return
-      const hint = 'Mend what is named above: with the SQL that stands below it, where there is some.'
+      const hint = findings.some(({ adopt }) => adopt)
+        ? 'Let "shardgate adopt" write a migration; mend what it leaves, with the SQL that stands below it.'
+        : 'Mend what is named above: with the SQL that stands below it, where there is some.'
       fail('SHARD_UNSAFE', `${unsafe} unsafe, ${advice} to consider.`, {}, { hint })
     })
 }

@@ -34,7 +34,7 @@ export async function runCommand(
     await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (error) {
-    return explain(error, { args, terminal })
+    return explain(error, { args, terminal, program })
   }
 }
 
@@ -68,17 +68,19 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
 interface Call {
   readonly args: readonly string[]
   readonly terminal: Terminal
+  readonly program: Command
 }
 
-function explain(error: unknown, { args, terminal }: Call): number {
-  if (error instanceof CommanderError) return explainUsage(error, { args, terminal })
+function explain(error: unknown, call: Call): number {
+  const { args, terminal } = call
+  if (error instanceof CommanderError) return explainUsage(error, call)
   const known = isGatewayError(error)
   const code = known ? error.code : 'INTERNAL_SERVER_ERROR'
   const message = error instanceof Error ? error.message : String(error)
   const hint = known
     ? error.hint
     : 'This is a bug or a database that answers in an unknown way; --debug tells where.'
-  tell({ code, message, hint }, { args, terminal })
+  tell({ code, message, hint: hint === ERRORS.USAGE.hint ? helpOf(call) : hint }, call)
   if (args.includes('--debug')) terminal.err(`${traceOf(error)}\n`)
   return ERRORS[code].exit
 }
@@ -91,11 +93,22 @@ function explainUsage(error: CommanderError, call: Call): number {
     .replace(/^error: /, '')
     .replaceAll('\n', ' ')
     .replace(/^./, (first) => first.toUpperCase())
-  tell(
-    { code: 'USAGE', message: /[.)]$/.test(message) ? message : `${message}.`, hint: ERRORS.USAGE.hint },
-    call,
-  )
+  const sentence = /[.)]$/.test(message) ? message : `${message}.`
+  tell({ code: 'USAGE', message: sentence, hint: helpOf(call) }, call)
   return ERRORS.USAGE.exit
+}
+
+/** The help of the command that was meant, as far as its words are known. */
+function helpOf({ args, program }: Call): string {
+  const words = [program.name()]
+  let at = program
+  for (const arg of args) {
+    const found = at.commands.find((command) => command.name() === arg)
+    if (!found) continue
+    at = found
+    words.push(arg)
+  }
+  return `See "${words.join(' ')} --help".`
 }
 
 function tell(error: { code: string; message: string; hint: string }, { args, terminal }: Call): void {

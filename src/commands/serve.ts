@@ -46,8 +46,14 @@ export function addServeCommand(program: Command, contextOf: MakeContext, run: R
       '\nExample:\n  NODE_ENV=production HOST=0.0.0.0 shardgate serve -c /etc/shardgate/shards.config.json',
     )
     .action(async (_options: object, command: Command) => {
-      const config = configOf(contextOf(command))
+      const context = contextOf(command)
+      const config = configOf(context)
       const gateway = await run({ config, load })
+      // In production the log says so; here it is silent as long as all is well.
+      if (config.mode === 'development') {
+        const url = `http://localhost:${gateway.port}/graphql`
+        context.terminal.err(`Serving ${url}, admin on port ${gateway.adminPort}. Ctrl-C stops it.\n`)
+      }
       await gateway.stopped
     })
 }

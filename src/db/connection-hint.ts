@@ -18,7 +18,7 @@ export function connectionHint(error: unknown, url: string): string | undefined 
   }
   if (/does not support SSL/.test(message)) return 'Take sslmode out of the URL: the server has no TLS.'
   if (/password must be a string|no password supplied/i.test(message))
-    return `Write the password of "${role}" into its URL.`
+    return `Write the password of "${role}" into its URL, or into SHARDGATE_ADMIN_PASSWORD if you named it with --admin-user.`
   if (/timeout/i.test(message))
     return `See that a server listens at ${hostname}:${port || 5432}, and that no firewall is in between.`
   return HINTS[state ?? '']?.({ role, database, hostname })
@@ -46,7 +46,7 @@ const HINTS: Readonly<Record<string, (place: Place) => string>> = {
   '28P01': ({ role }) =>
     role.startsWith('shardgate_') && role !== 'shardgate_directory'
       ? `Correct the password of "${role}" in its URL, or give the role that one: ${ADMIN}.`
-      : `Correct the password of "${role}" in its URL, or in SHARDGATE_ADMIN_PASSWORD if you named it there.`,
+      : `Correct the password of "${role}" in its URL, or in SHARDGATE_ADMIN_PASSWORD if you named it with --admin-user; or make the role: create role "${role}" login password '…'`,
   '28000': ({ role }) => `Make the role "${role}", or let it log in: ${ADMIN}.`,
   '3D000': ({ database }) =>
     `Make the database, or correct its name in the URL: create database "${database}";`,

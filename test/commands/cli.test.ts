@@ -107,6 +107,15 @@ describe('wrong usage is one clear error, exit 2, and changes nothing', () => {
     expect(await state()).toEqual(before)
   })
 
+  it.each([
+    [['tenatn'], 'shardgate'],
+    [['tenant', 'create'], 'shardgate tenant create'],
+    [['token', 'acme', '--ttl', '1y'], 'shardgate token'],
+    [['tenant', 'register', 'acme'], 'shardgate tenant register'],
+  ])('%j names the help of the command that was meant', async (args, command) => {
+    expect((await cli(...args)).err).toMatch(new RegExp(`^See "${command} --help"\\.$`, 'm'))
+  })
+
   it('an absent verb shows the help', async () => {
     const { status, err } = await cli('tenant')
     expect([status, err]).toEqual([2, expect.stringContaining('create [options] <id>')])
@@ -282,7 +291,7 @@ describe('setup and doctor', () => {
   it('doctor names what is unsafe with the SQL that mends it, exit 3, and nothing once it is mended', async () => {
     const sick = await cli('doctor', '-o', 'json')
     expect(sick.status).toBe(3)
-    expect(JSON.parse(sick.err).error.hint).toMatch(/^Mend what is named above/)
+    expect(JSON.parse(sick.err).error.hint).toMatch(/^Let "shardgate adopt" write a migration/)
     const findings: { where: string; table?: string; sql?: string; severity: string }[] = JSON.parse(sick.out)
     expect(findings.some(({ where, table, sql }) => where === 'shard-b' && table === 'app.note' && sql)).toBe(
       true,

@@ -43,6 +43,13 @@ describe('what the doctor says', () => {
     )
   })
 
+  it('of several names in one finding is a line each', () => {
+    const reason = 'These clash:\n  a and\u001b b'
+    expect(say([{ where: 'shard-a', check: 'names', severity: 'unsafe', reason }])).toBe(
+      'unsafe  shard-a  names\n  These clash:\n    a and\\u001b b\n',
+    )
+  })
+
   it('of a few holds the SQL of each', () => {
     expect(say([of('shard-a', 'app.a', 'row-security'), of('shard-a', 'app.b\u001b', 'unique-key')])).toBe(
       'unsafe  shard-a  app.a  row-security\n  row-security is wrong.\n    mend app.a;\n\n' +

@@ -161,7 +161,8 @@ describe('beside a start that runs', () => {
     expect(elsewhere.curl).not.toBe(line.curl)
     expect((await runLine(elsewhere)).subjects).toEqual((await runLine(line)).subjects)
     serve.signal('SIGTERM')
-    expect(await serve.ended).toMatchObject({ status: 0, signal: null })
+    const err = expect.stringContaining(`Serving http://localhost:${port}/graphql`)
+    expect(await serve.ended).toMatchObject({ status: 0, signal: null, err })
     await runLine(line)
   })
 
