@@ -44,6 +44,14 @@ export interface GeneratedSetup {
   readonly random: Random
 }
 
+/**
+ * Operations for each of the fixtures. `COUNT=100000 npm run test:operations` shares that number out among the
+ * four of them; without it there are just enough to see that nothing is broken.
+ */
+export const OPERATIONS = Math.ceil(Number(process.env.COUNT ?? 1_000) / 4)
+/** Milliseconds for them on two slow cores. */
+export const OPERATIONS_MS = 60_000 + OPERATIONS * 60
+
 /** Operations under way at once. */
 const AT_ONCE = 8
 /** Faults of one kind that are kept for the report. */
@@ -71,7 +79,7 @@ type Refers = (place: Place) => boolean
 function referringFields({ model }: WorldApi): Refers {
   const fields = model.tables.flatMap((table) =>
     table.relations
-      .filter(({ kind }) => kind === 'one')
+      .filter(({ kind, inverse }) => kind === 'one' && !inverse)
       .flatMap(({ columns }) => columns.map(({ own }) => own))
       .map((own) => `${table.typeName}.${table.columns.find(({ name }) => name === own)?.field}`),
   )

@@ -10,6 +10,7 @@ import { type GeneratedTenant, runAndFinish } from './generated-operations.ts'
 import { ghostOf } from './ghosts.ts'
 import { type Question, questionsAbout, withTheirs } from './isolation-questions.ts'
 import { type Known, type Row, Subject } from './isolation-subject.ts'
+import { wholeRow } from './worlds/type-checks.ts'
 
 export interface IsolationSetup {
   readonly api: WorldApi
@@ -25,7 +26,12 @@ export interface IsolationCounts {
   idle: number
   /** Tables without a row to ask about. */
   readonly empty: string[]
-  readonly differences: { readonly question: Question; readonly foreign: string; readonly nobody: string }[]
+  readonly differences: {
+    readonly name: string
+    readonly foreign: string
+    readonly nobody: string
+    readonly query: string
+  }[]
 }
 
 /** Ask everything about every table. */
@@ -66,7 +72,9 @@ async function askTwice(
   counts.asked++
   const foreign = await answerTo(api, asker, question.query, theirs)
   const nobody = await answerTo(api, asker, question.query, nobodys)
-  if (foreign !== nobody) counts.differences.push({ question, foreign, nobody })
+  if (foreign === nobody) return
+  const { name, query } = question
+  counts.differences.push({ name, foreign, nobody, query })
 }
 
 async function answerTo(
@@ -94,9 +102,16 @@ async function knownOf(
     own,
     other,
     cursor,
-    has: (field, value) => mine!.nodes.some((row) => JSON.stringify(row[field]) === JSON.stringify(value)),
+    has: (field, value) => mine!.nodes.some((row) => meets(row[field], value)),
     fresh: (value) => ghostOf(value, [asker.canary]),
   }
+}
+
+/** Whether two values are equal, or two lists have an item in common. */
+function meets(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.some((item) => other.some((each) => meets(item, each)))
+  return JSON.stringify(one) === JSON.stringify(other)
 }
 
 interface Page {
@@ -104,13 +119,10 @@ interface Page {
   readonly edges: readonly { readonly cursor: string }[]
 }
 
-// Row types and ranges are no keys and are left out; every scalar is asked for.
 async function rowsOf(api: WorldApi, table: Table, tenant: GeneratedTenant): Promise<Page | undefined> {
-  const plain = table.columns.filter(({ type }) => !['range', 'composite'].includes(type.kind))
-  const fields = [...(table.primaryKey.length > 0 ? ['id'] : []), ...plain.map(({ field }) => field)]
-  const { data } = (await api.run(
-    tenant,
-    `{ list: ${table.manyField}(first: 50) { nodes { ${fields.join(' ')} } edges { cursor } } }`,
-  )) as { data: Data }
+  const id = table.primaryKey.length > 0 ? 'id' : ''
+  const row = `${id} ${wholeRow(api.schema, table)}`
+  const list = `{ list: ${table.manyField}(first: 50) { nodes { ${row} } edges { cursor } } }`
+  const { data }: { data?: Data } = await api.run(tenant, list)
   return data?.list
 }

@@ -7,8 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withClient } from '../../src/db/client.ts'
 import { survey } from '../../src/model/introspect.ts'
 import { openConfiguredApi, type WorldApi } from '../kit/api.ts'
+import { OPERATIONS_MS } from '../kit/generated-operations.ts'
 import { nastyWorld } from '../kit/worlds/fixture-worlds.ts'
 import type { ForeignWorld } from '../kit/worlds/foreign-world.ts'
+import { expectNothingTold, expectSoundOperations } from '../kit/worlds/served-checks.ts'
 import { fixtureIn, STYLES } from '../kit/worlds/style.ts'
 import { findByValue, orderByEach, readAll, type TypeCheck, writeAgain } from '../kit/worlds/type-checks.ts'
 import { TYPED_COLUMNS } from '../kit/worlds/type-tables.ts'
@@ -192,6 +194,14 @@ describe.each(['uuid', 'int'] as const)('a database with tenants of type %s', (t
       ).toEqual([])
       expect(await orderByEach(check)).toEqual([])
     },
+  )
+
+  it('tells a tenant nothing of another', () => expectNothingTold(world, api, tenantType), OPERATIONS_MS)
+
+  it(
+    'answers whatever operation its schema allows',
+    () => expectSoundOperations(world, api, tenantType),
+    OPERATIONS_MS,
   )
 })
 

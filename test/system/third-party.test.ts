@@ -5,9 +5,11 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openConfiguredApi, type WorldApi } from '../kit/api.ts'
+import { OPERATIONS_MS } from '../kit/generated-operations.ts'
 import { logtoWorld } from '../kit/worlds/fixture-worlds.ts'
 import type { ForeignWorld } from '../kit/worlds/foreign-world.ts'
 import { fetchLogto } from '../kit/worlds/logto.ts'
+import { expectNothingTold, expectSoundOperations } from '../kit/worlds/served-checks.ts'
 
 const folder = await fetchLogto()
 
@@ -106,6 +108,14 @@ describe.skipIf(folder === undefined)('the tables of Logto', () => {
     expect(updateUser.name).toBe('new')
     expect(updateUser.updatedAt > '2026').toBe(true)
   })
+
+  it('tell a tenant nothing of another', () => expectNothingTold(world, api, 'logto'), OPERATIONS_MS)
+
+  it(
+    'answer whatever operation their schema allows',
+    () => expectSoundOperations(world, api, 'logto'),
+    OPERATIONS_MS,
+  )
 
   async function idOf(tenant: ForeignWorld['tenants'][number]): Promise<string> {
     const { users } = await api.data(tenant, '{ users(first: 1) { nodes { id } } }')

@@ -8,6 +8,7 @@
 import {
   type GraphQLInputObjectType,
   type GraphQLObjectType,
+  type GraphQLSchema,
   getNamedType,
   isInputObjectType,
   isObjectType,
@@ -32,10 +33,9 @@ const PAGE = 5
 /** Every row of the table with every column. A value that cannot be read is left out, and told. */
 export async function readAll(check: TypeCheck): Promise<{ rows: Row[]; faults: string[] }> {
   const { api, tenant, table } = check
-  const fields = table.columns.map(({ field }) => `${field}${subselection(api, table, field)}`)
   const { data, errors = [] } = await api.run(
     tenant,
-    `{ ${table.manyField}(first: 50) { nodes { ${fields.join(' ')} } } }`,
+    `{ ${table.manyField}(first: 50) { nodes { ${wholeRow(api.schema, table)} } } }`,
   )
   const faults = errors.map(
     ({ message, path, originalError }) => `${path?.slice(2).join('.')}: ${codeOf(originalError)} ${message}`,
@@ -45,9 +45,11 @@ export async function readAll(check: TypeCheck): Promise<{ rows: Row[]; faults: 
 
 const codeOf = (error: unknown): string => (error as { code?: string } | undefined)?.code ?? ''
 
-function subselection(api: WorldApi, table: Table, field: string): string {
-  const row = api.schema.getType(table.typeName) as GraphQLObjectType
-  return wholeOf(getNamedType(row.getFields()[field]!.type))
+/** Every column of a row, with all that is in it. */
+export function wholeRow(schema: GraphQLSchema, table: Table): string {
+  const row = schema.getType(table.typeName) as GraphQLObjectType
+  const fields = table.columns.map(({ field }) => field + wholeOf(getNamedType(row.getFields()[field]!.type)))
+  return fields.join(' ')
 }
 
 function wholeOf(type: ReturnType<typeof getNamedType>): string {
