@@ -18,8 +18,9 @@ export const scalars = {
 export const defaultScalarType = 'string'
 
 export default {
-  schema: '../../schema.graphql',
-  documents: ['apollo.ts', 'preset.ts', 'urql.ts'],
+  schema: '../../schema.graphql', // where the schema is committed in your project
+  documents: ['*.ts', '!relay.ts'], // Relay has a compiler of its own
+  importExtension: '.ts', // Node takes the generated files as they are, and so do bundlers
   generates: {
     '.generated/': {
       preset: 'client',
