@@ -56,7 +56,7 @@ function columnsOf(
 ): readonly string[] {
   if (column) return [column]
   if (constraint !== undefined && constraint === table.primaryKeyName) return table.primaryKey
-  const key = table.uniques.find(({ name }) => name === constraint)
+  const key = [...table.uniques, ...(table.checks ?? [])].find(({ name }) => name === constraint)
   const relation = table.relations.find(
     (candidate) => candidate.constraint === constraint && !candidate.inverse,
   )
@@ -80,7 +80,9 @@ function sentence(kind: ConstraintFailure['kind'], { typeName }: Table, columns:
     case 'NOT_NULL':
       return columns.length > 0 ? `A value is wanted for ${named}.` : 'A value is wanted where there is none.'
     case 'CHECK':
-      return `A value of the ${typeName} is not allowed by a check.`
+      return columns.length > 0
+        ? `A check does not allow this value of ${named}.`
+        : `A value of the ${typeName} is not allowed by a check.`
     case 'EXCLUSION':
       return `Another ${typeName} is in the way of this one.`
   }

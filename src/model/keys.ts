@@ -1,4 +1,4 @@
-/** The unique keys of a table: constraints and plain unique indexes alike, for both hold in Postgres. */
+/** The unique keys of a table, constraints and plain unique indexes alike, for both hold in Postgres; and its checks. */
 
 import type { PgClass, PgIndex } from 'pg-introspection'
 import type { Key } from './types.ts'
@@ -16,6 +16,18 @@ export function uniqueKeys(table: PgClass): UniqueKey[] {
       name: index.getIndexClass()?.relname ?? '',
       columns: keyColumns(index),
       primary: index.indisprimary === true,
+    }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** What CHECK constraints look at, sorted by name. */
+export function checksOf(table: PgClass): Key[] {
+  return table
+    .getConstraints()
+    .filter(({ contype }) => contype === 'c')
+    .map((check) => ({
+      name: check.conname,
+      columns: (check.getAttributes() ?? []).map(({ attname }) => attname),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }

@@ -3,7 +3,7 @@
 import type { PgAttribute, PgClass } from 'pg-introspection'
 import { attributesOf, type Catalog, idOf, type Rights, schemaOf } from './catalog.ts'
 import { readType } from './column-types.ts'
-import { uniqueKeys } from './keys.ts'
+import { checksOf, uniqueKeys } from './keys.ts'
 import { columnField, givenTableNames, tableNames } from './names.ts'
 import { type Tenancy, tenantAttribute } from './served.ts'
 import { described, isOmitted, type Setting, type TableSetting } from './settings.ts'
@@ -56,19 +56,21 @@ export function tableOf(source: TableSource): Table {
 function keysOf(
   { found, tenancy, setting }: TableSource,
   columns: readonly Column[],
-): Pick<Table, 'primaryKey' | 'primaryKeyName' | 'uniques'> {
+): Pick<Table, 'primaryKey' | 'primaryKeyName' | 'uniques' | 'checks'> {
   const known = new Set(columns.map(({ name }) => name)).add(tenancy.column)
   const shown = new Set(columns.filter(({ can }) => can.read).map(({ name }) => name)).add(tenancy.column)
   const keys = uniqueKeys(found)
   const primary = keys.find((key) => key.primary)
   const columnsOfKey = primary?.columns ?? setting.primaryKey ?? []
   const isWhole = columnsOfKey.every((column) => known.has(column))
+  const checks = checksOf(found).filter((check) => columns.some(({ name }) => check.columns.includes(name)))
   return {
     primaryKey: isWhole ? columnsOfKey.filter((column) => column !== tenancy.column) : [],
     ...(primary && isWhole && { primaryKeyName: primary.name }),
     uniques: keys
       .filter((key) => !key.primary && key.columns.every((column) => shown.has(column)))
       .map(({ name, columns }) => ({ name, columns })),
+    ...(checks.length > 0 && { checks }),
   }
 }
 

@@ -117,6 +117,8 @@ export interface Table {
   /** Name of the primary key's constraint. */
   readonly primaryKeyName?: string
   readonly uniques: readonly Key[]
+  /** CHECK constraints by the columns that they look at; absent where none looks at any that is shown. */
+  readonly checks?: readonly Key[]
   readonly relations: readonly Relation[]
 }
 

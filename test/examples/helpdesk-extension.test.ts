@@ -60,7 +60,7 @@ describe('the extension of the help desk', () => {
     })
     const refused = await api.run(tenant(), source, { ...variables, body: '' })
     expect(refused.data).toEqual({ answerTicket: null })
-    expect(refused.errors?.[0]?.message).toBe('A value of the Comment is not allowed by a check.')
+    expect(refused.errors?.[0]?.message).toBe('A check does not allow this value of body.')
   })
 
   it('keeps rules of the help desk in hooks', async () => {

@@ -169,7 +169,7 @@ describe('update and delete', () => {
     ])
     expect(faults.map(({ errors }) => errors?.[0]?.message)).toEqual([
       '"patch" is empty; name a column to change.',
-      '"id" is not an id that this API has given out.',
+      '"id" is not an id that this API has given out for the type Project.',
     ])
   })
 })

@@ -132,7 +132,12 @@ describe('nested create', () => {
       path: ['tasks', 'labels'],
     })
     const check = await create({ rowId: '301', name: 'x', tasks: [{ rowId: 301, title: '' }] })
-    expect(check).toMatchObject({ kind: 'CHECK', path: ['tasks'] })
+    expect(check).toMatchObject({
+      kind: 'CHECK',
+      message: 'A check does not allow this value of title.',
+      columns: ['title'],
+      path: ['tasks'],
+    })
     expect(await world.contents(tenant)).toBe(before)
   })
 

@@ -281,6 +281,20 @@ describe('the model', () => {
     expect(prints.size).toBe(5)
   })
 
+  it('knows what a check looks at, and has the same fingerprint: shards differ while a migration adds one', async () => {
+    await db.query('begin')
+    await db.query(`alter table app.no_key add constraint noted check (note <> 'x' or tenant_id <> 'x')`)
+    const model = await introspect(db, TENANCY)
+    await db.query('rollback')
+
+    const [noted] = model.tables.find(({ id }) => id === 'app.no_key')?.checks ?? []
+    expect({ ...noted, columns: [...(noted?.columns ?? [])].sort() }).toEqual({
+      name: 'noted',
+      columns: ['note', 'tenant_id'],
+    })
+    expect(model.fingerprint).toBe(found.model.fingerprint)
+  })
+
   it('F13: knows a table by its schema, so that a namesake elsewhere is never met by accident', async () => {
     await db.query('create table public.people (tenant_id text, id int); set search_path = nowhere, public')
     const careless = await db.query(`select 'people'::regclass::text as met`)

@@ -29,9 +29,9 @@ export function decodeId(id: string, tables: ReadonlyMap<string, Table>, argumen
   const [typeName, ...key] = decodeOpaque(id, ID_LENGTH_MAX)
   const table = typeof typeName === 'string' ? tables.get(typeName) : undefined
   if (!table || key.length !== table.primaryKey.length || !key.every((part) => typeof part === 'string')) {
-    return fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out.`)
+    return notGivenOut(argument, tables)
   }
-  requireKey(table, key as string[], argument)
+  if (!isReadable(table, key as string[])) return notGivenOut(argument, tables)
   return { table, key: key as string[] }
 }
 
@@ -51,12 +51,16 @@ const KEY_FORMS: Partial<Record<string, (text: string) => boolean>> = {
 }
 
 // A key that Postgres cannot read must not fail the whole batch that it travels with.
-function requireKey(table: Table, key: string[], argument: string): void {
-  table.primaryKey.forEach((name, i) => {
+function isReadable(table: Table, key: readonly string[]): boolean {
+  return table.primaryKey.every((name, i) => {
     const form = KEY_FORMS[columnOf(table, name).type.kind]
     const text = key[i] ?? ''
-    if ((form && !form(text)) || text.includes('\0')) {
-      fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out.`)
-    }
+    return (!form || form(text)) && !text.includes('\0')
   })
+}
+
+function notGivenOut(argument: string, tables: ReadonlyMap<string, Table>): never {
+  const [only, ...others] = tables.keys()
+  const of = only === undefined || others.length > 0 ? '' : ` for the type ${only}`
+  return fail('BAD_USER_INPUT', `"${argument}" is not an id that this API has given out${of}.`)
 }
