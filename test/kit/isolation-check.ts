@@ -21,9 +21,9 @@ export interface IsolationSetup {
 }
 
 export interface IsolationCounts {
-  asked: number
+  readonly asked: number
   /** Questions that hold nothing of the other tenant's alone, and so were not worth asking. */
-  idle: number
+  readonly idle: number
   /** Tables without a row to ask about. */
   readonly empty: string[]
   readonly differences: {
@@ -34,55 +34,60 @@ export interface IsolationCounts {
   }[]
 }
 
+/** A question with both sets of variables. */
+export interface Pair {
+  readonly name: string
+  readonly query: string
+  readonly theirs: Row
+  readonly nobodys: Row
+}
+
 /** Ask everything about every table. */
 export async function askEverything(
-  { api, asker, owner }: IsolationSetup,
-  tables: readonly Table[] = api.model.tables,
+  setup: IsolationSetup,
+  tables: readonly Table[] = setup.api.model.tables,
 ): Promise<IsolationCounts> {
-  const counts: IsolationCounts = { asked: 0, idle: 0, empty: [], differences: [] }
+  const { pairs, ...rest } = await pairsAbout(setup, tables)
+  const counts: IsolationCounts = { ...rest, asked: pairs.length, differences: [] }
+  for (const { name, query, theirs, nobodys } of pairs) {
+    const foreign = await answerTo(setup, query, theirs)
+    const nobody = await answerTo(setup, query, nobodys)
+    if (foreign !== nobody) counts.differences.push({ name, foreign, nobody, query })
+  }
+  return counts
+}
+
+/** All questions about some tables that are worth asking. */
+export async function pairsAbout(
+  { api, asker, owner }: IsolationSetup,
+  tables: readonly Table[],
+): Promise<{ pairs: Pair[]; idle: number; empty: string[] }> {
   const all = new Map<string, Known>()
   for (const table of api.model.tables.filter(({ tenantColumn }) => tenantColumn !== null)) {
     const known = await knownOf(api, table, asker, owner)
     if (known) all.set(table.id, known)
   }
-  for (const table of tables.filter(({ tenantColumn }) => tenantColumn !== null)) {
+  const wanted = tables.filter(({ tenantColumn }) => tenantColumn !== null)
+  const questions = wanted.flatMap((table) => {
     const known = all.get(table.id)
-    const subject = known && new Subject(api.schema, api.model.tables, table, known)
-    if (!subject) counts.empty.push(table.id)
-    for (const question of subject ? questionsAbout(subject, all) : []) {
-      await askTwice(api, asker, owner.canary, question, counts)
-    }
+    return known ? questionsAbout(new Subject(api.schema, api.model.tables, table, known), all) : []
+  })
+  const pairs = questions.map((question) => pairOf(question, owner.canary))
+  const worthwhile = pairs.filter(({ theirs, nobodys }) => JSON.stringify(theirs) !== JSON.stringify(nobodys))
+  return {
+    pairs: worthwhile,
+    idle: pairs.length - worthwhile.length,
+    empty: wanted.map(({ id }) => id).filter((id) => !all.has(id)),
   }
-  return counts
 }
 
-async function askTwice(
-  api: WorldApi,
-  asker: GeneratedTenant,
-  other: Canary,
-  question: Question,
-  counts: IsolationCounts,
-): Promise<void> {
-  const theirs = withTheirs(question.variables, (value) => value) as Row
-  const nobodys = withTheirs(question.variables, (value) => ghostOf(value, [other])) as Row
-  if (JSON.stringify(nobodys) === JSON.stringify(theirs)) {
-    counts.idle++
-    return
-  }
-  counts.asked++
-  const foreign = await answerTo(api, asker, question.query, theirs)
-  const nobody = await answerTo(api, asker, question.query, nobodys)
-  if (foreign === nobody) return
-  const { name, query } = question
-  counts.differences.push({ name, foreign, nobody, query })
+function pairOf({ name, query, variables }: Question, other: Canary): Pair {
+  const theirs = withTheirs(variables, (value) => value) as Row
+  const nobodys = withTheirs(variables, (value) => ghostOf(value, [other])) as Row
+  return { name, query, theirs, nobodys }
 }
 
-async function answerTo(
-  api: WorldApi,
-  asker: GeneratedTenant,
-  query: string,
-  variables: Row,
-): Promise<string> {
+async function answerTo({ api, asker }: IsolationSetup, query: string, variables: Row): Promise<string> {
   const { data, errors, hidden } = await runAndFinish(api, asker, query, variables)
   if (hidden.length > 0) throw new Error(`${hidden.join('\n')}\n${query}\n${JSON.stringify(variables)}`)
   return JSON.stringify({ data, errors })

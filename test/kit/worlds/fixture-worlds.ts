@@ -2,9 +2,8 @@
 
 import type { Tenancy } from '../../../src/model/introspect.ts'
 import { seededRandom } from '../random.ts'
-import { fill } from './fill.ts'
-import { literal } from './fill-values.ts'
 import { type ForeignWorld, makeForeignWorld } from './foreign-world.ts'
+import { fillHelpdesk } from './helpdesk-rows.ts'
 import { fillLogto, makeLogto } from './logto.ts'
 import { fillNasty, makeNasty, NASTY_SCHEMAS } from './nasty.ts'
 import { STYLES, type Style } from './style.ts'
@@ -58,19 +57,6 @@ export function helpdeskWorld(): Promise<ForeignWorld> {
     tenancy: { column: 'tenant_id', schemas: ['helpdesk'] },
     tenants: TENANTS.text,
     migrations: 'examples/helpdesk/migrations',
-    furnish: (client, tenants) =>
-      fill(client, {
-        tenantColumn: 'tenant_id',
-        schemas: ['helpdesk'],
-        tenants,
-        rows: 4,
-        overrides: {
-          'helpdesk.users.email': ({ canary, n }) => literal(canary.text(`${n}@example.com`)),
-          'helpdesk.orders.currency': () => literal('EUR'),
-          'helpdesk.orders.tax_rate': () => '0.2',
-          'helpdesk.tags.color': ({ n }) => literal(`#00000${n}`),
-          'helpdesk.order_items.quantity': ({ n }) => String(n),
-        },
-      }),
+    furnish: (client, tenants) => fillHelpdesk(client, tenants, 4),
   })
 }
