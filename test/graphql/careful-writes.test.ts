@@ -57,10 +57,11 @@ const fault = async (source: string, on = api) => {
 
 describe('a row that somebody else is changing', () => {
   /** Start `operation` while a change is open, and commit that once the operation waits for it. */
-  async function meanwhile(change: string, operation: string): Promise<Data> {
+  async function meanwhile(change: string, operation: string, on = api): Promise<Data> {
     await beside.query('begin')
     await beside.query(change)
-    const answer = api.data(tenant, operation)
+    const answer = on.data(tenant, operation)
+    answer.catch(() => {}) // it is looked at below, after the commit
     try {
       await expect
         .poll(
@@ -87,6 +88,18 @@ describe('a row that somebody else is changing', () => {
     expect(updateTasks).toEqual({ count: 0 })
     expect(await sql('select title, done from app.tasks where tenant_id = $1 and id = 990')).toEqual([
       { title: 'taken', done: false },
+    ])
+  })
+
+  it('is a conflict when it is created twice at once, and not a row that the caller could have known', async () => {
+    const insert = `insert into app.tasks (tenant_id, id, project_id, title) values ('${tenant.id}', 500, ${projectId}, 'theirs')`
+    const upsert = `mutation { upsertTask(on: ID, input: { rowId: 500, projectId: "${projectId}", title: "ours" }) { __typename } }`
+    await expect(meanwhile(insert, upsert, hooked)).rejects.toMatchObject({
+      originalError: { code: 'CONFLICT' },
+    })
+    expect(await hooked.data(tenant, upsert)).toEqual({ upsertTask: { __typename: 'Task' } })
+    expect(await sql('select title from app.tasks where tenant_id = $1 and id = 500')).toEqual([
+      { title: 'ours' },
     ])
   })
 

@@ -27,17 +27,18 @@ interface Ask {
   readonly key?: string
   readonly as?: WorldTenant
   readonly roles?: Role[]
+  readonly subject?: string
 }
 
 const CREATE = `mutation Create($name: String!, $rowId: BigInt!) {
   createProject(input: { name: $name, rowId: $rowId, notes: { b: 1, a: [1.50, null] } }) {
     __typename ... on Project { id name notes createdAt tasks { totalCount } } ... on ConstraintError { kind } } }`
 
-async function send(query: string, variables: object, { key, as = tenant, roles }: Ask = {}) {
+async function send(query: string, variables: object, { key, as = tenant, roles, subject }: Ask = {}) {
   const response = await fetch(gateway.url, {
     method: 'POST',
     headers: {
-      authorization: `Bearer ${await worldToken(world, as, roles)}`,
+      authorization: `Bearer ${await worldToken(world, as, roles, subject)}`,
       'content-type': 'application/json',
       accept: 'application/graphql-response+json',
       ...(key !== undefined && { 'idempotency-key': key }),
@@ -116,6 +117,7 @@ describe('a key', () => {
       send(CREATE, { ...made, name: 'other' }, { key: 'reused' }),
       send(CREATE.replace('totalCount', '__typename'), made, { key: 'reused' }),
       send(CREATE, made, { key: 'reused', roles: ['member'] }),
+      send(CREATE, made, { key: 'reused', subject: 'somebody else' }),
     ]
     for (const { code, status } of await Promise.all(others)) {
       expect([code, status]).toEqual(['IDEMPOTENCY_KEY_REUSED', 422])

@@ -96,6 +96,7 @@ export function worldToken(
   world: World,
   tenant: World['tenants'][number],
   roles: Role[] = ['admin'],
+  subject = 'tester',
 ): Promise<string> {
   return issueToken({
     secret: world.secret,
@@ -103,7 +104,7 @@ export function worldToken(
     audience: 'shardgate',
     tenant: tenant.id,
     roles,
-    subject: 'tester',
+    subject,
     ttlS: 3_600,
     clock: systemClock,
   })

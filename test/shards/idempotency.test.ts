@@ -45,6 +45,29 @@ describe('kept answers, as the app role', () => {
     expect(await known.then((rows) => rows, sqlState)).not.toEqual([{ state: 'done', answer: '"globex"' }])
   })
 
+  it("are the tenant's own by what the function asks, too, where no policy holds", async () => {
+    const claim = (tenant: string, request: string) =>
+      database.admin.query(`select * from shardgate.claim_key('${tenant}', 'walls', '${request}')`)
+    const answer = (tenant: string) =>
+      database.admin.query(
+        `select answer from shardgate.idempotency where key = 'walls' and tenant_id = '${tenant}'`,
+      )
+    for (const tenant of ['acme', 'globex', 'hooli']) {
+      expect(await claim(tenant, `of ${tenant}`)).toEqual([{ state: 'claimed', answer: null }])
+      await database.admin.query(
+        `update shardgate.idempotency set answer = 'for ${tenant}' where key = 'walls' and tenant_id = '${tenant}'`,
+      )
+    }
+    for (const tenant of ['hooli', 'globex', 'acme'])
+      expect(await claim(tenant, `of ${tenant}`)).toEqual([{ state: 'done', answer: `for ${tenant}` }])
+    await database.admin.query(
+      `update shardgate.idempotency set created_at = now() - interval '2 days' where key = 'walls'`,
+    )
+    expect(await claim('acme', 'of acme')).toEqual([{ state: 'claimed', answer: null }])
+    expect(await answer('globex')).toEqual([{ answer: 'for globex' }])
+    await database.admin.query(`delete from shardgate.idempotency where key = 'walls'`)
+  })
+
   it('cannot be given to another request, nor emptied', async () => {
     for (const statement of [
       `update shardgate.idempotency set request_hash = 'other'`,
