@@ -57,6 +57,23 @@ describe('the bytes of an answer', () => {
     })
   })
 
+  it('are bounded together where they are read and not shown', async () => {
+    await world.sql(
+      tenant.shard,
+      `insert into app.tasks (tenant_id, id, project_id, title) select $1, 5000 + n, 1, repeat('t', 1000000) from generate_series(1, 35) n`,
+      [tenant.id],
+    )
+    const list = (name: string) =>
+      `${name}: tasks(first: 35, filter: { rowId: { gt: 5000 } }) { nodes { rowId } }`
+    expect((await api.run(tenant, `{ ${list('a')} }`)).errors).toBeUndefined()
+    const { errors = [] } = await api.run(tenant, `{ ${list('a')} ${list('b')} }`)
+    expect(errors[0]?.originalError).toMatchObject({
+      code: 'QUERY_TOO_COMPLEX',
+      details: { limit: 'bytesRead' },
+    })
+    await world.sql(tenant.shard, 'delete from app.tasks where id > 5000')
+  })
+
   it('of a mutation keep it from being kept', async () => {
     const longest = `createTask(input: { rowId: 7000, projectId: "1", title: "${'t'.repeat(10_001)}" }) { ... on Task { title again: title } }`
     const { errors = [] } = await api.run(tenant, `mutation { ${longest} }`)
