@@ -51,8 +51,10 @@ function wrongText(findings: readonly Diagnosis[], options: FindingsTextOptions)
   ].join('\n')
 }
 
+// In their order otherwise: the SQL of one may want that of those before it.
 function whole(findings: readonly Diagnosis[]): string {
-  return `${findings.map(findingText).join('\n\n')}\n`
+  const [unsafe, advice] = parted(findings, ({ severity }) => severity === 'unsafe')
+  return `${[...unsafe, ...advice].map(findingText).join('\n\n')}\n`
 }
 
 function findingText({ where, table, check, severity, reason, sql }: Diagnosis): string {

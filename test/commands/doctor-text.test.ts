@@ -43,6 +43,13 @@ describe('what the doctor says', () => {
     )
   })
 
+  it('of a few begins with what is unsafe', () => {
+    const advice = of('shard-a', 'app.a', 'slow', { severity: 'advice' })
+    expect(say([advice, of('shard-a', 'app.z', 'unique-key')])).toMatch(
+      /^unsafe .*app\.z[^]*^advice .*app\.a/m,
+    )
+  })
+
   it('of several names in one finding is a line each', () => {
     const reason = 'These clash:\n  a and\u001b b'
     expect(say([{ where: 'shard-a', check: 'names', severity: 'unsafe', reason }])).toBe(
