@@ -46,7 +46,7 @@ describe('what the doctor says', () => {
   it('of a few begins with what is unsafe', () => {
     const advice = of('shard-a', 'app.a', 'slow', { severity: 'advice' })
     expect(say([advice, of('shard-a', 'app.z', 'unique-key')])).toMatch(
-      /^unsafe .*app\.z[^]*^advice .*app\.a/m,
+      /^unsafe .*app\.z[\s\S]*^advice .*app\.a/m,
     )
   })
 
