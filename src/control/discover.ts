@@ -74,7 +74,11 @@ export async function discover(options: DiscoverOptions): Promise<Discovery> {
     const tables = await readTenantValues(shard, tenancy, report)
     return tables.map((table) => ({ shard: shard.key, ...table }))
   })
-  const tables = (await Promise.all(reads)).flat()
+  // All are waited for, so that of several faults it is the same one that is told each time.
+  const tables = (await Promise.allSettled(reads)).flatMap((read) => {
+    if (read.status === 'rejected') throw read.reason
+    return read.value
+  })
   const sightings = sightingsOf(tables)
   const ids = [...sightings.keys()].filter((id) => tenantIdFault(id) === undefined).map(tenantId)
   const known = await knownTenants(options.directoryUrl, ids)

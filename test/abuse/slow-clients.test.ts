@@ -111,11 +111,12 @@ describe('fault 63: slow and silent clients', () => {
   it('a body in drops: closed', async () => {
     const authorization = `authorization: Bearer ${await edge.token()}\r\n`
     const socket = connect(edge.port, '127.0.0.1')
-    socket.on('error', () => {})
+    socket.on('error', () => {}) // A drop that meets the closed socket is answered with a reset.
+    const closed = new Promise((resolve) => socket.on('close', resolve))
     socket.write(head(100_000, authorization))
     const dropping = setInterval(() => socket.writable && socket.write(' '), 10)
     socket.resume()
-    await once(socket, 'close')
+    await closed
     clearInterval(dropping)
   })
 
