@@ -85,7 +85,9 @@ function kindOf({ schema, name }: Base): TypeKind {
 function rangeType(catalog: Catalog, type: PgType, base: Base): ColumnType {
   const { pg } = catalog
   const range = pg.ranges.find(({ rngtypid, rngmultitypid }) => [rngtypid, rngmultitypid].includes(type._id))
-  const bound = followDomains(catalog, pg.getType({ id: range?.rngsubtype ?? '' })).type
+  const bound = pg.getType({ id: range?.rngsubtype ?? '' })
+  // Of a domain its operators want values of the domain itself, which would check them where they only ask.
+  if (bound?.typtype === 'd') return asText(type, base.array)
   const of = isArray(bound) ? undefined : inside(single(catalog, bound, false))
   if (!of || of.kind === 'range' || of.kind === 'composite') return asText(type, base.array)
   return { ...base, kind: 'range', range: { of, multi: type.typtype === 'm' } }

@@ -33,6 +33,9 @@ beforeAll(async () => {
     create table by_json (tenant_id text, id jsonb, primary key (tenant_id, id));
     create table by_float (tenant_id text, id float8, primary key (tenant_id, id));
     create type spot as (street text, no int); create table by_place (tenant_id text, id spot, primary key (tenant_id, id));
+    create domain percent as int check (value <= 100); create type percents as range (subtype = percent);
+    create table domain_ranges (tenant_id text, id int, at percents, primary key (tenant_id, id));
+    insert into domain_ranges values ('acme', 1, '[1,5)');
     create table parts (tenant_id text, id int primary key, of money, in_array text[],
       foreign key (tenant_id, of) references by_money, foreign key (tenant_id, in_array) references by_array);
     insert into by_array values ('acme', '{a,"b c"}', 'x'), ('acme', '{}', 'y'), ('acme', '{NULL}', 'z');
@@ -46,6 +49,13 @@ beforeAll(async () => {
 afterAll(() => api?.end())
 
 const PERSON = `name home { street zipCode at cost } others { street } day open { lower upper } itS seen`
+
+it('ranges over domains are text, because their operators take values of the domain alone', async () => {
+  const { domainRanges } = await api.data(
+    '{ domainRanges(filter: { at: { isNull: false } }) { nodes { at } } }',
+  )
+  expect(domainRanges.nodes).toEqual([{ at: '[1,5)' }])
+})
 
 describe('row types', () => {
   const person = {
