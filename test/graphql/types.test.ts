@@ -88,7 +88,8 @@ async function faultsOf(column: string, value: string): Promise<string[]> {
       from app.things a, app.things b where a.id = ${id} and b.id = ${createThing.rowId}`)
     return same!.a === same!.b || isKnownLoss(column, value) ? [] : [`${told}: ${same!.a} became ${same!.b}`]
   } catch (error) {
-    return [`${told}: ${(error as Error).message}`]
+    const { message } = error as Error
+    return value.includes('e400') && message.includes('too large to be held') ? [] : [`${told}: ${message}`]
   }
 }
 
@@ -98,7 +99,7 @@ const isUnreadable = (value: string, errors: readonly unknown[]): boolean =>
 
 // JSON has one zero, and its numbers have 53 bits once a client has parsed them; null is SQL's on the way in.
 const isKnownLoss = (column: string, value: string): boolean =>
-  (/^a_(json|float)/.test(column) && /null|-0|\d{16}|e400|2\.50|9007199254740993|twice| {/.test(value)) ||
+  (/^a_(json|float)/.test(column) && /null|-0|\d{16}|2\.50|9007199254740993|twice| {/.test(value)) ||
   /^\[0:1\]=/.test(value)
 
 describe('exact numbers in JSON', () => {
@@ -139,6 +140,12 @@ describe('of money', () => {
 })
 
 describe('what is no value of its type', () => {
+  it('is refused where a variable holds a number that the parser of the request made infinite', async () => {
+    const query = 'query ($v: JSON!) { things(filter: { aJsonb: { contains: $v } }) { totalCount } }'
+    const { errors } = await api.run(query, { v: JSON.parse('{"a": [1e400]}') })
+    expect(errors?.[0]?.message).toMatch(/too large to be held/)
+  })
+
   it.each([
     ['aUuid: { eq: "x" }', 'A UUID was wanted'],
     ['aDate: { eq: 3 }', 'A Date was wanted'],

@@ -153,8 +153,12 @@ function literalText(node: ValueNode, rule: ScalarRule): unknown {
 export class JsonInput {
   readonly text: string
 
+  /** @throws GraphQLError  a number that the request's parser could not hold, and JSON.stringify would call null */
   constructor(value: unknown) {
-    this.text = JSON.stringify(value)
+    this.text = JSON.stringify(value, (_, item: unknown) => {
+      if (item !== Number.POSITIVE_INFINITY && item !== Number.NEGATIVE_INFINITY) return item
+      throw new GraphQLError('A JSON number in a variable is too large to be held; write it in the document.')
+    })
   }
 }
 
