@@ -153,7 +153,7 @@ describe('a fault names its key, what was wanted and what came, and stands alone
     expect(fault).toMatch(new RegExp(`^  ${key.replace(/[[\]().]/g, '\\$&')}: `))
     expect(fault).toMatch(wanted)
     expect(fault).toMatch(/wanted |is no key here/)
-    expect(hint).toMatch(/shardgate config check/)
+    expect(hint).toMatch(/^Correct what the message names/)
     expect(err).not.toContain(HUSH)
     expect(err).not.toMatch(/undefined|\[object|Zod|Invalid|expected|^\s+at /m)
   })

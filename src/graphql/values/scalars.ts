@@ -155,11 +155,21 @@ export class JsonInput {
 
   /** @throws GraphQLError  a number that the request's parser could not hold, and JSON.stringify would call null */
   constructor(value: unknown) {
-    this.text = JSON.stringify(value, (_, item: unknown) => {
-      if (item !== Number.POSITIVE_INFINITY && item !== Number.NEGATIVE_INFINITY) return item
+    if (holdsInfinity(value))
       throw new GraphQLError('A JSON number in a variable is too large to be held; write it in the document.')
-    })
+    this.text = JSON.stringify(value)
   }
+}
+
+// A walk of its own: a replacer function makes JSON.stringify fail on half as deep a value.
+function holdsInfinity(value: unknown): boolean {
+  const left = [value]
+  while (left.length > 0) {
+    const item = left.pop()
+    if (item === Number.POSITIVE_INFINITY || item === Number.NEGATIVE_INFINITY) return true
+    if (typeof item === 'object' && item !== null) for (const part of Object.values(item)) left.push(part)
+  }
+  return false
 }
 
 const jsonConfig: ScalarConfig = {
