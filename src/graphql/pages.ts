@@ -178,7 +178,10 @@ function shownOf(
       const [start, end] = [nodes[0], nodes.at(-1)]
       return {
         hasNextPage: plan.backward ? plan.before !== null : more,
-        hasPreviousPage: plan.backward ? more : plan.after !== null || hasPassedOver(),
+        // Only when it is asked for: a count that nobody waits for would fail with nobody to hear of it.
+        get hasPreviousPage() {
+          return plan.backward ? more : plan.after !== null || hasPassedOver()
+        },
         startCursor: start ? cursor(start) : null,
         endCursor: end ? cursor(end) : null,
       }
