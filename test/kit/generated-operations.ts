@@ -79,7 +79,8 @@ type Refers = (place: Place) => boolean
 function referringFields({ model }: WorldApi): Refers {
   const fields = model.tables.flatMap((table) =>
     table.relations
-      .filter(({ kind, inverse }) => kind === 'one' && !inverse)
+      // Of several columns a null in one leaves the others unchecked.
+      .filter(({ kind, inverse, columns }) => kind === 'one' && !inverse && columns.length === 1)
       .flatMap(({ columns }) => columns.map(({ own }) => own))
       .map((own) => `${table.typeName}.${table.columns.find(({ name }) => name === own)?.field}`),
   )
