@@ -8,11 +8,12 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const suits = major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18)
 
 if (suits) {
-  const [{ runCommand }, { runGateway }] = await Promise.all([
-    import('./commands/program.ts'),
-    import('./main.ts'),
-  ])
-  process.exitCode = await runCommand(process.argv.slice(2), runGateway)
+  const { runCommand } = await import('./commands/program.ts')
+  // The gateway's parts take longer to load than everything else, and two commands want them.
+  process.exitCode = await runCommand(process.argv.slice(2), async (options) => {
+    const { runGateway } = await import('./main.ts')
+    return runGateway(options)
+  })
 } else {
   process.stderr.write(
     `shardgate wants Node 22.18, 24.11, or 26 and later; this is ${process.versions.node}.\n`,

@@ -12,10 +12,7 @@ import { type Command, Option } from 'commander'
 import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { onShard, reasonOf } from '../control/reach.ts'
-import { buildApi } from '../graphql/api.ts'
 import type { SchemaChange, SchemaChanges } from '../graphql/changes.ts'
-import { loadExtensions } from '../graphql/extension.ts'
-import { printSdl } from '../graphql/schema.ts'
 import { introspect } from '../model/introspect.ts'
 import { configOf, type MakeContext } from './context.ts'
 import { visible } from './print.ts'
@@ -71,7 +68,6 @@ function addCheck(schema: Command, contextOf: MakeContext): void {
       const context = contextOf(command)
       const committed = readSchema(against)
       const now = await sdlOf(configOf(context))
-      // Loaded here, because no other command needs it and it takes as long to load as half of the others.
       const { changesOf } = await import('../graphql/changes.ts')
       const changes = await changesOf(committed, now)
       context.print(changes, changesText)
@@ -90,6 +86,12 @@ async function sdlOf(config: Config): Promise<string> {
   const [first] = Object.entries(config.shards).map(([key, { url }]) => ({ key, url }))
   if (!first) return fail('CONFIG_INVALID', 'shards: wanted at least one shard; none came.')
   const model = await onShard(first, (client) => introspect(client, config.tenancy))
+  // Loaded here, because they take longer to load than everything that the other commands want.
+  const [{ buildApi }, { loadExtensions }, { printSdl }] = await Promise.all([
+    import('../graphql/api.ts'),
+    import('../graphql/extension.ts'),
+    import('../graphql/schema.ts'),
+  ])
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
   return printSdl(
     buildApi(
