@@ -35,22 +35,45 @@ export function transactionPlugin(): Plugin {
 export async function executeInTransaction(execute: Execute, args: ExecutionArgs): Promise<ExecutionResult> {
   const { scope } = args.contextValue as GatewayContext
   try {
-    return await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>
-      scope.within(session, async () => {
-        const claim = await claimKey(args)
-        if (claim && !isClaim(claim)) {
-          scope.replayed = true
-          return { keep: false, value: claim }
-        }
-        const result = await execute(args)
-        const failed = scope.failed || scope.failedFields.size > 0 || (result.errors?.length ?? 0) > 0
-        if (failed) return { keep: false, value: withdraw(result, scope.failedFields, args) }
-        await claim?.keep(result)
-        return { keep: true, value: result }
-      }),
+    const answer = await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>
+      scope.within(session, () => outcomeOf(execute, args).catch(refused)),
     )
+    return answer()
   } catch (error) {
     throw deferredViolation(error) ?? error
+  }
+}
+
+async function outcomeOf(execute: Execute, args: ExecutionArgs): Promise<LateOutcome> {
+  const { scope } = args.contextValue as GatewayContext
+  const claim = await claimKey(args)
+  if (claim && !isClaim(claim)) {
+    scope.replayed = true
+    return { keep: false, value: () => claim }
+  }
+  const result = await execute(args)
+  const failed = scope.failed || scope.failedFields.size > 0 || (result.errors?.length ?? 0) > 0
+  if (failed) return { keep: false, value: () => withdraw(result, scope.failedFields, args) }
+  await claim?.keep(result)
+  return { keep: true, value: () => result }
+}
+
+interface LateOutcome {
+  readonly keep: boolean
+  readonly value: () => ExecutionResult
+}
+
+/** Refusals of an idempotency key, which are no doubt about the connection. */
+const REFUSALS = ['BAD_USER_INPUT', 'IDEMPOTENCY_KEY_REUSED', 'QUERY_TOO_COMPLEX'] as const
+
+// Thrown inside the transaction, they would cost the connection, and a client could repeat them at no cost of its own.
+function refused(error: unknown): LateOutcome {
+  if (!isGatewayError(error) || !REFUSALS.some((code) => code === error.code)) throw error
+  return {
+    keep: false,
+    value: () => {
+      throw error
+    },
   }
 }
 

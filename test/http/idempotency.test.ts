@@ -122,6 +122,8 @@ describe('a key', () => {
     for (const { code, status } of await Promise.all(others)) {
       expect([code, status]).toEqual(['IDEMPOTENCY_KEY_REUSED', 422])
     }
+    // A refusal that anybody can repeat must not cost a connection each time.
+    expect(gateway.output()).not.toContain('did not end cleanly')
   })
 
   it("is the tenant's own: another tenant's answers as a fresh one", async () => {
