@@ -81,6 +81,7 @@ export class RequestScope {
   /**
    * Count a value on its way into the answer. A value may be as long as a request, and one that stands behind each
    * of 10,000 rows is read once and written 10,000 times: the process would do nothing else for a minute.
+   * Characters count as bytes: to encode each value for its count would cost as much as to write it.
    *
    * @throws QUERY_TOO_COMPLEX  they are larger than an answer may be
    */

@@ -63,8 +63,11 @@ interface LateOutcome {
   readonly value: () => ExecutionResult
 }
 
-/** Refusals of an idempotency key, which are no doubt about the connection. */
-const REFUSALS = ['BAD_USER_INPUT', 'IDEMPOTENCY_KEY_REUSED', 'QUERY_TOO_COMPLEX'] as const
+/** Refusals of an idempotency key (idempotency.ts), which are no doubt about the connection. */
+const REFUSALS = [
+  ...(['BAD_USER_INPUT', 'IDEMPOTENCY_KEY_REUSED', 'QUERY_TOO_COMPLEX'] as const),
+  ...(['CONFLICT', 'SETUP_FAILED'] as const),
+]
 
 // Thrown inside the transaction, they would cost the connection, and a client could repeat them at no cost of its own.
 function refused(error: unknown): LateOutcome {

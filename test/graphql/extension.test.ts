@@ -81,8 +81,15 @@ const HANDLES: Extension = {
     builder.queryField('projectCalled', (t) =>
       t.field({
         type: projects.type,
-        args: { name: t.arg.string({ required: true }) },
+        args: { name: t.arg.string() },
         resolve: (_root, { name }, context) => projects.byKey({ name }, context),
+      }),
+    )
+    builder.queryField('projectMadeAt', (t) =>
+      t.field({
+        type: projects.type,
+        args: { at: t.arg({ type: 'DateTime', required: true }) },
+        resolve: (_root, { at }, context) => projects.byKey({ createdAt: at }, context),
       }),
     )
     builder.queryField('writesInQuery', (t) =>
@@ -313,6 +320,25 @@ describe('a table in the hands of an extension', () => {
     const { projectNames } = await api.data(tenant, '{ projectNames(like: "%project-_%") }')
     expect(projectNames).toHaveLength(8)
     expect(projectNames).toEqual([...projectNames].sort().reverse())
+  })
+
+  it('finds no row by a null, not even one whose text is empty', async () => {
+    await mutate(`createProject(input: { rowId: "881", name: "" }) { ${PROJECT} }`)
+    const { nobody, empty } = await api.data(
+      tenant,
+      '{ nobody: projectCalled { name } empty: projectCalled(name: "") { name } }',
+    )
+    expect([nobody, empty]).toEqual([null, { name: '' }])
+  })
+
+  it('is refused a key that Postgres cannot read, and the keys beside it are not', async () => {
+    const { data, errors } = await api.run(
+      tenant,
+      `{ bad: projectMadeAt(at: "2026-02-30 00:00:00+00") { name }
+         good: projectMadeAt(at: "1999-01-01 00:00:00+00") { name } }`,
+    )
+    expect(data).toEqual({ bad: null, good: null })
+    expect(errors?.map(({ path }) => path)).toEqual([['bad']])
   })
 
   it('writes in the transaction of the mutation, with hooks', async () => {

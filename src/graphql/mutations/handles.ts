@@ -8,6 +8,7 @@ import type { Row } from '../../db/batch.ts'
 import { wireText } from '../../db/sql.ts'
 import type { Table } from '../../model/types.ts'
 import type { GatewayContext } from '../context.ts'
+import { rowByKey } from '../lookups.ts'
 import { type ListArguments, listPlan } from '../pages.ts'
 import { decodeIdOf, encodeId } from '../plan/ids.ts'
 import { listStatement } from '../plan/lists.ts'
@@ -30,7 +31,7 @@ export interface TableHandle {
   id(row: Row): string
   /** The row with a global id; null when the tenant has none. @throws BAD_USER_INPUT  no id of this table */
   byId(id: string, context: GatewayContext): Promise<Row | null>
-  /** The row whose fields have these values: `byKey({ email })`. Rows of one level are read together. */
+  /** The row whose fields have these values: `byKey({ email })`; null for a null. Rows of one level are read together. */
   byKey(key: Fields, context: GatewayContext): Promise<Row | null>
   /** A page of rows; arguments as those of the list in the API. */
   list(args: ListArguments, context: GatewayContext): Promise<Row[]>
@@ -60,15 +61,14 @@ export function tableHandle(parts: SchemaParts, writer: RowWriter, table: Table)
       return (row) => textOf(table, row, column.name)
     },
     id: (row) => encodeId(table, row),
-    byId: (id, { scope }) => scope.loaders.row(table, table.primaryKey, decodeIdOf(table, id)),
-    byKey(key, { scope }) {
-      const changes = changesOf(table, key)
-      const values = changes.map(({ value }) => wireText(value) ?? '')
-      return scope.loaders.row(
-        table,
-        changes.map(({ column }) => column.name),
-        values,
-      )
+    byId: (id, { scope }) => rowByKey(scope, table, table.primaryKey, decodeIdOf(table, id)),
+    async byKey(key, { scope }) {
+      const given = changesOf(table, key)
+      const values = given.map(({ value }) => wireText(value)).filter((text) => text !== null)
+      // No row is found by a null, and none by nothing.
+      if (values.length < Math.max(given.length, 1)) return null
+      const columns = given.map(({ column }) => column.name)
+      return rowByKey(scope, table, columns, values)
     },
     list,
     async insert(input, context) {
