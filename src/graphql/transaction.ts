@@ -15,7 +15,7 @@ import {
   visit,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { GatewayError, isGatewayError } from '../base/errors.ts'
+import { type ErrorCode, GatewayError, isGatewayError } from '../base/errors.ts'
 import { raisedState, violation } from '../db/connection.ts'
 import type { GatewayContext } from './context.ts'
 import { claimKey, isClaim } from './idempotency.ts'
@@ -64,14 +64,17 @@ interface LateOutcome {
 }
 
 /** Refusals of an idempotency key (idempotency.ts), which are no doubt about the connection. */
-const REFUSALS = [
-  ...(['BAD_USER_INPUT', 'IDEMPOTENCY_KEY_REUSED', 'QUERY_TOO_COMPLEX'] as const),
-  ...(['CONFLICT', 'SETUP_FAILED'] as const),
+const REFUSALS: readonly ErrorCode[] = [
+  'BAD_USER_INPUT',
+  'CONFLICT',
+  'IDEMPOTENCY_KEY_REUSED',
+  'QUERY_TOO_COMPLEX',
+  'SETUP_FAILED',
 ]
 
 // Thrown inside the transaction, they would cost the connection, and a client could repeat them at no cost of its own.
 function refused(error: unknown): LateOutcome {
-  if (!isGatewayError(error) || !REFUSALS.some((code) => code === error.code)) throw error
+  if (!isGatewayError(error) || !REFUSALS.includes(error.code)) throw error
   return {
     keep: false,
     value: () => {
