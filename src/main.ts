@@ -146,6 +146,7 @@ async function openPorts(
 
 async function publicPort(live: Live, { emit, metrics, placements, fleet, model, api }: Parts) {
   const door = openDoor({ router: createRouter(placements, emit), shards: fleet, emit })
+  const operations = operationMetrics(metrics.registry)
   const options: HttpServerOptions = {
     config: () => live.config,
     permissions: () => api,
@@ -154,7 +155,8 @@ async function publicPort(live: Live, { emit, metrics, placements, fleet, model,
     contextFor: (request) => ({
       scope: new RequestScope({ ...request, door, answerBytes: live.config.limits.answerBytes }),
     }),
-    plugins: [operationMetrics(metrics.registry), transactionPlugin()],
+    plugins: [operations.plugin, transactionPlugin()],
+    countCompiled: operations.countCompiled,
     emit,
     clock: systemClock,
   }

@@ -193,6 +193,12 @@ export const configFile = z.strictObject({
         .regex(/^[a-z0-9.-]+$/, 'wanted a domain in small letters, for example "api.example.com"')
         .optional()
         .describe('Domain under which each tenant has its subdomain, for example "api.example.com".'),
+      compiledLane: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Whether operations made of table fields run as compiled plans; without it resolvers run them all.',
+        ),
       drainMs: milliseconds(2_000).describe(
         'Milliseconds of serving on after the first SIGTERM, so that balancers notice.',
       ),

@@ -21,7 +21,7 @@ const RUNTIME: readonly RegExp[] = [
   /^limits\.\w+$/,
   /^shards\.[^.]+\.(weight|readConnections|readDepth|writeConnections|connectMs)$/,
   /^tokens$/,
-  /^http\.(corsOrigins|drainMs|stopMs)$/,
+  /^http\.(corsOrigins|compiledLane|drainMs|stopMs)$/,
 ]
 
 export interface ConfigDifference {

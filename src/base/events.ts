@@ -11,6 +11,9 @@ import type { ListShape } from './list-shape.ts'
 /** What a path leads to; a path itself is the caller's text and no label. */
 export type Route = 'graphql' | 'page' | 'health' | 'none'
 
+/** What ran an operation: a compiled plan, or resolvers. */
+export type LaneName = 'compiled' | 'resolver'
+
 export type Event =
   | { kind: 'gateway.listening'; port: number; adminPort: number }
   | { kind: 'gateway.draining'; reason: string }
@@ -32,6 +35,7 @@ export type Event =
       status: number
       durationMs: number
       tenant?: string
+      lane?: LaneName
       operation?: string
       code?: ErrorCode
     }

@@ -137,8 +137,8 @@ export function lineOf(event: Event): LogLine {
 type RequestDone = Extract<Event, { kind: 'request.done' }>
 
 function requestLine(event: RequestDone): LogLine {
-  const { kind, requestId, method, route, status, durationMs, tenant, operation, code } = event
-  const fields = { kind, requestId, method, route, status, durationMs, tenant, operation, code }
+  const { kind, requestId, method, route, status, durationMs, tenant, lane, operation, code } = event
+  const fields = { kind, requestId, method, route, status, durationMs, tenant, lane, operation, code }
   return line(status >= 500 ? 'warn' : 'info', 'request', fields)
 }
 

@@ -71,6 +71,9 @@ function createFamilies(registry: Registry) {
       'route',
       'status',
     ]),
+    operations: counter('gateway_operations_total', 'Operations that ran, by the lane that answered', [
+      'lane',
+    ]),
     refusals: counter('gateway_request_errors_total', 'Requests whose answer holds an error, by first code', [
       'code',
     ]),
@@ -178,5 +181,6 @@ function countRequest(families: Families, event: Extract<Event, { kind: 'request
   const method = METHODS.includes(event.method) ? event.method : OTHER
   const labels = { method, route: event.route, status: String(event.status) }
   families.requests.observe(labels, event.durationMs / 1000)
+  if (event.lane) families.operations.inc({ lane: event.lane })
   if (event.code) families.refusals.inc({ code: event.code })
 }

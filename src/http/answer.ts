@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type ErrorCode, GatewayError } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { finishErrors, firstCode } from '../graphql/errors.ts'
+import { RESPONSE_TYPE } from './media-types.ts'
 
 /** Send `body`, unless an answer is under way. */
 export function sendJson(
@@ -46,8 +47,6 @@ export function sendRefusal(
   sendJson(response, status, body, mediaType(request.headers.accept))
   return firstCode(errors)
 }
-
-const RESPONSE_TYPE = 'application/graphql-response+json'
 
 function mediaType(accept: string | undefined): string {
   return accept?.includes(RESPONSE_TYPE) ? RESPONSE_TYPE : 'application/json'

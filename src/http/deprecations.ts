@@ -9,11 +9,13 @@
 import {
   type ExecutionArgs,
   type GraphQLInputType,
+  type GraphQLNamedInputType,
   type GraphQLSchema,
   getNamedType,
   getOperationAST,
   isEnumType,
   isInputObjectType,
+  isInputType,
   type OperationDefinitionNode,
   TypeInfo,
   typeFromAST,
@@ -30,17 +32,25 @@ export interface DeprecatedUse {
 type Uses = Map<string, DeprecatedUse>
 type Args = Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'>
 
-const written = new WeakMap<GraphQLSchema, WeakMap<OperationDefinitionNode, Uses>>()
+/** What is known of an operation without the values of its variables. */
+interface Walked {
+  readonly written: Uses
+  /** Variables that may bring a use with them, which few can. */
+  readonly inputs: readonly { readonly name: string; readonly type: GraphQLInputType }[]
+}
+
+const walked = new WeakMap<GraphQLSchema, WeakMap<OperationDefinitionNode, Walked>>()
 
 /** Each once, of the operation that runs; the document is valid. */
 export function deprecatedUses(args: Args): DeprecatedUse[] {
   const operation = getOperationAST(args.document, args.operationName)
   if (!operation) return []
-  const uses = new Map(usesWritten(args, operation))
-  for (const { variable, type } of operation.variableDefinitions ?? []) {
-    const value = args.variableValues?.[variable.name.value]
-    const inputType = typeFromAST(args.schema, type)
-    if (inputType && value !== undefined) addUsesIn(uses, inputType as GraphQLInputType, value)
+  const { written, inputs } = walkOnce(args, operation)
+  if (inputs.length === 0) return [...written.values()]
+  const uses = new Map(written)
+  for (const { name, type } of inputs) {
+    const value = args.variableValues?.[name]
+    if (value !== undefined) addUsesIn(uses, type, value)
   }
   return [...uses.values()]
 }
@@ -49,12 +59,39 @@ function add(uses: Uses, typeName: string, fieldName: string): void {
   uses.set(`${typeName}.${fieldName}`, { typeName, fieldName })
 }
 
-function usesWritten({ schema, document }: Args, operation: OperationDefinitionNode): Uses {
-  const ofSchema = written.get(schema) ?? new WeakMap<OperationDefinitionNode, Uses>()
-  written.set(schema, ofSchema)
-  const found = ofSchema.get(operation) ?? walk(schema, document, operation)
-  ofSchema.set(operation, found)
-  return found
+function walkOnce({ schema, document }: Args, operation: OperationDefinitionNode): Walked {
+  const ofSchema = walked.get(schema) ?? new WeakMap<OperationDefinitionNode, Walked>()
+  walked.set(schema, ofSchema)
+  const known = ofSchema.get(operation)
+  if (known) return known
+  const inputs = (operation.variableDefinitions ?? []).flatMap(({ variable, type: node }) => {
+    const type = typeFromAST(schema, node)
+    return isInputType(type) && mayBringUses(type) ? [{ name: variable.name.value, type }] : []
+  })
+  const fresh = { written: walk(schema, document, operation), inputs }
+  ofSchema.set(operation, fresh)
+  return fresh
+}
+
+const bringing = new WeakMap<GraphQLNamedInputType, boolean>()
+
+/** Whether something in a value of the type can use what is deprecated. */
+function mayBringUses(given: GraphQLInputType): boolean {
+  const type = getNamedType(given)
+  const known = bringing.get(type) ?? findDeprecated(type, new Set())
+  bringing.set(type, known)
+  return known
+}
+
+// Types of inputs are circular: a filter holds filters.
+function findDeprecated(type: GraphQLNamedInputType, seen: Set<GraphQLNamedInputType>): boolean {
+  if (seen.has(type)) return false
+  seen.add(type)
+  if (isEnumType(type)) return type.getValues().some(({ deprecationReason }) => deprecationReason)
+  if (!isInputObjectType(type)) return false
+  return Object.values(type.getFields()).some(
+    (field) => field.deprecationReason || findDeprecated(getNamedType(field.type), seen),
+  )
 }
 
 function walk(schema: GraphQLSchema, document: Args['document'], operation: OperationDefinitionNode): Uses {

@@ -7,10 +7,19 @@
 
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ExecutionResult } from 'graphql'
 import type { ErrorCode } from '../base/errors.ts'
-import type { Emit, Route } from '../base/events.ts'
+import type { Emit, LaneName, Route } from '../base/events.ts'
 import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
 import type { Identity } from '../tenant/types.ts'
+
+/** What a client asks; `query` and the rest are checked by the GraphQL server. */
+export interface Parameters {
+  readonly query?: string
+  readonly operationName?: string
+  readonly variables?: Record<string, unknown>
+  readonly extensions?: Record<string, unknown>
+}
 
 export interface Exchange {
   readonly request: IncomingMessage
@@ -23,6 +32,12 @@ export interface Exchange {
   readonly search: string
   route: Route
   identity?: Identity
+  /** What the client asks, once it is being taken in (intake.ts). */
+  intake?: Promise<Parameters>
+  /** Which lane ran the operation; unset where none ran. */
+  lane?: LaneName
+  /** An answer with errors that the compiled lane has given, and nobody may run again. */
+  settled?: ExecutionResult
   /** Name of the operation that ran; a GraphQL name, cut to 100 characters. */
   operation?: string
   code?: ErrorCode
@@ -77,7 +92,7 @@ function requestIdOf(request: IncomingMessage): string {
 }
 
 function doneEvent(exchange: Exchange, durationMs: number) {
-  const { request, response, requestId, route, identity, operation, code } = exchange
+  const { request, response, requestId, route, identity, lane, operation, code } = exchange
   return {
     kind: 'request.done' as const,
     requestId,
@@ -86,6 +101,7 @@ function doneEvent(exchange: Exchange, durationMs: number) {
     status: response.writableFinished ? response.statusCode : 499,
     durationMs: Math.round(durationMs * 1000) / 1000,
     ...(identity ? { tenant: identity.tenant } : {}),
+    ...(lane ? { lane } : {}),
     ...(operation ? { operation: operation.slice(0, 100) } : {}),
     ...(code ? { code } : {}),
   }

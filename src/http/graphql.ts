@@ -5,31 +5,26 @@
  * open is closed here by name. The order of the list is the order of the stages.
  */
 
-import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
 import { getOperationAST } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
-import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import type { Deadline } from '../base/time.ts'
-import type { FindPlacement } from '../directory/types.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
 import { rowLimitPlugin } from '../graphql/limits/estimate.ts'
 import { limitsPlugin, NO_DOCUMENT_CACHE } from '../graphql/limits/limits.ts'
 import { validationPlugin } from '../graphql/limits/validation.ts'
 import { type Permissions, permissionsPlugin } from '../graphql/permissions/permissions.ts'
-import { requireAgreement } from '../tenant/agreement.ts'
 import type { Identity } from '../tenant/types.ts'
 import type { Exchange } from './exchange.ts'
-import { checkHeaders, readParameters } from './intake.ts'
+import { forgeryPlugin } from './forgery.ts'
+import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
+import { acceptWithoutStreams } from './media-types.ts'
 
-export interface GraphqlOptions {
-  readonly config: () => Config
+export interface GraphqlOptions extends IntakeOptions {
   /** The rules and, in them, the schema that they belong to. */
   readonly permissions: () => Permissions
-  readonly authenticate: (authorization: string | undefined) => Promise<Identity>
-  readonly placementOf: FindPlacement
   readonly contextFor: (parts: {
     readonly identity: Identity
     readonly requestId: string
@@ -63,6 +58,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       ...plugins,
       forgeryPlugin(),
       intakePlugin(options),
+      settledPlugin(),
       limitsPlugin(() => config().limits),
       validationPlugin(config().mode),
       permissionsPlugin(permissions),
@@ -80,7 +76,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
     multipart: false,
     batching: false,
     cors: false,
-    maxRequestBodySize: false, // intake.ts reads the body
+    maxRequestBodySize: false, // body.ts reads the body
     healthCheckEndpoint: ' ',
     logging: false, // what happens is an event
   })
@@ -97,52 +93,23 @@ function identityOf({ identity }: Exchange): Identity {
   return identity ?? fail('UNAUTHENTICATED', 'No identity was established.')
 }
 
-/**
- * What a foreign page can send without asking the browser's leave (GET, forms) needs a header that it
- * cannot set. The library refuses with 403 and no code; ours says what to send.
- */
-function forgeryPlugin(): Plugin {
-  const library = useCSRFPrevention({ requestHeaders: ['x-graphql-yoga-csrf', 'apollo-require-preflight'] })
-  return {
-    onRequestParse(payload) {
-      try {
-        return library.onRequestParse?.(payload)
-      } catch {
-        const sentence = 'A foreign page could send this; add the header "x-graphql-yoga-csrf: 1" to it.'
-        return fail('BAD_REQUEST', sentence, { header: 'x-graphql-yoga-csrf' })
-      }
-    },
-  }
-}
-
-/** Who asks, for which tenant, and what: nothing is read of the body before the first two are known. */
-function intakePlugin(options: GraphqlOptions): ServerPlugin {
-  const { config, authenticate, placementOf } = options
+/** Who asks, for which tenant, and what: as it is known already, where the compiled lane was asked first. */
+function intakePlugin(options: IntakeOptions): ServerPlugin {
   return {
     async onRequestParse({ serverContext: { exchange }, setRequestParser }) {
-      const { limits, http } = config()
-      const { request } = exchange
-      checkHeaders(request, limits.bodyBytes)
-      const identity = await authenticate(authorizationOf(exchange))
-      exchange.identity = identity
-      const placement = await placementOf(identity.tenant)
-      if (!placement) fail('TENANT_UNKNOWN', 'The token names a tenant that is not known here.')
-      requireAgreement({
-        tenant: identity.tenant,
-        subdomain: placement.subdomain,
-        headers: request.headersDistinct,
-        baseDomain: http.baseDomain,
-      })
-      setRequestParser(() => readParameters(exchange, limits.bodyBytes))
+      const parameters = await takeIn(exchange, options)
+      setRequestParser(() => parameters)
     },
   }
 }
 
-// Node keeps the first of two and drops the other; a proxy in front may look at the other one.
-function authorizationOf({ request }: Exchange): string | undefined {
-  const [value, ...more] = request.headersDistinct.authorization ?? []
-  if (more.length > 0) fail('UNAUTHENTICATED', 'The Authorization header came twice.', { reason: 'scheme' })
-  return value
+/** What the compiled lane has answered with errors: it is finished like any result, and nothing runs. */
+function settledPlugin(): ServerPlugin {
+  return {
+    onParams({ context: { exchange }, setResult }) {
+      if (exchange.settled) setResult(exchange.settled)
+    },
+  }
 }
 
 // The door ends its own work at the deadline and knows whether a change was kept; it goes first.
@@ -154,6 +121,7 @@ function deadlinePlugin(): ServerPlugin {
     onExecute({ args, executeFn, setExecuteFn }) {
       const { exchange } = args.contextValue
       const operation = getOperationAST(args.document, args.operationName)
+      exchange.lane = 'resolver'
       if (operation?.name) exchange.operation = operation.name.value
       const late = operation?.operation === 'mutation' ? 'OUTCOME_UNKNOWN' : 'TIMEOUT'
       setExecuteFn((given) => withinDeadline(exchange.deadline, late, () => executeFn(given)))
@@ -180,12 +148,6 @@ async function withinDeadline<T>(
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** Only a mutation asks what the key is (graphql/idempotency.ts); '' is none that it takes. */
-function idempotencyKeyOf({ request }: Exchange): string | undefined {
-  const [key, ...more] = request.headersDistinct['idempotency-key'] ?? []
-  return more.length > 0 ? '' : key
 }
 
 /** Says of an answer that it was given before. */
@@ -215,16 +177,11 @@ function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
   }
 }
 
-/**
- * The headers as Yoga wants them. Streams of events and of parts are taken out of what the client
- * accepts: there is nothing to stream yet, and as an envelope around one answer they only confuse.
- */
+/** The headers as Yoga wants them. */
 function plainHeaders(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
   const plain: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) plain[name] = Array.isArray(value) ? value.join(', ') : value
   }
-  const { accept = '*/*' } = plain
-  const ranges = accept.split(',').filter((range) => /^\s*(\*|application)\//i.test(range))
-  return { ...plain, accept: ranges.join(',') || 'none/none' }
+  return { ...plain, accept: acceptWithoutStreams(plain.accept) }
 }

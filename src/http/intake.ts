@@ -1,32 +1,55 @@
 /**
- * Intake: from headers and bytes to GraphQL parameters, or one clear refusal.
+ * Intake: who asks, for which tenant, and what. One for both lanes, and once for an exchange: whoever asks for it
+ * later gets the same parameters, or the same refusal.
  *
- * The cheap checks come first and the body comes last: nothing is read for somebody who is refused
- * anyway, and never more than the limit, whether the length is announced or not.
+ * The cheap checks come first and the body comes last: nothing is read for somebody who is refused anyway.
  */
 
 import type { IncomingMessage } from 'node:http'
-import { fail, GatewayError } from '../base/errors.ts'
-import { badRequest } from './answer.ts'
-import type { Exchange } from './exchange.ts'
+import type { Config } from '../base/config.ts'
+import { fail } from '../base/errors.ts'
+import type { FindPlacement } from '../directory/types.ts'
+import { requireAgreement } from '../tenant/agreement.ts'
+import type { Identity } from '../tenant/types.ts'
+import { readParameters, tooLarge } from './body.ts'
+import type { Exchange, Parameters } from './exchange.ts'
 
-/** What a client asks; `query` and the rest are checked by the GraphQL server. */
-export interface Parameters {
-  readonly query?: string
-  readonly operationName?: string
-  readonly variables?: Record<string, unknown>
-  readonly extensions?: Record<string, unknown>
+export interface IntakeOptions {
+  readonly config: () => Config
+  readonly authenticate: (authorization: string | undefined) => Promise<Identity>
+  readonly placementOf: FindPlacement
 }
 
-// Filters nest a handful of levels. Coercion and SQL call themselves for each, so there is an end.
-const JSON_LEVELS_MAX = 64
-
 /**
- * Refuse what cannot be a request, by its method and headers alone.
+ * What the client of an exchange asks. The identity of the exchange is known from then on.
  *
- * @throws METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, BAD_REQUEST
+ * @throws METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, BAD_REQUEST, UNAUTHENTICATED,
+ *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE
  */
-export function checkHeaders({ method, headers }: IncomingMessage, bodyBytesMax: number): void {
+export function takeIn(exchange: Exchange, options: IntakeOptions): Promise<Parameters> {
+  exchange.intake ??= takeInOnce(exchange, options)
+  return exchange.intake
+}
+
+async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<Parameters> {
+  const { limits, http } = options.config()
+  const { request } = exchange
+  checkHeaders(request, limits.bodyBytes)
+  const identity = await options.authenticate(authorizationOf(exchange))
+  exchange.identity = identity
+  const placement = await options.placementOf(identity.tenant)
+  if (!placement) fail('TENANT_UNKNOWN', 'The token names a tenant that is not known here.')
+  requireAgreement({
+    tenant: identity.tenant,
+    subdomain: placement.subdomain,
+    headers: request.headersDistinct,
+    baseDomain: http.baseDomain,
+  })
+  return readParameters(exchange, limits.bodyBytes)
+}
+
+/** Refuse what cannot be a request, by its method and headers alone. */
+function checkHeaders({ method, headers }: IncomingMessage, bodyBytesMax: number): void {
   if (method !== 'GET' && method !== 'POST') {
     fail('METHOD_NOT_ALLOWED', `The method is ${method}; wanted POST, or GET for a query.`)
   }
@@ -61,110 +84,15 @@ function checkMediaType(header: string | undefined): void {
   }
 }
 
-function tooLarge(bodyBytesMax: number): GatewayError {
-  const sentence = `The body is larger than ${bodyBytesMax} bytes.`
-  return new GatewayError('PAYLOAD_TOO_LARGE', sentence, { allowed: bodyBytesMax })
+// Node keeps the first of two and drops the other; a proxy in front may look at the other one.
+function authorizationOf({ request }: Exchange): string | undefined {
+  const [value, ...more] = request.headersDistinct.authorization ?? []
+  if (more.length > 0) fail('UNAUTHENTICATED', 'The Authorization header came twice.', { reason: 'scheme' })
+  return value
 }
 
-/**
- * Read the parameters of a request whose headers have passed.
- *
- * @throws PAYLOAD_TOO_LARGE  the body passes the limit while it is read
- * @throws BAD_REQUEST        not JSON, not UTF-8, not one object; nested too deep; cut off
- */
-export async function readParameters(exchange: Exchange, bodyBytesMax: number): Promise<Parameters> {
-  const { request, response, search } = exchange
-  if (request.method === 'GET') return fromSearch(search)
-  if (request.headers.expect !== undefined) response.writeContinue()
-  const text = decode(await readBody(request, bodyBytesMax))
-  return asParameters(parseJson(text, 'The body'), 'The body')
-}
-
-/**
- * Not by `for await`: leaving such a loop early destroys the socket, and the client would see a reset in
- * place of the refusal. What comes after the limit is read and dropped, for as long as D17 gives it.
- */
-function readBody(request: IncomingMessage, bodyBytesMax: number): Promise<Buffer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
-  const chunks: Buffer[] = []
-  let bytes = 0
-  const cutOff = (): void => reject(badRequest('The body was cut off.'))
-  request.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
-    if (bytes <= bodyBytesMax) chunks.push(chunk)
-    else {
-      chunks.length = 0
-      reject(tooLarge(bodyBytesMax))
-    }
-  })
-  request.on('end', () => resolve(Buffer.concat(chunks)))
-  request.on('error', cutOff)
-  request.on('close', cutOff)
-  return promise
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-function decode(body: Buffer): string {
-  try {
-    return utf8.decode(body)
-  } catch {
-    throw badRequest('The body is not UTF-8.')
-  }
-}
-
-function parseJson(text: string, what: string): unknown {
-  if (jsonLevels(text) > JSON_LEVELS_MAX) {
-    throw badRequest(`${what} is nested deeper than ${JSON_LEVELS_MAX} levels.`, { allowed: JSON_LEVELS_MAX })
-  }
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw badRequest(text === '' ? `${what} is empty; wanted JSON.` : `${what} is not JSON.`)
-  }
-}
-
-/**
- * Levels of brackets outside strings; for text that is no JSON any number will do. By hand, because a
- * pattern for strings needs time by the square of an unfinished string full of quotes.
- */
-function jsonLevels(text: string): number {
-  let level = 0
-  let deepest = 0
-  let inString = false
-  for (let i = 0; i < text.length; i += 1) {
-    const letter = text[i]
-    if (inString) {
-      if (letter === '\\') i += 1
-      else if (letter === '"') inString = false
-    } else if (letter === '"') inString = true
-    else if (letter === '[' || letter === '{') level += 1
-    else if (letter === ']' || letter === '}') level -= 1
-    deepest = Math.max(deepest, level)
-  }
-  return deepest
-}
-
-function asParameters(value: unknown, what: string): Parameters {
-  if (Array.isArray(value)) throw badRequest(`${what} is a list: batches are not taken, send one operation.`)
-  if (typeof value !== 'object' || value === null) throw badRequest(`${what} is not a JSON object.`)
-  const { operationName } = value as { operationName?: unknown }
-  if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') {
-    throw badRequest('"operationName" is not a string.')
-  }
-  return value as Parameters
-}
-
-function fromSearch(search: string): Parameters {
-  const parameters = new URLSearchParams(search)
-  const json = (name: string): Record<string, Record<string, unknown>> => {
-    const text = parameters.get(name)
-    if (!text) return {}
-    return { [name]: asParameters(parseJson(text, `"${name}"`), `"${name}"`) as Record<string, unknown> }
-  }
-  const word = (name: string): Record<string, string> => {
-    const text = parameters.get(name)
-    return text ? { [name]: text } : {}
-  }
-  return { ...word('query'), ...word('operationName'), ...json('variables'), ...json('extensions') }
+/** Only a mutation asks what the key is (graphql/idempotency.ts); '' is none that it takes. */
+export function idempotencyKeyOf({ request }: Exchange): string | undefined {
+  const [key, ...more] = request.headersDistinct['idempotency-key'] ?? []
+  return more.length > 0 ? '' : key
 }

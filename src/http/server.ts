@@ -2,7 +2,12 @@
  * The public port: one list of stages, and nothing else knows their order.
  *
  *     request id, deadline ─▶ headers of every answer ─▶ health · preflight · pages · the API ─▶ answer
- *     the API: CSRF ─▶ headers ─▶ token ─▶ tenant ─▶ body ─▶ limits ─▶ validation ─▶ permissions ─▶ execution
+ *     the API: CSRF ─▶ headers ─▶ token ─▶ tenant ─▶ body ─▶ lane
+ *         compiled (front.ts)    document, known or compiled ─▶ permissions ─▶ plan ─▶ text
+ *         resolver (graphql.ts)  limits ─▶ validation ─▶ permissions ─▶ estimate ─▶ execution
+ *
+ * Limits of rates have their place between tenant and body, where nothing has been read yet; limits of cost where
+ * an operation is known and has not run: in front.ts before `run`, in graphql.ts beside the estimate of rows.
  *
  * Node's own defaults would let a client hold a connection for minutes by sending slowly (D17); they
  * are set here. What breaks before there is a request is answered on the socket (sockets.ts).
@@ -10,16 +15,15 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { GatewayError } from '../base/errors.ts'
-import type { Clock } from '../base/time.ts'
 import { sendJson, sendRefusal } from './answer.ts'
 import { answerPreflight, setCorsHeaders } from './cors.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
+import { createFront, type FrontOptions } from './front.ts'
 import type { Route } from './graphiql.ts'
 import { createGraphql, type GraphqlOptions } from './graphql.ts'
 import { answerBrokenRequest } from './sockets.ts'
 
-export interface HttpServerOptions extends GraphqlOptions {
-  readonly clock: Clock
+export interface HttpServerOptions extends GraphqlOptions, Omit<FrontOptions, 'permissions'> {
   /** GraphiQL's pages; left out, there are none. Production leaves them out. */
   readonly graphiql?: Route
   /** Default SERVER_SETTINGS. */
@@ -58,6 +62,7 @@ export const SERVER_SETTINGS: Readonly<Record<Setting, number>> = Object.freeze(
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { config, clock, emit, settings = SERVER_SETTINGS } = options
   const { leavingMs } = settings
+  const front = createFront(options)
   const answerApi = createGraphql(options)
   const open = new Set<Exchange>()
   let draining = false
@@ -95,11 +100,11 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     if (options.graphiql && (await options.graphiql(request, response))) return
     exchange.route = path === '/graphql' ? 'graphql' : 'none'
     if (path !== '/graphql') throw new GatewayError('NOT_FOUND', 'Nothing is served under this path.')
-    await sendAnswer(exchange, await answerApi(exchange))
+    if (!(await front(exchange))) await sendAnswer(exchange, await answerApi(exchange))
   }
 
   const server = createServer(settings, handle)
-  // `Expect: 100-continue`: the same stages; intake.ts says "continue" once it wants the body.
+  // `Expect: 100-continue`: the same stages; body.ts says "continue" once it wants the body.
   server.on('checkContinue', handle)
   server.on('clientError', answerBrokenRequest)
   server.maxConnections = settings.maxConnections

@@ -180,6 +180,7 @@ const UNITS: readonly (readonly [ending: RegExp, unit: string])[] = [
 function valuesOf({ path, schema }: Key): string {
   if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(', ')
   if (schema.type === 'array') return 'list'
+  if (schema.type === 'boolean') return '`true`, `false`'
   if (schema.minimum === undefined) return 'text'
   const unit = UNITS.find(([ending]) => ending.test(path))?.[1] ?? ''
   const bounded = (schema.maximum ?? Number.MAX_SAFE_INTEGER) < Number.MAX_SAFE_INTEGER

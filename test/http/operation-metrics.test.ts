@@ -12,7 +12,8 @@ const { registry } = createMetrics({ version: '1.2.3' })
 describe('metrics of operations', () => {
   let edge: Edge
   beforeAll(async () => {
-    edge = await startEdge({ plugins: [operationMetrics(registry)] })
+    const { plugin, countCompiled } = operationMetrics(registry)
+    edge = await startEdge({ plugins: [plugin], countCompiled })
   })
   afterAll(() => edge.close())
 

@@ -15,14 +15,17 @@ import type { Event } from '../../src/base/events.ts'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
 import { systemClock } from '../../src/base/time.ts'
 import type { Placement } from '../../src/directory/types.ts'
+import type { Lane } from '../../src/graphql/compiled/types.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
 import { createPermissions } from '../../src/graphql/permissions/permissions.ts'
 import { defaultRules } from '../../src/graphql/permissions/rules.ts'
+import type { CompiledRun } from '../../src/http/front.ts'
 import type { Route } from '../../src/http/graphiql.ts'
 import { createHttpServer, type HttpServer, SERVER_SETTINGS } from '../../src/http/server.ts'
 import { authenticator } from '../../src/tenant/authenticate.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import type { Role } from '../../src/tenant/types.ts'
+import { edgeLane } from './edge-lane.ts'
 
 export const EDGE_SECRET = 'a-secret-of-the-edge-that-is-long-enough'
 export const INNER_CANARY = 'inner-canary-91c4'
@@ -75,6 +78,9 @@ export interface EdgeOptions {
   readonly http?: object
   readonly graphiql?: Route
   readonly plugins?: readonly Plugin[]
+  readonly countCompiled?: (run: CompiledRun) => void
+  /** Default is the lane of edge-lane.ts; what it gives may be put in front of it. */
+  readonly lane?: (own: Lane) => Lane
   /** Settings of the server on top of its own. */
   readonly settings?: Partial<typeof SERVER_SETTINGS>
 }
@@ -111,6 +117,7 @@ export interface Answered {
 
 export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   let config = edgeConfig(options)
+  const { lane = (own) => own } = options
   const events: Event[] = []
   const emit = (event: Event): void => {
     events.push(event)
@@ -128,6 +135,8 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     contextFor: (scope) => ({ scope }) as unknown as GatewayContext,
     emit,
     clock: systemClock,
+    lane: lane(edgeLane(permissions, () => config)),
+    ...(options.countCompiled ? { countCompiled: options.countCompiled } : {}),
     settings: { ...SERVER_SETTINGS, ...options.settings },
     ...(options.graphiql ? { graphiql: options.graphiql } : {}),
     ...(options.plugins ? { plugins: options.plugins } : {}),

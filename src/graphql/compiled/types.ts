@@ -1,0 +1,41 @@
+/**
+ * The compiled lane as its callers see it: operations made of table fields, run without an executor.
+ *
+ * It answers flawless operations only. Whatever is unusual (an argument that is refused, a limit that is passed, a
+ * shard that is away) makes it step back before anything has an effect, and the resolver lane runs the
+ * operation as if this one were not there: so both lanes give the same errors.
+ */
+
+import type { DocumentNode, ExecutionResult } from 'graphql'
+import type { Deadline } from '../../base/time.ts'
+import type { Identity } from '../../tenant/types.ts'
+
+export interface Lane {
+  /**
+   * The operation that a request asks for; null where the resolver lane has to answer.
+   *
+   * A document is parsed, held against its limits, validated and compiled when it is first seen.
+   */
+  find(query: string, operationName: string | null | undefined): LaneOperation | null
+}
+
+export interface LaneOperation {
+  readonly kind: 'query' | 'mutation'
+  /** A GraphQL name; undefined for an operation without one. */
+  readonly name: string | undefined
+  readonly document: DocumentNode
+  /**
+   * The whole answer as JSON text. Null: the resolver lane has to answer, and nothing has had an effect. A result
+   * with errors: nobody may run the operation again.
+   */
+  run(request: LaneRequest): Promise<string | ExecutionResult | null>
+}
+
+export interface LaneRequest {
+  readonly identity: Identity
+  readonly requestId: string
+  readonly deadline: Deadline
+  /** As they came: not coerced yet. */
+  readonly variables: Readonly<Record<string, unknown>> | null | undefined
+  readonly idempotencyKey: string | undefined
+}

@@ -1,0 +1,121 @@
+/**
+ * From bytes to GraphQL parameters, or one clear refusal: never more bytes than the limit, whether a length is
+ * announced or not, and nothing that is not one JSON object in UTF-8.
+ */
+
+import type { IncomingMessage } from 'node:http'
+import { GatewayError } from '../base/errors.ts'
+import { badRequest } from './answer.ts'
+import type { Exchange, Parameters } from './exchange.ts'
+
+// Filters nest a handful of levels. Coercion and SQL call themselves for each, so there is an end.
+const JSON_LEVELS_MAX = 64
+
+/** @param bodyBytesMax  for the sentence */
+export function tooLarge(bodyBytesMax: number): GatewayError {
+  const sentence = `The body is larger than ${bodyBytesMax} bytes.`
+  return new GatewayError('PAYLOAD_TOO_LARGE', sentence, { allowed: bodyBytesMax })
+}
+
+/**
+ * Read the parameters of a request whose headers have passed.
+ *
+ * @throws PAYLOAD_TOO_LARGE  the body passes the limit while it is read
+ * @throws BAD_REQUEST        not JSON, not UTF-8, not one object; nested too deep; cut off
+ */
+export async function readParameters(exchange: Exchange, bodyBytesMax: number): Promise<Parameters> {
+  const { request, response, search } = exchange
+  if (request.method === 'GET') return fromSearch(search)
+  if (request.headers.expect !== undefined) response.writeContinue()
+  const text = decode(await readBody(request, bodyBytesMax))
+  return asParameters(parseJson(text, 'The body'), 'The body')
+}
+
+/**
+ * Not by `for await`: leaving such a loop early destroys the socket, and the client would see a reset in
+ * place of the refusal. What comes after the limit is read and dropped, for as long as D17 gives it.
+ */
+function readBody(request: IncomingMessage, bodyBytesMax: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  const cutOff = (): void => reject(badRequest('The body was cut off.'))
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes <= bodyBytesMax) chunks.push(chunk)
+    else {
+      chunks.length = 0
+      reject(tooLarge(bodyBytesMax))
+    }
+  })
+  request.on('end', () => resolve(Buffer.concat(chunks)))
+  request.on('error', cutOff)
+  request.on('close', cutOff)
+  return promise
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+function decode(body: Buffer): string {
+  try {
+    return utf8.decode(body)
+  } catch {
+    throw badRequest('The body is not UTF-8.')
+  }
+}
+
+function parseJson(text: string, what: string): unknown {
+  if (jsonLevels(text) > JSON_LEVELS_MAX) {
+    throw badRequest(`${what} is nested deeper than ${JSON_LEVELS_MAX} levels.`, { allowed: JSON_LEVELS_MAX })
+  }
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw badRequest(text === '' ? `${what} is empty; wanted JSON.` : `${what} is not JSON.`)
+  }
+}
+
+/**
+ * Levels of brackets outside strings; for text that is no JSON any number will do. By hand, because a
+ * pattern for strings needs time by the square of an unfinished string full of quotes.
+ */
+function jsonLevels(text: string): number {
+  let level = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < text.length; i += 1) {
+    const letter = text[i]
+    if (inString) {
+      if (letter === '\\') i += 1
+      else if (letter === '"') inString = false
+    } else if (letter === '"') inString = true
+    else if (letter === '[' || letter === '{') level += 1
+    else if (letter === ']' || letter === '}') level -= 1
+    deepest = Math.max(deepest, level)
+  }
+  return deepest
+}
+
+function asParameters(value: unknown, what: string): Parameters {
+  if (Array.isArray(value)) throw badRequest(`${what} is a list: batches are not taken, send one operation.`)
+  if (typeof value !== 'object' || value === null) throw badRequest(`${what} is not a JSON object.`)
+  const { operationName } = value as { operationName?: unknown }
+  if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') {
+    throw badRequest('"operationName" is not a string.')
+  }
+  return value as Parameters
+}
+
+function fromSearch(search: string): Parameters {
+  const parameters = new URLSearchParams(search)
+  const json = (name: string): Record<string, Record<string, unknown>> => {
+    const text = parameters.get(name)
+    if (!text) return {}
+    return { [name]: asParameters(parseJson(text, `"${name}"`), `"${name}"`) as Record<string, unknown> }
+  }
+  const word = (name: string): Record<string, string> => {
+    const text = parameters.get(name)
+    return text ? { [name]: text } : {}
+  }
+  return { ...word('query'), ...word('operationName'), ...json('variables'), ...json('extensions') }
+}
