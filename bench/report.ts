@@ -1,0 +1,65 @@
+/** What a run has found, as Markdown. */
+
+import { type Comparison, compare, type Figure, figureOf, type Slice, type Spread } from './figures.ts'
+import type { LoadName } from './load.ts'
+import { TITLES } from './operations.ts'
+import { SERVERS, type ServerName } from './servers.ts'
+
+export interface Run {
+  readonly title: string
+  /** Machine, versions, settings: a line each. */
+  readonly conditions: readonly string[]
+  readonly loads: readonly LoadName[]
+  readonly servers: readonly ServerName[]
+  readonly slices: readonly Slice[]
+}
+
+export function reportOf({ title, conditions, loads, servers, slices }: Run): string {
+  const comparisons = compare(slices, loads)
+  const parts = [
+    `# ${title}`,
+    conditions.map((line) => `- ${line}`).join('\n'),
+    'Median of the rounds (least–most). CPU is microseconds per request; times are milliseconds.',
+    ...loads.map((load) => `## ${load}: ${TITLES[load]}\n\n${loadTable(slices, load, servers)}`),
+  ]
+  if (comparisons.length > 0) parts.push(`## Shardgate beside the others\n\n${goalTable(comparisons)}`)
+  return `${parts.join('\n\n')}\n`
+}
+
+const COLUMNS: readonly (readonly [string, Figure, number])[] = [
+  ['requests/s', 'rate', 0],
+  ['p50', 'p50', 1],
+  ['p99', 'p99', 1],
+  ['server CPU', 'serverCpu', 0],
+  ['Postgres CPU', 'postgresCpu', 0],
+]
+
+export function loadTable(slices: readonly Slice[], load: LoadName, servers: readonly ServerName[]): string {
+  const rows = servers.map((server) => {
+    const cells = COLUMNS.map(([, figure, digits]) => {
+      const spread = figureOf(slices, server, load, figure)
+      return spread ? spreadText(spread, digits) : ''
+    })
+    return [SERVERS[server].title, ...cells]
+  })
+  return markdownTable(['', ...COLUMNS.map(([head]) => head)], rows)
+}
+
+/** Ratios are medians of the ratios of single rounds. */
+function goalTable(comparisons: readonly Comparison[]): string {
+  const rows = comparisons.map(({ load, goal, wanted, ratio, met }) => {
+    const bound = goal.figure === 'rate' ? '≥' : '≤'
+    return [load, goal.title, spreadText(ratio, 2), `${bound} ${wanted}`, met ? 'met' : '**missed**']
+  })
+  return markdownTable(['', 'ratio', 'median (least–most)', 'goal', ''], rows)
+}
+
+export function spreadText({ median, min, max }: Spread, digits: number): string {
+  const [middle, least, most] = [median, min, max].map((value) => value.toFixed(digits))
+  return `${middle} (${least}–${most})`
+}
+
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows]
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}

@@ -1,0 +1,166 @@
+/**
+ * Shardgate beside others, on the same rows: requests per second, times, and CPU per request.
+ *
+ *     npm run bench                                              everything, some 12 minutes
+ *     QUERIES=Q1,Q3 SERVERS=ours,limit-rows npm run bench        a part of it
+ *     ROUNDS=3 SLICE_S=1 CONNECTIONS=32 npm run bench            shorter
+ *
+ * Starts Postgres and the servers, asks each the same and compares the answers, and then lets them take turns in short
+ * slices: on a machine that others use too, only figures of the same minute can be compared. Ratios are medians of
+ * the ratios of single rounds. Results are printed and kept in bench/results/.
+ */
+
+import { join } from 'node:path'
+import { type Asked, requireAgreement } from './agreement.ts'
+import { clusterCpu, cpuOf } from './cpu.ts'
+import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
+import type { Slice } from './figures.ts'
+import { LOADS } from './goals.ts'
+import { type Caller, callersOf, type LoadName, loadProgram, runLoad, writeRequests } from './load.ts'
+import { MIX, OPERATIONS, type OperationName } from './operations.ts'
+import { ensurePeers } from './peers.ts'
+import type { ServerProcess } from './processes.ts'
+import { loadTable, reportOf } from './report.ts'
+import { keepResults, machineLines } from './results.ts'
+import { removeMadeRows, SIZES } from './rows.ts'
+import { SERVER_NAMES, SERVERS, type ServerName, startServer } from './servers.ts'
+
+const ROUNDS = Number(process.env.ROUNDS ?? 5)
+const SLICE_S = Number(process.env.SLICE_S ?? 2)
+const CONNECTIONS = Number(process.env.CONNECTIONS ?? 32)
+const loads = chosen('QUERIES', LOADS)
+const names = chosen('SERVERS', SERVER_NAMES)
+
+interface Contender extends Asked {
+  readonly process: ServerProcess
+  /** Files of requests by operation. */
+  readonly files: ReadonlyMap<LoadName, string>
+}
+
+const started = performance.now()
+ensurePeers(names, say)
+const database = await openDatabase({ name: 'peers', sizes: SIZES, sharedBuffers: '1GB', report: say })
+const contenders: Contender[] = []
+try {
+  await run(database)
+} finally {
+  await Promise.all(contenders.map((contender) => contender.process.stop()))
+  await database.stop()
+}
+
+async function run(db: BenchDatabase): Promise<void> {
+  const callers = await callersOf(db.shards.map(({ tenants }) => tenants))
+  for (const name of names) contenders.push(await start(name, db, callers))
+  say(`Comparing answers of ${names.join(', ')}.`)
+  const compared = await requireAgreement(contenders, sample(callers), asked())
+  say(`${compared} answers agree.`)
+  const slices: Slice[] = []
+  for (const load of loads) {
+    slices.push(...(await measure(db, load)))
+    console.log(`\n${load}\n${loadTable(slices, load, names)}\n`)
+  }
+  await removeMade(db)
+  const conditions = [
+    ...machineLines(),
+    `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
+    `${callers.length} tenants, ${compared} answers compared and equal before the first slice`,
+  ]
+  const report = reportOf({ title: 'Shardgate beside others', conditions, loads, servers: names, slices })
+  const whole = loads.length === LOADS.length && names.length === SERVER_NAMES.length
+  const file = keepResults(whole ? 'bench' : 'partial', report, { conditions, slices })
+  console.log(report)
+  say(`Kept in ${file} and beside it.`)
+}
+
+async function start(name: ServerName, db: BenchDatabase, callers: readonly Caller[]): Promise<Contender> {
+  say(`Starting ${name}.`)
+  const plan = SERVERS[name]
+  const databaseUrl = db.shards[0]?.appUrl ?? ''
+  const server = await startServer(plan, { configFile: db.configFile(), databaseUrl, dir: db.dir })
+  const files = new Map(loads.map((load) => [load, join(db.dir, `${name}-${load}.requests`)]))
+  for (const [load, file] of files) writeRequests(file, load, callers, plan.dialect)
+  return { plan, port: server.port, process: server, files }
+}
+
+/** Q7 is made of the others. */
+function asked(): OperationName[] {
+  return OPERATIONS.filter((name) => loads.includes(name) || (loads.includes('Q7') && MIX[name] > 0))
+}
+
+/** Some tenants of each size. */
+function sample(callers: readonly Caller[]): Caller[] {
+  const sizes = new Set(callers.map(({ tenant }) => tenant.size))
+  return [...sizes].flatMap((size) => callers.filter(({ tenant }) => tenant.size === size).slice(0, 4))
+}
+
+/** All rounds of one operation; the first slice of each server warms it up and does not count. */
+async function measure(db: BenchDatabase, load: LoadName): Promise<Slice[]> {
+  const slices: Slice[] = []
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const contender of turned(contenders, round)) {
+      const slice = await measureSlice(db, contender, load, round)
+      if (round > 0) slices.push(slice)
+      const { rate, serverCpu, postgresCpu } = slice
+      const figures = `${rate.toFixed(0)}/s, ${serverCpu.toFixed(0)} + ${postgresCpu.toFixed(0)} µs`
+      say(
+        `${load} ${round === 0 ? 'warm-up' : `round ${round}/${ROUNDS}`} ${contender.plan.name}: ${figures}`,
+      )
+    }
+  }
+  return slices
+}
+
+// Nobody always comes after the same other.
+function turned<T>(list: readonly T[], by: number): T[] {
+  const first = by % list.length
+  return [...list.slice(first), ...list.slice(0, first)]
+}
+
+async function measureSlice(
+  db: BenchDatabase,
+  { plan, process, files }: Contender,
+  load: LoadName,
+  round: number,
+): Promise<Slice> {
+  const cpu = (): [number, number] => [
+    cpuOf(process.pid),
+    db.shards.reduce((sum, { pid }) => sum + clusterCpu(pid), 0),
+  ]
+  const [serverBefore, postgresBefore] = cpu()
+  const result = await runLoad({
+    port: process.port,
+    file: files.get(load) ?? '',
+    connections: CONNECTIONS,
+    seconds: SLICE_S,
+    first: round * 1_000,
+  })
+  const [server, postgres] = cpu()
+  if (load === 'Q5' || load === 'Q7') await removeMade(db)
+  return {
+    server: plan.name,
+    load,
+    round,
+    rate: result.requests / result.seconds,
+    p50: result.p50 / 1_000,
+    p99: result.p99 / 1_000,
+    serverCpu: (server - serverBefore) / result.requests,
+    postgresCpu: (postgres - postgresBefore) / result.requests,
+  }
+}
+
+async function removeMade(db: BenchDatabase): Promise<void> {
+  for (const { superuserUrl } of db.shards) await removeMadeRows(superuserUrl, SCHEMA)
+}
+
+function chosen<T extends string>(variable: string, all: readonly T[]): T[] {
+  const wanted = process.env[variable]?.split(',')
+  for (const name of wanted ?? []) {
+    if (!all.some((known) => known === name))
+      throw new Error(`${variable}: wanted some of ${all.join(',')}; "${name}" came.`)
+  }
+  return all.filter((name) => !wanted || wanted.includes(name))
+}
+
+function say(sentence: string): void {
+  console.error(`${((performance.now() - started) / 1_000).toFixed(0).padStart(4)} s  ${sentence}`)
+}
