@@ -95,6 +95,6 @@ async function run(
 
 function send({ response }: Exchange, type: string, text: string): void {
   if (response.destroyed) return
-  response.writeHead(200, { 'content-type': type, 'content-length': Buffer.byteLength(text) })
+  response.writeHead(200, { 'Content-Type': type, 'content-length': Buffer.byteLength(text) })
   response.end(text)
 }
