@@ -27,9 +27,11 @@ import { listShards } from './directory/shards.ts'
 import { type StatisticsRecorder, statisticsRecorder } from './directory/statistics.ts'
 import { listTenants } from './directory/tenants.ts'
 import { buildApi } from './graphql/api.ts'
-import { RequestScope } from './graphql/context.ts'
+import { createLane } from './graphql/compiled/lane.ts'
+import { RequestScope, type ScopeParts } from './graphql/context.ts'
 import { exampleQueries } from './graphql/examples.ts'
 import { loadExtensions } from './graphql/extension.ts'
+import { documentParser } from './graphql/limits/limits.ts'
 import type { Permissions } from './graphql/permissions/permissions.ts'
 import { transactionPlugin } from './graphql/transaction.ts'
 import { type AdminOptions, createAdminServer } from './http/admin.ts'
@@ -147,14 +149,20 @@ async function openPorts(
 async function publicPort(live: Live, { emit, metrics, placements, fleet, model, api }: Parts) {
   const door = openDoor({ router: createRouter(placements, emit), shards: fleet, emit })
   const operations = operationMetrics(metrics.registry)
+  const contextFor = (request: Omit<ScopeParts, 'door' | 'answerBytes'>) => ({
+    scope: new RequestScope({ ...request, door, answerBytes: live.config.limits.answerBytes }),
+  })
+  const limits = () => live.config.limits
+  const parse = documentParser(limits)
+  const tables = new Map(model.tables.map((table) => [table.id, table]))
   const options: HttpServerOptions = {
     config: () => live.config,
     permissions: () => api,
     authenticate: (authorization) => live.gate.authenticate(authorization),
     placementOf: (tenant) => placements.find(tenant),
-    contextFor: (request) => ({
-      scope: new RequestScope({ ...request, door, answerBytes: live.config.limits.answerBytes }),
-    }),
+    contextFor,
+    parse,
+    lane: createLane({ permissions: () => api, tables, limits, parse, door, contextFor }),
     plugins: [operations.plugin, transactionPlugin()],
     countCompiled: operations.countCompiled,
     emit,

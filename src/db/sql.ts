@@ -18,8 +18,8 @@ export interface Statement {
   readonly values: readonly Value[]
   /** Name of the prepared statement; without one it is parsed on every use. */
   readonly name?: string
-  /** Of a statement that reads a list: what it asks, for whoever counts. */
-  readonly list?: ListShape
+  /** Of a statement that reads lists: what they ask, for whoever counts. */
+  readonly lists?: readonly ListShape[]
 }
 
 /** Turn a fragment into a prepared statement. */

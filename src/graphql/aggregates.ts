@@ -10,6 +10,7 @@ import { type AggregateTypes, aggregateTypes, type Measured } from './aggregates
 import { aggregatePlan } from './aggregates/plans.ts'
 import { selectedMeasures } from './aggregates/selection.ts'
 import type { SchemaTypes } from './builder.ts'
+import { means } from './meanings.ts'
 import type { Page } from './pages.ts'
 import type { SchemaParts } from './types.ts'
 
@@ -32,6 +33,7 @@ function aggregatesField(t: Fields, table: Table, { aggregates }: AggregateTypes
   return t.field({
     type: aggregates,
     nullable: false,
+    ...means({ kind: 'page', part: 'aggregates' }),
     description: 'Measures of the whole list, over all pages.',
     resolve: async (page, _args, _context, info): Promise<Measured> => {
       const plan = aggregatePlan(page.plan, info.fieldNodes, () => ({
@@ -54,6 +56,7 @@ function groupsField(
   return t.field({
     type: [group],
     nullable: { list: false, items: false },
+    ...means({ kind: 'page', part: 'groups' }),
     description: 'The whole list in groups of equal keys, ordered by their keys unless told otherwise.',
     args: {
       by: t.arg({ type: [by], required: { list: true, items: true } }),

@@ -8,6 +8,7 @@ import SchemaBuilder, { type InputRef as PothosInputRef } from '@pothos/core'
 import type { Row } from '../db/batch.ts'
 import { RARE_SCALARS } from '../model/scalar-names.ts'
 import type { GatewayContext } from './context.ts'
+import { type Meaning, means } from './meanings.ts'
 import { SCALARS, type ScalarRule, scalarConfig, widenFloat } from './values/scalars.ts'
 
 type TextScalar = { Input: string; Output: string }
@@ -84,18 +85,25 @@ export function sharedTypes(builder: Builder) {
     fields: (t) => ({
       id: t.id({
         nullable: false,
+        ...means({ kind: 'id' }),
         description: 'Unique over all types; hold it as it is.',
         resolve: neverResolved,
       }),
     }),
   })
+  const part = (name: Extract<Meaning, { kind: 'pageInfo' }>['part']) =>
+    means({ kind: 'pageInfo', part: name })
   const pageInfo = builder.objectRef<PageInfo>('PageInfo').implement({
     description: 'Where a page stands in its list.',
     fields: (t) => ({
-      hasNextPage: t.exposeBoolean('hasNextPage', { nullable: false }),
-      hasPreviousPage: t.boolean({ nullable: false, resolve: (info) => info.hasPreviousPage }),
-      startCursor: t.exposeString('startCursor', {}),
-      endCursor: t.exposeString('endCursor', {}),
+      hasNextPage: t.exposeBoolean('hasNextPage', { nullable: false, ...part('hasNextPage') }),
+      hasPreviousPage: t.boolean({
+        nullable: false,
+        ...part('hasPreviousPage'),
+        resolve: (info) => info.hasPreviousPage,
+      }),
+      startCursor: t.exposeString('startCursor', part('startCursor')),
+      endCursor: t.exposeString('endCursor', part('endCursor')),
     }),
   })
   const direction = builder.enumType('OrderDirection', {

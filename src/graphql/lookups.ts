@@ -6,6 +6,7 @@ import { byKeyField, keyTypeName, type LookupKey, lookupKeys } from '../model/lo
 import type { ColumnType, Table } from '../model/types.ts'
 import { type InputFieldsOf, type InputRef, inputObject } from './builder.ts'
 import type { RequestScope } from './context.ts'
+import { means } from './meanings.ts'
 import { columnOf } from './plan/fragments.ts'
 import { decodeIdOf } from './plan/ids.ts'
 import type { SchemaParts } from './types.ts'
@@ -21,18 +22,36 @@ export function addLookup(parts: SchemaParts, table: Table): void {
       type: parts.types(table).row,
       description: `One ${table.typeName} by one of its keys; null when there is none.`,
       ...outdated(table),
+      ...means({ kind: 'lookup', table }),
       args: { by: t.arg({ type: by, required: true }) },
       resolve: (_root, args, { scope }) => {
-        const [name, value] = Object.entries(args.by as object)[0] as [string, unknown]
-        if (name === 'id') {
-          return rowByKey(scope, table, table.primaryKey, decodeIdOf(table, value as string, 'by.id'))
-        }
-        const key = keys.find((candidate) => candidate.name === name)!
-        const columns = key.columns.map((column) => column.name)
-        return rowByKey(scope, table, columns, valuesOf(key, value))
+        const key = keyOfLookup(table, args.by as object)
+        const columns = key.map(({ column }) => column)
+        return rowByKey(
+          scope,
+          table,
+          columns,
+          key.map(({ value }) => value),
+        )
       },
     }),
   )
+}
+
+/**
+ * The columns that `by` names, with their values.
+ *
+ * @throws BAD_USER_INPUT  an id that this API has not given out, a text that no column can hold
+ */
+export function keyOfLookup(table: Table, by: object): { readonly column: string; readonly value: string }[] {
+  const [name, value] = Object.entries(by)[0] as [string, unknown]
+  if (name === 'id') {
+    const id = decodeIdOf(table, value as string, 'by.id')
+    return table.primaryKey.map((column, i) => ({ column, value: id[i]! }))
+  }
+  const key = lookupKeys(table).find((candidate) => candidate.name === name)!
+  const values = valuesOf(key, value)
+  return key.columns.map((column, i) => ({ column: column.name, value: values[i]! }))
 }
 
 function keyType(parts: SchemaParts, table: Table, keys: readonly LookupKey[]): InputRef {
@@ -73,6 +92,6 @@ export function rowByKey(
 }
 
 // Of these whatever has the form of their scalar is a value; the 30th of February would fail its whole batch.
-function isWhole({ kind, name }: ColumnType): boolean {
+export function isWhole({ kind, name }: ColumnType): boolean {
   return ['text', 'int', 'bigint', 'uuid', 'boolean', 'enum'].includes(kind) && name !== 'int2'
 }

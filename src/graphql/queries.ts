@@ -7,6 +7,7 @@ import type { Model, Table } from '../model/types.ts'
 import { rememberType } from './builder.ts'
 import type { GatewayContext } from './context.ts'
 import { addLookup, rowByKey } from './lookups.ts'
+import { means } from './meanings.ts'
 import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
 import { aggregateStatement } from './plan/aggregates.ts'
 import { decodeId, decodeIdOf, type RowId } from './plan/ids.ts'
@@ -41,6 +42,7 @@ function addOne(parts: SchemaParts, table: Table): void {
       type: parts.types(table).row,
       description: `One ${table.typeName} by its id; null when there is none.`,
       ...outdated(table),
+      ...means({ kind: 'row', table }),
       args: { id: t.arg.id({ required: true }) },
       resolve: (_root, { id }, { scope }) => rowByKey(scope, table, table.primaryKey, decodeIdOf(table, id)),
     }),
@@ -52,6 +54,7 @@ function addList(parts: SchemaParts, table: Table): void {
     t.field({
       type: parts.types(table).connection,
       ...outdated(table),
+      ...means({ kind: 'list', table }),
       nullable: false,
       args: listArguments(t, parts, table),
       resolve: (_root, args, context) => tablePage(parts, table, args as ListArguments, context),
@@ -87,6 +90,7 @@ function addNodes(parts: SchemaParts): void {
   parts.builder.queryField('node', (t) =>
     t.field({
       type: parts.shared.node,
+      ...means({ kind: 'node' }),
       description: 'Any row by its id; null when there is none.',
       args: { id: t.arg.id({ required: true }) },
       resolve: (_root, { id }, context) => load(decodeId(id, byTypeName), context),
@@ -95,6 +99,7 @@ function addNodes(parts: SchemaParts): void {
   parts.builder.queryField('nodes', (t) =>
     t.field({
       type: [parts.shared.node],
+      ...means({ kind: 'nodes' }),
       description: 'Rows by their ids, in the order asked; null where there is none.',
       nullable: { list: false, items: true },
       args: { ids: t.arg.idList({ required: true }) },

@@ -8,6 +8,7 @@ import type { Column, Model, Relation, Table } from '../model/types.ts'
 import type { Builder, SchemaTypes, SharedTypes } from './builder.ts'
 import type { RequestScope } from './context.ts'
 import { type FilterTypes, filterTypes } from './filters/types.ts'
+import { means } from './meanings.ts'
 import { type OrderTypes, orderTypes } from './orders.ts'
 import { type Edge, type ListArguments, listPlan, type Page, type PageSizes, pageOf } from './pages.ts'
 import { measuresOfNothing } from './plan/aggregates.ts'
@@ -77,7 +78,11 @@ function implementRow(parts: SchemaParts, table: Table): void {
     ...describe(table.comment),
     ...(identified ? { interfaces: [node] } : {}),
     fields: (t) => ({
-      ...(identified ? { id: t.id({ nullable: false, resolve: (row) => encodeId(table, row) }) } : {}),
+      ...(identified
+        ? {
+            id: t.id({ nullable: false, ...means({ kind: 'id' }), resolve: (row) => encodeId(table, row) }),
+          }
+        : {}),
       ...Object.fromEntries(
         table.columns.flatMap((column, i) =>
           column.can.read ? [[column.field, columnField(t, parts, column, i)]] : [],
@@ -94,7 +99,7 @@ type RowFields = PothosSchemaTypes.ObjectFieldBuilder<Types, Row>
 
 function columnField(t: RowFields, parts: SchemaParts, column: Column, position: number) {
   const read = reader(column.type)
-  const options = { ...documented(column), nullable: column.nullable }
+  const options = { ...documented(column), ...means({ kind: 'column', column }), nullable: column.nullable }
   return outputField(t, parts, column.type, options, (row, _args, { scope }) =>
     read(scope.takeValue(row[position] ?? null)),
   )
@@ -112,6 +117,7 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
     return t.field({
       type: parts.types(target).row,
       ...documented(relation),
+      ...means({ kind: 'relation', relation, target }),
       nullable: true,
       resolve: (row, _args, { scope }) => {
         const key = keyOf(row)
@@ -124,6 +130,7 @@ function relationField(t: RowFields, parts: SchemaParts, table: Table, relation:
   return t.field({
     type: parts.types(target).connection,
     ...documented(relation),
+    ...means({ kind: 'relation', relation, target }),
     nullable: false,
     args: listArguments(t, parts, target),
     resolve: (row, args, { scope }, { fieldNodes }) => {
@@ -155,8 +162,13 @@ function implementConnection(parts: SchemaParts, table: Table): void {
   const { row, connection } = parts.types(table)
   const edge = builder.objectRef<Edge>(`${table.typeName}Edge`).implement({
     fields: (t) => ({
-      cursor: t.exposeString('cursor', { nullable: false }),
-      node: t.field({ type: row, nullable: false, resolve: ({ node }) => node }),
+      cursor: t.exposeString('cursor', { nullable: false, ...means({ kind: 'edge', part: 'cursor' }) }),
+      node: t.field({
+        type: row,
+        nullable: false,
+        ...means({ kind: 'edge', part: 'node' }),
+        resolve: ({ node }) => node,
+      }),
     }),
   })
   builder.objectType(connection, {
@@ -165,21 +177,25 @@ function implementConnection(parts: SchemaParts, table: Table): void {
       nodes: t.field({
         type: [row],
         nullable: { list: false, items: false },
+        ...means({ kind: 'page', part: 'nodes' }),
         resolve: async ({ shown }) => [...(await shown()).nodes],
       }),
       edges: t.field({
         type: [edge],
         nullable: { list: false, items: false },
+        ...means({ kind: 'page', part: 'edges' }),
         resolve: async ({ shown }) => [...(await shown()).edges],
       }),
       pageInfo: t.field({
         type: shared.pageInfo,
         nullable: false,
+        ...means({ kind: 'page', part: 'pageInfo' }),
         resolve: async ({ shown }) => (await shown()).pageInfo,
       }),
       totalCount: t.int({
         nullable: false,
         description: 'Rows of the whole list, over all pages.',
+        ...means({ kind: 'page', part: 'totalCount' }),
         resolve: ({ totalCount }) => totalCount(),
       }),
     }),

@@ -13,7 +13,7 @@ import type { Deadline } from '../base/time.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
 import { rowLimitPlugin } from '../graphql/limits/estimate.ts'
-import { limitsPlugin, NO_DOCUMENT_CACHE } from '../graphql/limits/limits.ts'
+import { limitsPlugin, NO_DOCUMENT_CACHE, type ParseDocument } from '../graphql/limits/limits.ts'
 import { validationPlugin } from '../graphql/limits/validation.ts'
 import { type Permissions, permissionsPlugin } from '../graphql/permissions/permissions.ts'
 import type { Identity } from '../tenant/types.ts'
@@ -31,6 +31,8 @@ export interface GraphqlOptions extends IntakeOptions {
     readonly deadline: Deadline
     readonly idempotencyKey: string | undefined
   }) => GatewayContext
+  /** Shared with the compiled lane. */
+  readonly parse: ParseDocument
   /** Plugins that watch (metrics); they come before all others. */
   readonly plugins?: readonly Plugin[]
   readonly emit: Emit
@@ -59,7 +61,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       forgeryPlugin(),
       intakePlugin(options),
       settledPlugin(),
-      limitsPlugin(() => config().limits),
+      limitsPlugin(options.parse),
       validationPlugin(config().mode),
       permissionsPlugin(permissions),
       rowLimitPlugin(() => config().limits),

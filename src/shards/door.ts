@@ -212,9 +212,9 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
   /** Statements of one batch are answered together: each counts with its share of the time. */
   function tellLists(shard: Shard, statements: readonly Statement[], results: Row[][], ms: number): void {
     const durationMs = ms / statements.length
-    for (const [i, { list }] of statements.entries()) {
+    for (const [i, { lists = [] }] of statements.entries()) {
       const rows = results[i]?.length ?? 0
-      if (list) emit({ kind: 'list.done', shard: shard.key, list, durationMs, rows })
+      for (const list of lists) emit({ kind: 'list.done', shard: shard.key, list, durationMs, rows })
     }
   }
 

@@ -80,7 +80,7 @@ const statement = (list: ListPlan): Statement =>
 /** What doctor would say after `calls` lists of each plan. */
 function advise(lists: readonly ListPlan[], calls = 100) {
   const statistics = lists.map((list) => {
-    const shape = statement(list).list as ListShape
+    const shape = statement(list).lists?.[0] as ListShape
     return { shard: 'shard-a', shape, calls, totalMs: calls * 5, rows: calls * 20 }
   })
   return withClient(fleet.shards[0]!.url('owner'), (db) => adviseIndexes(db, 'tenant_id', statistics))
@@ -251,7 +251,7 @@ describe('nothing is advised', () => {
 
   it('of a table that is gone', async () => {
     const gone = { ...plan(null), table: { ...model.tables[0]!, id: 'app.gone' } }
-    const shape = statement(gone).list as ListShape
+    const shape = statement(gone).lists?.[0] as ListShape
     const statistics = [{ shard: 'shard-a', shape, calls: 99, totalMs: 9, rows: 9 }]
     const url = fleet.shards[0]!.url('owner')
     expect(await withClient(url, (db) => adviseIndexes(db, 'tenant_id', statistics))).toEqual([])

@@ -6,6 +6,7 @@ import { GatewayError } from '../../src/base/errors.ts'
 import {
   checkDocument,
   type DocumentLimits,
+  documentParser,
   FIXED_LIMITS,
   type LimitName,
   limitsPlugin,
@@ -270,7 +271,7 @@ describe('the plugin', () => {
     const setParseFn = (given: typeof parser): void => {
       parser = given
     }
-    limitsPlugin(getLimits).onParse?.({ setParseFn } as never)
+    limitsPlugin(documentParser(getLimits)).onParse?.({ setParseFn } as never)
     if (!parser) throw new Error('the plugin set no parser')
     return parser
   }

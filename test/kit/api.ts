@@ -2,18 +2,23 @@
 
 import { type ExecutionResult, execute, type GraphQLSchema, getOperationAST, parse, validate } from 'graphql'
 import { type LimitsConfig, loadConfig } from '../../src/base/config.ts'
+import { configFile } from '../../src/base/config-schema.ts'
 import type { Event } from '../../src/base/events.ts'
 import { deadlineIn } from '../../src/base/time.ts'
 import { withClient } from '../../src/db/client.ts'
 import type { Statement } from '../../src/db/sql.ts'
+import { buildApi } from '../../src/graphql/api.ts'
+import { createLane } from '../../src/graphql/compiled/lane.ts'
+import type { LaneOperation } from '../../src/graphql/compiled/types.ts'
 import { RequestScope } from '../../src/graphql/context.ts'
 import type { Extension } from '../../src/graphql/extension.ts'
-import { buildSchema } from '../../src/graphql/schema.ts'
+import { documentParser } from '../../src/graphql/limits/limits.ts'
 import { executeInTransaction } from '../../src/graphql/transaction.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Model } from '../../src/model/types.ts'
 import { admitShards } from '../../src/shards/admission.ts'
 import type { Door } from '../../src/shards/door.ts'
+import type { Identity } from '../../src/tenant/types.ts'
 import { openWorldDoor, type WorldDoor } from './door.ts'
 import type { World, WorldTenant } from './shard-fixture.ts'
 
@@ -33,6 +38,12 @@ export interface WorldApi {
   ): Promise<ExecutionResult<Data>>
   /** As `run`, and expects no error. */
   data(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<Data>
+  /** The answer of the compiled lane as it stands; null where it leaves the operation to the other lane. */
+  compiled(
+    tenant: Pick<WorldTenant, 'id'>,
+    source: string,
+    variables?: object,
+  ): ReturnType<LaneOperation['run']>
   /** What `work` gives, and the statements that ran for it, in the order in which they were sent. */
   record<T>(work: () => Promise<T>): Promise<{ value: T; ran: readonly Statement[] }>
   end(): void
@@ -70,12 +81,30 @@ function apiOf(
   extensions: readonly Extension[],
   limits: Partial<LimitsConfig>,
 ): WorldApi {
-  const schema = buildSchema(
-    model,
-    () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000, ...limits }),
-    extensions,
-  )
   let records: Statement[] | undefined
+  const sizes = { ...DEFAULT_LIMITS, ...limits }
+  const door = recorded(gate.door, (statements) => records?.push(...statements))
+  const scopeOf = (request: Omit<ConstructorParameters<typeof RequestScope>[0], 'door' | 'answerBytes'>) =>
+    new RequestScope({
+      ...request,
+      door,
+      ...(limits.answerBytes !== undefined && { answerBytes: limits.answerBytes }),
+    })
+  const api = buildApi(
+    model,
+    () => sizes,
+    extensions,
+    (event) => void gate.events.push(event),
+  )
+  const { schema } = api
+  const lane = createLane({
+    permissions: () => api,
+    tables: new Map(model.tables.map((table) => [table.id, table])),
+    limits: () => sizes,
+    parse: documentParser(() => sizes),
+    door,
+    contextFor: (request) => ({ scope: scopeOf(request) }),
+  })
   async function run(
     tenant: Pick<WorldTenant, 'id'>,
     source: string,
@@ -85,21 +114,8 @@ function apiOf(
     const document = parse(source)
     const [fault] = validate(schema, document)
     if (fault) throw fault
-    const identity = {
-      tenant: tenant.id,
-      subject: 'test',
-      roles: ['admin'],
-      issuer: 'test',
-      expiresAt: 0,
-    } as const
-    const scope = new RequestScope({
-      identity,
-      requestId: 'test',
-      deadline: deadlineIn(5_000),
-      idempotencyKey,
-      ...(limits.answerBytes !== undefined && { answerBytes: limits.answerBytes }),
-      door: recorded(gate.door, (statements) => records?.push(...statements)),
-    })
+    const identity = identityOf(tenant)
+    const scope = scopeOf({ identity, requestId: 'test', deadline: deadlineIn(5_000), idempotencyKey })
     const args = {
       schema,
       document,
@@ -114,6 +130,12 @@ function apiOf(
     schema,
     gate,
     run,
+    async compiled(tenant, source, variables = {}) {
+      const operation = lane.find(source, null)
+      const request = { identity: identityOf(tenant), requestId: 'test', deadline: deadlineIn(5_000) }
+      const given = variables as Record<string, unknown>
+      return operation?.run({ ...request, variables: given, idempotencyKey: undefined }) ?? null
+    },
     async data(tenant, source, variables) {
       const { data, errors } = await run(tenant, source, variables)
       if (errors?.length) throw errors[0]
@@ -130,6 +152,18 @@ function apiOf(
     },
     end: () => gate.end(),
   }
+}
+
+// Wider than the gateway's own, but for pages: a test that wants a limit says so.
+const DEFAULT_LIMITS: LimitsConfig = {
+  ...configFile.shape.limits.parse({}),
+  pageSize: 100,
+  pageSizeDefault: 20,
+  rows: 10_000,
+}
+
+function identityOf({ id }: Pick<WorldTenant, 'id'>): Identity {
+  return { tenant: id, subject: 'test', roles: ['admin'], issuer: 'test', expiresAt: 0 }
 }
 
 /** A door that tells of each statement before it is sent. */

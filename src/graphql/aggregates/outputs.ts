@@ -9,6 +9,7 @@ import type { ObjectRef } from '@pothos/core'
 import type { Row } from '../../db/batch.ts'
 import type { Column, ColumnType, Table } from '../../model/types.ts'
 import type { SchemaTypes } from '../builder.ts'
+import { means } from '../meanings.ts'
 import { type AggregatePlan, type MeasureKind, measurePosition } from '../plan/aggregate-types.ts'
 import { readableType } from '../plan/fragments.ts'
 import { averageType, isGroupable, isRanked, isSummable, sumType } from '../plan/measures.ts'
@@ -52,7 +53,12 @@ export function aggregateTypes(parts: SchemaParts, table: Table): AggregateTypes
   const group = builder.objectRef<Measured>(`${table.typeName}AggregateGroup`).implement({
     description: `Those ${table.manyField} of a list that have the same key, and their measures.`,
     fields: (t) => ({
-      key: t.field({ type: key, nullable: false, resolve: (measured) => measured }),
+      key: t.field({
+        type: key,
+        nullable: false,
+        ...means({ kind: 'groupKey' }),
+        resolve: (measured) => measured,
+      }),
       ...measures(t),
     }),
   })
@@ -70,12 +76,19 @@ function measureFields(parts: SchemaParts, table: Table) {
   const extremes = columnsType(parts, `${typeName}Extremes`, of(isRanked), readableType)
   const under = (t: Fields<Measured>, type: MeasureRef | null, kind: MeasureKind, description: string) =>
     type && {
-      [kind]: t.field({ type, description, nullable: false, resolve: (found) => ({ ...found, kind }) }),
+      [kind]: t.field({
+        type,
+        description,
+        nullable: false,
+        ...means({ kind: 'measures', of: kind }),
+        resolve: (found) => ({ ...found, kind }),
+      }),
     }
   return (t: Fields<Measured>) => ({
     count: t.int({
       nullable: false,
       description: 'How many rows.',
+      ...means({ kind: 'measures', of: 'count' }),
       resolve: (found) => Number(textOf({ ...found, kind: 'count' }, null)),
     }),
     ...under(t, distinct, 'distinctCount', 'How many different values a column has, nulls left out.'),
@@ -100,12 +113,14 @@ function columnsType(
     fields: (t) =>
       Object.fromEntries(
         columns.map(({ field, name: column, type }) => {
-          const options = typeOf ? valueType(parts, typeOf(type)) : COUNT
+          const measure = typeOf ? typeOf(type) : COUNT_TYPE
+          const options = typeOf ? valueType(parts, measure) : COUNT
           const { read, ...rest } = options
           return [
             field,
             t.field({
               ...rest,
+              ...means({ kind: 'measured', column, type: measure }),
               resolve: (found, _args, { scope }) => read(scope.takeValue(textOf(found, column))) as never,
             }),
           ]
@@ -114,6 +129,13 @@ function columnsType(
   })
 }
 
+const COUNT_TYPE: ColumnType = {
+  kind: 'int',
+  schema: 'pg_catalog',
+  name: 'int8',
+  array: false,
+  compares: 'order',
+}
 const COUNT = { type: 'Int', nullable: false, read: (text: string | null): unknown => Number(text) } as const
 
 function valueType(parts: SchemaParts, type: ColumnType) {
@@ -124,10 +146,12 @@ function textOf({ plan, row, kind }: MeasuredBy, column: string | null): string 
   return row[measurePosition(plan, { kind, column })] ?? null
 }
 
-function keyField(t: Fields<Measured>, parts: SchemaParts, { name, type }: Column) {
+function keyField(t: Fields<Measured>, parts: SchemaParts, column: Column) {
+  const { name, type } = column
   const read = reader(type)
-  return outputField(t, parts, type, { nullable: true }, ({ plan, row }, _args, { scope }) => {
-    const position = plan.groups?.by.findIndex(({ column }) => column === name) ?? -1
+  const options = { ...means({ kind: 'key', column }), nullable: true }
+  return outputField(t, parts, type, options, ({ plan, row }, _args, { scope }) => {
+    const position = plan.groups?.by.findIndex((term) => term.column === name) ?? -1
     return read(scope.takeValue(row[position] ?? null))
   })
 }

@@ -7,8 +7,14 @@
  */
 
 import type { DocumentNode, ExecutionResult } from 'graphql'
+import type { LimitsConfig } from '../../base/config.ts'
 import type { Deadline } from '../../base/time.ts'
+import type { Door } from '../../shards/door.ts'
 import type { Identity } from '../../tenant/types.ts'
+import type { GatewayContext } from '../context.ts'
+import type { ParseDocument } from '../limits/limits.ts'
+import type { Permissions } from '../permissions/permissions.ts'
+import type { Tables } from '../plan/types.ts'
 
 export interface Lane {
   /**
@@ -38,4 +44,15 @@ export interface LaneRequest {
   /** As they came: not coerced yet. */
   readonly variables: Readonly<Record<string, unknown>> | null | undefined
   readonly idempotencyKey: string | undefined
+}
+
+export interface LaneParts {
+  readonly permissions: () => Permissions
+  readonly tables: Tables
+  readonly limits: () => LimitsConfig
+  /** Shared with the resolver lane. */
+  readonly parse: ParseDocument
+  readonly door: Door
+  /** For rules that are code. */
+  readonly contextFor: (request: LaneRequest) => GatewayContext
 }

@@ -154,15 +154,28 @@ const CACHED_DOCUMENTS_MAX = 5_000
  * Yoga's own cache must be off (`NO_DOCUMENT_CACHE`): it would go on answering from before a change of
  * limits, and it keeps refused texts, 1,024 of any size.
  */
-export function limitsPlugin(getLimits: () => DocumentLimits): Plugin {
+export function limitsPlugin(parseDocument: ParseDocument): Plugin {
+  return {
+    onParse({ setParseFn }) {
+      setParseFn((source: string | Source) =>
+        parseDocument(typeof source === 'string' ? source : source.body),
+      )
+    },
+  }
+}
+
+/** A document that is within the limits; throws as `checkDocument`. */
+export type ParseDocument = (text: string) => DocumentNode
+
+/** One for both lanes: what is remembered of a document (that it is valid, what it touches) hangs on its syntax tree. */
+export function documentParser(getLimits: () => DocumentLimits): ParseDocument {
   const documents = new LRUCache<string, DocumentNode>({
     max: CACHED_DOCUMENTS_MAX,
     maxSize: CACHED_CHARS_MAX,
     sizeCalculation: (_, text) => text.length + 1,
   })
   let limits = getLimits()
-  const parseChecked = (source: string | Source): DocumentNode => {
-    const text = typeof source === 'string' ? source : source.body
+  return (text) => {
     if (limits !== getLimits()) {
       limits = getLimits()
       documents.clear()
@@ -170,11 +183,6 @@ export function limitsPlugin(getLimits: () => DocumentLimits): Plugin {
     const document = documents.get(text) ?? checkDocument(text, limits)
     documents.set(text, document)
     return document
-  }
-  return {
-    onParse({ setParseFn }) {
-      setParseFn(parseChecked)
-    },
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { fail } from '../../base/errors.ts'
 import type { Table } from '../../model/types.ts'
+import { means } from '../meanings.ts'
 import { decodeIdOf } from '../plan/ids.ts'
 import type { SchemaParts } from '../types.ts'
 import { outdated } from '../values/types.ts'
@@ -15,6 +16,7 @@ export function addCreate({ parts, writer, inputs }: MutationParts, table: Table
   parts.builder.mutationField(`create${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Create'),
+      ...means({ kind: 'write', verb: 'create', table }),
       description: `Create a ${table.typeName}, with rows that belong to it where the input holds some.`,
       ...outdated(table),
       args: { input: t.arg({ type: inputs.create(table), required: true }) },
@@ -31,6 +33,7 @@ export function addUpdate({ parts, writer, inputs }: MutationParts, table: Table
   parts.builder.mutationField(`update${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Update'),
+      ...means({ kind: 'write', verb: 'update', table }),
       description: `Change the given columns of one ${table.typeName}; null when there is none with this id.`,
       ...outdated(table),
       args: { id: t.arg.id({ required: true }), patch: t.arg({ type: inputs.patch(table), required: true }) },
@@ -54,6 +57,7 @@ export function addDelete({ parts, writer }: MutationParts, table: Table): void 
   parts.builder.mutationField(`delete${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Delete'),
+      ...means({ kind: 'write', verb: 'delete', table }),
       description: `Delete one ${table.typeName} and return it as it was; null when there is none with this id.`,
       ...outdated(table),
       args: { id: t.arg.id({ required: true }) },
@@ -79,6 +83,7 @@ export function addUpsert({ parts, writer, inputs }: MutationParts, table: Table
   parts.builder.mutationField(`upsert${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Upsert'),
+      ...means({ kind: 'write', verb: 'upsert', table }),
       description: `Create a ${table.typeName}, or change the one that has the same key already.`,
       ...outdated(table),
       args: {

@@ -23,9 +23,10 @@ import {
 import type { Plugin } from 'graphql-yoga'
 import { fail } from '../../base/errors.ts'
 import type { Emit } from '../../base/events.ts'
+import type { Identity } from '../../tenant/types.ts'
 import type { GatewayContext } from '../context.ts'
 import { askedColumns, type Coordinate, type InputVariable, type Subjects } from './asked-columns.ts'
-import { type FindRule, type RuleTree, roleOf, ruleFinder } from './rules.ts'
+import { type FindRule, hasRole, type RuleTree, roleOf, ruleFinder } from './rules.ts'
 import { allow, deny, type ResolveOptions, type ShieldRule } from './shield.ts'
 import { touchedFields, type Variables } from './touched-fields.ts'
 
@@ -51,6 +52,15 @@ export interface Permissions {
     operationName: string | null | undefined,
     variables: Variables,
   ): readonly RequiredRule[]
+  /**
+   * What the roles of `identity` decide at once: true, false, or null where a rule has to be run.
+   */
+  allows(
+    document: DocumentNode,
+    operationName: string | null | undefined,
+    variables: Variables,
+    identity: Identity,
+  ): boolean | null
   /** @throws FORBIDDEN  a rule denies, or throws; the sentence names the fields */
   decide(operation: Operation): Promise<void>
 }
@@ -92,6 +102,12 @@ export function createPermissions(
     return guarded.length === 0 ? required : collectRules([...fields, ...guarded], findRule)
   }
 
+  const allows: Permissions['allows'] = (document, operationName, variables, identity) => {
+    const wanted = requiredRules(document, operationName, variables).map(({ rule }) => roleOf(rule))
+    if (wanted.includes(undefined)) return null
+    return wanted.every((role) => role && hasRole(identity, role))
+  }
+
   const decide = async (operation: Operation): Promise<void> => {
     const { document, operationName, contextValue } = operation
     const required = requiredRules(document, operationName, operation.variableValues ?? {})
@@ -105,7 +121,7 @@ export function createPermissions(
       if (answer !== true) refuse(rule, fields, contextValue, answer)
     }
   }
-  return { schema, requiredRules, decide }
+  return { schema, requiredRules, allows, decide }
 }
 
 /** Yoga's place for `decide`: before execution and before a subscription starts. */

@@ -32,10 +32,7 @@ export function aggregateStatement(
   rowsMax: number | null = null,
 ): Statement {
   const { table, parentColumns } = plan.list
-  const of = source(table)
-  const groups = plan.groups ? grouping(of, plan, plan.groups) : sql.blank
-  const measured = sql`select ${outputs(of, plan)} from ${from(of)}
-    where ${listConditions(of, plan.list, tenant)}${groups}`
+  const measured = measuredSql(plan, tenant)
   if (!parentColumns) return withShape(compile(measured), plan.list, false)
   const end = plan.groups
     ? sql`, ${groupOrder(plan, plan.groups, sql`a.`)} limit ${sql.value(rowsMax)}`
@@ -43,6 +40,14 @@ export function aggregateStatement(
   const all = sql`select k.n, a.* from ${keys(table, parentColumns, parents)}
     cross join lateral (${measured}) as a order by k.n${end}`
   return withShape(compile(all), plan.list, false)
+}
+
+/** The keys and measures of one list, under the names c0, c1, …; for children of the parent `k`. */
+export function measuredSql(plan: AggregatePlan, tenant: TenantId): SQL {
+  const of = source(plan.list.table)
+  const groups = plan.groups ? grouping(of, plan, plan.groups) : sql.blank
+  return sql`select ${outputs(of, plan)} from ${from(of)}
+    where ${listConditions(of, plan.list, tenant)}${groups}`
 }
 
 /** What a plan gives for a list that cannot have rows: the children of a row whose key is null. */

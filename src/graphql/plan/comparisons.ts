@@ -9,6 +9,7 @@
 import { type SQL, sql, type Value } from '../../db/sql.ts'
 import type { ColumnType } from '../../model/types.ts'
 import { cast, castList, castTo, symbol } from './fragments.ts'
+import { changed } from './slots.ts'
 import type { JsonPlace, Operator } from './types.ts'
 
 type Symbols = Partial<Record<Operator, SQL>>
@@ -99,8 +100,8 @@ function isIt(wanted: Value, condition: SQL): SQL {
 }
 
 function pattern(operator: Operator, value: Value): Value {
-  const literal = (): string => String(value).replace(/[\\%_]/g, '\\$&')
-  if (operator === 'startsWith') return `${literal()}%`
-  if (operator === 'endsWith') return `%${literal()}`
-  return operator === 'contains' ? `%${literal()}%` : value
+  const literal = (text: Value): string => String(text).replace(/[\\%_]/g, '\\$&')
+  if (operator === 'startsWith') return changed(value, (text) => `${literal(text)}%`)
+  if (operator === 'endsWith') return changed(value, (text) => `%${literal(text)}`)
+  return operator === 'contains' ? changed(value, (text) => `%${literal(text)}%`) : value
 }

@@ -64,7 +64,8 @@ export function listConditions(of: Source, plan: ListPlan, tenant: TenantId): SQ
   return sql.join(parts, ' and ')
 }
 
-function pageConditions(of: Source, plan: ListPlan, tenant: TenantId): SQL {
+/** Which rows are beyond the cursors of a page, too. */
+export function pageConditions(of: Source, plan: ListPlan, tenant: TenantId): SQL {
   const { order, after, before } = plan
   const values = orderValues(of, order)
   const parts = [listConditions(of, plan, tenant)]

@@ -9,7 +9,7 @@ import type { Condition, ListPlan, OrderTerm } from './types.ts'
 
 /** `statement`, marked as one that runs `plan`, its pages or only its rows as a whole. */
 export function withShape(statement: Statement, plan: ShapedPlan, ordered: boolean): Statement {
-  return { ...statement, list: listShape(plan, ordered) }
+  return { ...statement, lists: [listShape(plan, ordered)] }
 }
 
 type ShapedPlan = Pick<ListPlan, 'table' | 'where' | 'parentColumns'> & Partial<Pick<ListPlan, 'order'>>

@@ -3,7 +3,7 @@
  * their fields. Ranges and row types have an input type beside the one for answers.
  */
 
-import type { ObjectRef } from '@pothos/core'
+import type { FieldRef, ObjectRef } from '@pothos/core'
 import { RARE_SCALARS, type ScalarName } from '../../model/scalar-names.ts'
 import { valueTypeNames } from '../../model/type-names.ts'
 import type { ColumnType, CompositeType, EnumType, Model } from '../../model/types.ts'
@@ -16,6 +16,7 @@ import {
   type SchemaTypes,
 } from '../builder.ts'
 import type { GatewayContext } from '../context.ts'
+import { means } from '../meanings.ts'
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>
 type OutputRef = ObjectRef<Types, Readonly<Record<string, unknown>>>
@@ -82,7 +83,13 @@ export function valueTypes(builder: Builder, model: Model): ValueTypes {
         Object.fromEntries(
           composite.fields.map(({ field, type, ...about }) => [
             field,
-            outputField(t, types, type, { ...documented(about), nullable: true }, (row) => row[field]),
+            outputField(
+              t,
+              types,
+              type,
+              { ...documented(about), ...means({ kind: 'part' }), nullable: true },
+              (row) => row[field],
+            ),
           ]),
         ),
     })
@@ -102,12 +109,18 @@ function enumType(builder: Builder, type: EnumType): InputRef {
 
 function rangeObject(builder: Builder, types: ValueTypes, name: string, of: ColumnType): OutputRef {
   const flag = (t: OutputFields<Readonly<Record<string, unknown>>>, field: string, description: string) =>
-    t.boolean({ nullable: false, description, resolve: (range) => range[field] === true })
+    t.boolean({
+      nullable: false,
+      description,
+      ...means({ kind: 'part' }),
+      resolve: (range) => range[field] === true,
+    })
+  const bound = { nullable: true, description: NO_BOUND, ...means({ kind: 'part' }) }
   return builder.objectRef<Readonly<Record<string, unknown>>>(name).implement({
     description: 'All values between two bounds.',
     fields: (t) => ({
-      lower: outputField(t, types, of, { nullable: true, description: NO_BOUND }, ({ lower }) => lower),
-      upper: outputField(t, types, of, { nullable: true, description: NO_BOUND }, ({ upper }) => upper),
+      lower: outputField(t, types, of, bound, ({ lower }) => lower),
+      upper: outputField(t, types, of, bound, ({ upper }) => upper),
       lowerInclusive: flag(t, 'lowerInclusive', 'Whether the lower bound itself belongs to it.'),
       upperInclusive: flag(t, 'upperInclusive', 'Whether the upper bound itself belongs to it.'),
       isEmpty: flag(t, 'isEmpty', 'Whether it holds no value at all.'),
@@ -132,6 +145,8 @@ function rangeInput(builder: Builder, types: ValueTypes, name: string, of: Colum
 }
 
 interface About {
+  /** See meanings.ts. */
+  readonly extensions?: Record<string, unknown>
   readonly description?: string
   readonly deprecationReason?: string
 }
@@ -162,7 +177,7 @@ export function outputField<T>(
   type: ColumnType,
   { nullable, ...about }: About & { readonly nullable: boolean },
   read: (parent: T, args: unknown, context: GatewayContext) => unknown,
-) {
+): FieldRef<Types, unknown> {
   const item = types.outputType(type)
   const resolve = read as (parent: T) => never
   if (!type.array && !type.range?.multi)

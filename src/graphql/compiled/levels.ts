@@ -1,0 +1,63 @@
+/**
+ * Levels: the plan of a root field as plain data. A level is the rows of one table at one place of the operation, or
+ * measures of a list; it becomes one CTE of the statement and one tag in its answer.
+ *
+ *     tickets { nodes { author comments { nodes } } totalCount }
+ *
+ *     0 rows of tickets · 1 rows of comments, by parent · 2 users, each once · 3 the count
+ */
+
+import type { Table } from '../../model/types.ts'
+import type { Groups, Measure } from '../plan/aggregate-types.ts'
+import type { ListSource, Variables } from './sources.ts'
+
+/** Columns of the rows of a level that lead to another one. */
+export interface Parent {
+  readonly level: RowLevel
+  readonly own: readonly string[]
+}
+
+interface Leveled {
+  readonly tag: number
+  readonly table: Table
+  /** Columns of `table` that hold a parent's key; empty at the root. */
+  readonly by: readonly string[]
+  /** Where the keys come from; of a list exactly one. */
+  readonly parents: Parent[]
+}
+
+export interface RowLevel extends Leveled {
+  /** A page of a list, the row that others refer to, or the row at the root that the arguments name. */
+  readonly kind: 'list' | 'one' | 'row'
+  /** Of a list. */
+  readonly source: ListSource | null
+  /** Names of the columns that are read, in this order; every row has them from `offset` on. */
+  readonly columns: string[]
+  /** Whether the columns of the list's order are read too, behind the others. */
+  hasCursors: boolean
+  /** Cells before the first column: the tag and the parent's key. */
+  offset: number
+}
+
+export interface MeasureLevel extends Leveled {
+  readonly kind: 'measures'
+  readonly source: ListSource
+  readonly measures: readonly Measure[]
+  /** Groups, by the arguments of a request; null for one row about the whole list. */
+  readonly groups: GroupSource | null
+  offset: number
+}
+
+export interface GroupSource {
+  readonly isConstant: boolean
+  /** @throws GatewayError  the arguments are refused */
+  of(variables: Variables): { readonly groups: Groups; readonly measures: readonly Measure[] }
+}
+
+export type Level = RowLevel | MeasureLevel
+
+/** The place of a column in the rows of a level; it is read from now on. */
+export function placeOf(level: RowLevel, column: string): number {
+  const known = level.columns.indexOf(column)
+  return known >= 0 ? known : level.columns.push(column) - 1
+}

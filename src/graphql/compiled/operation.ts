@@ -1,0 +1,202 @@
+/**
+ * One operation in the compiled lane:
+ *
+ *     variables ─▶ permissions ─▶ row estimate ─▶ plans of its lists ─▶ one batch ─▶ JSON text
+ *
+ * Each step that finds something unusual steps back: the resolver lane does the operation from the start.
+ */
+
+import {
+  type DocumentNode,
+  getNamedType,
+  getVariableValues,
+  isInputObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  type TypeNode,
+  typeFromAST,
+  type VariableDefinitionNode,
+} from 'graphql'
+import { type GatewayError, isGatewayError } from '../../base/errors.ts'
+import type { Row } from '../../db/batch.ts'
+import { estimateRows } from '../limits/estimate.ts'
+import { checkInputs } from '../limits/inputs.ts'
+import { compileQuery, type RootField } from './compile.ts'
+import { failedResult } from './failed.ts'
+import { conditionVariables, type Selections, selectionsOf } from './selections.ts'
+import type { Variables } from './sources.ts'
+import { StepBack } from './step-back.ts'
+import type { LaneOperation, LaneParts, LaneRequest } from './types.ts'
+
+/** The operation for one set of values of the variables that @skip and @include look at. */
+interface Variant {
+  readonly selections: Selections
+  readonly fields: readonly RootField[]
+}
+
+/** Of a document with more conditions than these can tell apart, the lane forgets what it has compiled. */
+const VARIANTS_MAX = 32
+
+/** Null where the lane will never take it. */
+export function compiledOperation(
+  parts: LaneParts,
+  document: DocumentNode,
+  node: OperationDefinitionNode,
+  operationName: string | null | undefined,
+): LaneOperation | null {
+  if (node.operation !== 'query') return null
+  const operation = new Operation(parts, document, node, operationName)
+  const isUnconditional = operation.conditions.length === 0
+  if (isUnconditional && !operation.variant({})) return null
+  return {
+    kind: 'query',
+    name: node.name?.value,
+    document,
+    run: (request) => operation.run(request),
+  }
+}
+
+class Operation {
+  readonly conditions: readonly string[]
+  readonly #parts: LaneParts
+  readonly #document: DocumentNode
+  readonly #node: OperationDefinitionNode
+  readonly #name: string | null | undefined
+  readonly #definitions: readonly VariableDefinitionNode[]
+  readonly #holdsInputs: boolean
+  readonly #variants = new Map<string, Variant | null>()
+  /** Whether no values of variables can make the row estimate too large. */
+  #isSmall: boolean | undefined
+
+  constructor(
+    parts: LaneParts,
+    document: DocumentNode,
+    node: OperationDefinitionNode,
+    name: string | null | undefined,
+  ) {
+    this.#parts = parts
+    this.#document = document
+    this.#node = node
+    this.#name = name
+    this.#definitions = node.variableDefinitions ?? []
+    this.#holdsInputs = this.#definitions.some(({ type }) => this.#isInput(type))
+    this.conditions = conditionVariables(document)
+  }
+
+  async run(request: LaneRequest): ReturnType<LaneOperation['run']> {
+    let variant: Variant | null = null
+    try {
+      const variables = this.#coerce(request.variables ?? {})
+      variant = this.variant(variables)
+      if (!variant) return null
+      await this.#permit(request)
+      return await this.#answer(variant, variables, request)
+    } catch (error) {
+      return variant && isMixup(error) ? failedResult(variant.selections, error) : null
+    }
+  }
+
+  /** Null where a field is not the tables' own, or an argument that is a constant is refused. */
+  variant(variables: Variables): Variant | null {
+    const name = this.conditions.map((condition) => String(variables[condition])).join()
+    const known = this.#variants.get(name)
+    if (known !== undefined) return known
+    const fresh = this.#compile(variables)
+    if (this.#variants.size >= VARIANTS_MAX) this.#variants.clear()
+    this.#variants.set(name, fresh)
+    return fresh
+  }
+
+  #compile(variables: Variables): Variant | null {
+    const { permissions, tables, limits } = this.#parts
+    const conditions = Object.fromEntries(
+      this.conditions.filter((name) => name in variables).map((name) => [name, variables[name]]),
+    )
+    try {
+      const selections = selectionsOf(permissions().schema, this.#document, this.#node, conditions)
+      return { selections, fields: compileQuery(selections, { tables, sizes: limits }) }
+    } catch {
+      return null
+    }
+  }
+
+  /** @throws StepBack  a variable is refused, or there are too many input objects */
+  #coerce(variables: Variables): Variables {
+    const { permissions, limits } = this.#parts
+    const { schema } = permissions()
+    if (this.#holdsInputs) checkInputs(schema, this.#node, variables, limits().rows)
+    if (this.#definitions.length > 0) {
+      const { coerced, errors } = getVariableValues(schema, this.#definitions, variables, { maxErrors: 1 })
+      if (errors) throw new StepBack()
+      this.#checkEstimate(coerced)
+      return coerced
+    }
+    this.#checkEstimate(variables)
+    return {}
+  }
+
+  /** @throws  a rule denies; or it is StepBack */
+  async #permit(request: LaneRequest): Promise<void> {
+    const { permissions, contextFor } = this.#parts
+    const variables = request.variables ?? {}
+    const isAllowed = permissions().allows(this.#document, this.#name, variables, request.identity)
+    if (isAllowed === false) throw new StepBack()
+    if (isAllowed) return
+    const document = this.#document
+    await permissions().decide({
+      document,
+      operationName: this.#name,
+      variableValues: variables,
+      contextValue: contextFor(request),
+    })
+  }
+
+  #checkEstimate(variables: Variables): void {
+    this.#isSmall ??= this.#fits(this.#largest())
+    if (!this.#isSmall && !this.#fits(variables)) throw new StepBack()
+  }
+
+  #fits(variableValues: Variables): boolean {
+    const { permissions, limits } = this.#parts
+    const operation = { document: this.#document, operationName: this.#name, variableValues }
+    return estimateRows(permissions().schema, operation, limits()) <= 100 * limits().rows
+  }
+
+  /** Numbers as large as a page may be, and conditions that leave nothing out. */
+  #largest(): Variables {
+    const { pageSize } = this.#parts.limits()
+    const numbers = this.#definitions.map(({ variable }) => [variable.name.value, pageSize])
+    return Object.fromEntries(numbers)
+  }
+
+  async #answer({ fields }: Variant, variables: Variables, request: LaneRequest): Promise<string> {
+    const { door, limits } = this.#parts
+    const { tenant } = request.identity
+    const asked = fields.map(({ key, unit }) => ({ key, ...unit.ask(variables, tenant) }))
+    const statements = asked.flatMap(({ statement }) => statement ?? [])
+    const results =
+      statements.length > 0 ? await door.batch(tenant, 'read', request.deadline, statements) : []
+    const { rows, answerBytes } = limits()
+    const count = { rows: 0 }
+    let next = 0
+    let text = ''
+    for (const { key, statement, write } of asked) {
+      const found: Row[] = statement ? results[next++]! : []
+      text += `${text === '' ? '' : ','}${key}${write(found, { rows, bytes: answerBytes }, count)}`
+      if (text.length > answerBytes) throw new StepBack()
+    }
+    return `{"data":{${text}}}`
+  }
+
+  #isInput(node: TypeNode): boolean {
+    const type =
+      node.kind === Kind.NAMED_TYPE ? typeFromAST(this.#parts.permissions().schema, node) : undefined
+    if (node.kind !== Kind.NAMED_TYPE) return this.#isInput(node.type)
+    return isInputObjectType(type && getNamedType(type))
+  }
+}
+
+/** The answer was another request's: the door has raised the alarm, and the operation must not run again. */
+function isMixup(error: unknown): error is GatewayError {
+  return isGatewayError(error, 'INTERNAL_SERVER_ERROR')
+}

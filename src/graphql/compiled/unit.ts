@@ -1,0 +1,181 @@
+/**
+ * A root field as a unit: what it reads in one statement, and how it is written. Compiled once for a document, used
+ * with the values of each request.
+ */
+
+import type { TenantId } from '../../base/ids.ts'
+import type { Row } from '../../db/batch.ts'
+import { prepared, type Statement, sql, type Value } from '../../db/sql.ts'
+import { type AggregatePlan, wholeOf } from '../plan/aggregate-types.ts'
+import { type Slot, slot } from '../plan/slots.ts'
+import type { ListPlan } from '../plan/types.ts'
+import { Answer, type AnswerBounds, type RowCount } from './answer.ts'
+import { sortRows } from './answers.ts'
+import type { Level, MeasureLevel } from './levels.ts'
+import { groupsKey, listKey, mapGroups, mapList } from './shapes.ts'
+import type { ListSource, Variables } from './sources.ts'
+import { compileLevels, cursorPlaces, type LevelShape, listsOf } from './statement.ts'
+
+/** The key by which a row at the root is asked for. */
+export type RowKey = readonly { readonly column: string; readonly value: string }[]
+
+export interface UnitParts {
+  /** In the order of the statement. */
+  readonly levels: readonly Level[]
+  readonly sources: readonly ListSource[]
+  /** The key of the row at the root, or null for a list. @throws GatewayError  the arguments are refused */
+  readonly keyOf: ((variables: Variables) => RowKey) | null
+  readonly write: (answer: Answer) => string
+  readonly rowsMax: number
+}
+
+/** A statement for all requests of one shape. */
+interface UnitStatement extends Pick<Statement, 'text' | 'name' | 'lists'> {
+  readonly slots: readonly Slot[]
+  readonly cursorPlaces: readonly (readonly number[])[]
+}
+
+/** A unit with the values of a request. */
+export interface Asked {
+  /** Null when nothing is read. */
+  readonly statement: Statement | null
+  write(rows: Row[], bounds: AnswerBounds, count: RowCount): string
+}
+
+interface Plans {
+  readonly lists: readonly ListPlan[]
+  /** By tag. */
+  readonly aggregates: readonly (AggregatePlan | null)[]
+}
+
+/** Shapes of one unit that are kept: of a document whose filters come whole in variables there may be any number. */
+const SHAPES_MAX = 50
+
+export class Unit {
+  readonly #parts: UnitParts
+  readonly #statements = new Map<string, UnitStatement>()
+  readonly #isConstant: boolean
+  #constant: { readonly plans: Plans; readonly key: string; readonly values: readonly Value[] } | undefined
+
+  constructor(parts: UnitParts) {
+    this.#parts = parts
+    const groups = parts.levels.flatMap((level) => (level.kind === 'measures' ? (level.groups ?? []) : []))
+    this.#isConstant = [...parts.sources, ...groups].every(({ isConstant }) => isConstant)
+    const isBare = parts.levels.length === 1
+    for (const level of parts.levels)
+      level.offset = isBare ? 0 : 1 + (level.parents.length > 0 ? level.by.length : 0)
+  }
+
+  /** @throws GatewayError  an argument is refused */
+  ask(variables: Variables, tenant: TenantId): Asked {
+    const { levels, keyOf, write } = this.#parts
+    const key = keyOf?.(variables) ?? []
+    const { plans, key: listsKey, values: listValues } = this.#lists(variables, tenant)
+    const known = this.#statement(`${key.map(({ column }) => column).join()}:${listsKey}`, plans, key)
+    const values = [...key.map(({ value }) => value), ...listValues]
+    const statement = known && {
+      text: known.text,
+      name: known.name!,
+      lists: known.lists!,
+      values: known.slots.map((found) => (found.index < 0 ? tenant : found.of(values[found.index]!))),
+    }
+    return {
+      statement,
+      write: (rows, bounds, count) =>
+        write(
+          new Answer({
+            tenant,
+            found: sortRows(levels, rows),
+            plans: plans.lists,
+            aggregates: plans.aggregates,
+            cursorPlaces: known?.cursorPlaces ?? [],
+            bounds,
+            count,
+          }),
+        ),
+    }
+  }
+
+  #lists(variables: Variables, tenant: TenantId) {
+    if (this.#constant) return this.#constant
+    const { sources, levels } = this.#parts
+    const lists = sources.map((source) => source.of(variables, tenant))
+    const aggregates: (AggregatePlan | null)[] = []
+    for (const level of levels) {
+      aggregates[level.tag] = level.kind === 'measures' ? aggregateOf(level, lists, variables) : null
+    }
+    const plans = { lists, aggregates }
+    const values: Value[] = []
+    const keys = levels.map((level) => {
+      shapeOf(level, plans, (value) => values.push(value) && value)
+      return levelKey(level, plans)
+    })
+    const found = { plans, key: keys.join('\n'), values }
+    if (this.#isConstant) this.#constant = found
+    return found
+  }
+
+  #statement(key: string, plans: Plans, rowKey: RowKey): UnitStatement | null {
+    if (this.#parts.levels.length === 0) return null
+    const known = this.#statements.get(key)
+    if (known) return known
+    const fresh = this.#compile(plans, rowKey)
+    if (this.#statements.size >= SHAPES_MAX) this.#statements.clear()
+    this.#statements.set(key, fresh)
+    return fresh
+  }
+
+  #compile(plans: Plans, rowKey: RowKey): UnitStatement {
+    const { levels, rowsMax } = this.#parts
+    let next = rowKey.length
+    const take = (): Value => slot(next++)
+    const key = rowKey.map(({ column }, i) => ({ column, value: slot(i) }))
+    const shapes = levels.map((level): LevelShape => ({ level, key, ...shapeOf(level, plans, take) }))
+    const { text, slots } = compileLevels(shapes, { rows: rowsMax })
+    const places: number[][] = []
+    for (const level of levels) {
+      if (level.kind === 'list')
+        places[level.tag] = cursorPlaces(level, plans.lists[level.source!.index]!.order)
+    }
+    return { ...prepared(text), lists: listsOf(shapes), slots, cursorPlaces: places }
+  }
+}
+
+function aggregateOf(level: MeasureLevel, lists: readonly ListPlan[], variables: Variables): AggregatePlan {
+  const list = wholeOf(lists[level.source.index]!)
+  if (!level.groups) return { list, measures: level.measures, groups: null }
+  return { list, ...level.groups.of(variables) }
+}
+
+type Map_ = (value: Value) => Value
+
+/**
+ * What a level asks, each value passed through `map` in the order of the statement's slots; see shapes.ts.
+ */
+function shapeOf(level: Level, { lists, aggregates }: Plans, map: Map_): Omit<LevelShape, 'level' | 'key'> {
+  const none = { plan: null, aggregate: null, limit: sql.blank, offset: null }
+  const aggregate = aggregates[level.tag]
+  if (aggregate) {
+    const list = mapList(aggregate.list, map)
+    const groups = aggregate.groups && mapGroups(aggregate.groups, map)
+    return { ...none, aggregate: { ...aggregate, list, groups } }
+  }
+  if (level.kind !== 'list') return none
+  const { index, hasFixedLimit } = level.source!
+  const plan = lists[index]!
+  const asked = mapList(plan, map)
+  const limit = hasFixedLimit ? sql.literal(plan.limit + 1) : sql.value(map(plan.limit + 1) as number)
+  const offset = plan.offset > 0 ? sql.value(map(plan.offset) as number) : null
+  return { ...none, plan: asked, limit, offset }
+}
+
+function levelKey(level: Level, { lists, aggregates }: Plans): string {
+  const aggregate = aggregates[level.tag]
+  if (aggregate) {
+    const { list, groups, measures } = aggregate
+    return `${listKey(list)}${groups ? groupsKey(groups) : ''}${groups ? JSON.stringify(measures) : ''}`
+  }
+  if (level.kind !== 'list') return ''
+  const plan = lists[level.source!.index]!
+  return `${listKey(plan)}${level.source!.hasFixedLimit ? plan.limit : ''}`
+}

@@ -1,0 +1,105 @@
+/** The compiled lane, feature by feature: the very text that the resolver lane's answer is as JSON. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openWorldApi, type WorldApi } from '../kit/api.ts'
+import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+
+let world: World
+let api: WorldApi
+let tenant: WorldTenant
+
+beforeAll(async () => {
+  world = await startWorld({ tenants: 2, shards: 1, rows: 3 })
+  tenant = world.tenants[0]!
+  await world.sql(
+    tenant.shard,
+    `insert into app.tasks (tenant_id, id, project_id, title, state, effort, due_on, done)
+     select $1, 1000 + n, (select min(id) from app.projects where tenant_id = $1), 'task "' || n % 4,
+       (array['todo', 'doing', 'done'])[1 + n % 3]::app.task_state,
+       case when n % 3 = 0 then null else n % 5 end,
+       case when n % 4 = 0 then null else date '2026-01-01' + n % 3 end, n % 2 = 0
+     from generate_series(1, 60) n`,
+    [tenant.id],
+  )
+  api = await openWorldApi(world)
+})
+afterAll(async () => {
+  api.end()
+  await world.stop()
+})
+
+/** The answer of both lanes, which must be one. */
+async function same(source: string, variables: object = {}): Promise<string> {
+  const compiled = await api.compiled(tenant, source, variables)
+  const { data, errors } = await api.run(tenant, source, variables)
+  expect(errors).toBeUndefined()
+  expect(compiled).toBe(JSON.stringify({ data }))
+  return compiled as string
+}
+
+describe('lists', () => {
+  it('nodes, edges, pageInfo and totalCount of a page', async () => {
+    const answer = await same(`{ tasks(first: 3, orderBy: [{ title: DESC }, { dueOn: ASC_NULLS_FIRST }]) {
+      totalCount nodes { id rowId title state effort done dueOn __typename }
+      edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`)
+    expect(answer).toContain('"totalCount":6')
+  })
+
+  it('pages in both directions, by variables', async () => {
+    const page = `query ($first: Int, $last: Int, $after: String, $before: String, $offset: Int) {
+      tasks(first: $first, last: $last, after: $after, before: $before, offset: $offset) {
+        nodes { title } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`
+    const first = await same(page, { first: 5 })
+    const { endCursor } = JSON.parse(first).data.tasks.pageInfo
+    await same(page, { first: 5, after: endCursor })
+    await same(page, { last: 5, before: endCursor })
+    await same(page, { last: 2 })
+    await same(page, { first: 2, offset: 4 })
+    await same(page, { first: 0 })
+    await same(page, {})
+  })
+
+  it('filters by constants and by variables', async () => {
+    await same(
+      '{ tasks(filter: { title: { startsWith: "task", in: ["task \\"1"] }, effort: { isNull: true } }) { nodes { title effort } } }',
+    )
+    const source =
+      'query ($filter: TaskFilter) { tasks(filter: $filter) { totalCount nodes { title effort state } } }'
+    await same(source, { filter: { or: [{ effort: { gt: 2 } }, { state: { eq: 'DOING' } }] } })
+    await same(source, {
+      filter: { not: { title: { endsWith: '1' } }, project: { name: { isNull: false } } },
+    })
+    await same(source, { filter: null })
+    await same(source, {})
+  })
+})
+
+describe('relations', () => {
+  it('to one and to many, below each other', async () => {
+    await same(`{ projects { nodes { name tasks(first: 2, orderBy: [{ effort: DESC }]) {
+      totalCount nodes { title project { name tasks(last: 1) { nodes { title } pageInfo { startCursor } } } } } } } }`)
+  })
+})
+
+describe('one row', () => {
+  it('by its id, and none', async () => {
+    const found = JSON.parse(await same('{ tasks(first: 1) { nodes { id } } }')).data.tasks.nodes[0].id
+    const source =
+      'query ($id: ID!) { task(id: $id) { id title project { name } } again: task(id: $id) { done } }'
+    expect(await same(source, { id: found })).toContain('title')
+    const none = Buffer.from(JSON.stringify(['Task', '999999'])).toString('base64url')
+    expect(await same(source, { id: none })).toBe('{"data":{"task":null,"again":null}}')
+  })
+})
+
+describe('aggregates', () => {
+  it('of a list and of the children of each row', async () => {
+    await same(`{ tasks(filter: { done: { eq: true } }) { aggregates { count sum { effort } avg { effort } min { title dueOn } distinctCount { state } } }
+      projects { nodes { tasks { aggregates { count max { effort } } groups(by: [{ state: VALUE }]) { key { state } count } } } } }`)
+    await same(
+      `query ($zone: String) { tasks { groups(by: [{ dueOn: MONTH }, { done: VALUE }], having: { count: { gt: 1 } }, orderBy: [{ count: DESC }], timeZone: $zone, first: 3) {
+      key { dueOn done title } count sum { effort } } } }`,
+      { zone: 'Europe/Berlin' },
+    )
+  })
+})
