@@ -1,5 +1,6 @@
 /** The API of a world without HTTP: the same schema, door and transactions, called as a function. */
 
+import { isDeepStrictEqual } from 'node:util'
 import { type ExecutionResult, execute, type GraphQLSchema, getOperationAST, parse, validate } from 'graphql'
 import { type LimitsConfig, loadConfig } from '../../src/base/config.ts'
 import { configFile } from '../../src/base/config-schema.ts'
@@ -25,25 +26,24 @@ import type { World, WorldTenant } from './shard-fixture.ts'
 /** Data of any shape: a test knows what it asked for. */
 export type Data = ReturnType<typeof JSON.parse>
 
+/** Who asks; an admin unless told otherwise. */
+export type Asker = Pick<WorldTenant, 'id'> & { readonly roles?: Identity['roles'] }
+
 export interface WorldApi {
   readonly model: Model
   readonly schema: GraphQLSchema
   readonly gate: WorldDoor
   /** Runs an operation as a tenant; a document that is not valid throws. */
   run(
-    tenant: Pick<WorldTenant, 'id'>,
+    tenant: Asker,
     source: string,
     variables?: object,
     idempotencyKey?: string,
   ): Promise<ExecutionResult<Data>>
   /** As `run`, and expects no error. */
-  data(tenant: Pick<WorldTenant, 'id'>, source: string, variables?: object): Promise<Data>
+  data(tenant: Asker, source: string, variables?: object): Promise<Data>
   /** The answer of the compiled lane as it stands; null where it leaves the operation to the other lane. */
-  compiled(
-    tenant: Pick<WorldTenant, 'id'>,
-    source: string,
-    variables?: object,
-  ): ReturnType<LaneOperation['run']>
+  compiled(tenant: Asker, source: string, variables?: object): ReturnType<LaneOperation['run']>
   /** What `work` gives, and the statements that ran for it, in the order in which they were sent. */
   record<T>(work: () => Promise<T>): Promise<{ value: T; ran: readonly Statement[] }>
   end(): void
@@ -82,7 +82,7 @@ function apiOf(
   limits: Partial<LimitsConfig>,
 ): WorldApi {
   let records: Statement[] | undefined
-  const sizes = { ...DEFAULT_LIMITS, ...limits }
+  const sizes = sizesOf(limits)
   const door = recorded(gate.door, (statements) => records?.push(...statements))
   const scopeOf = (request: Omit<ConstructorParameters<typeof RequestScope>[0], 'door' | 'answerBytes'>) =>
     new RequestScope({
@@ -90,23 +90,18 @@ function apiOf(
       door,
       ...(limits.answerBytes !== undefined && { answerBytes: limits.answerBytes }),
     })
-  const api = buildApi(
-    model,
-    () => sizes,
-    extensions,
-    (event) => void gate.events.push(event),
-  )
+  const api = buildApi(model, sizes, extensions, (event) => void gate.events.push(event))
   const { schema } = api
   const lane = createLane({
     permissions: () => api,
     tables: new Map(model.tables.map((table) => [table.id, table])),
-    limits: () => sizes,
-    parse: documentParser(() => sizes),
+    limits: sizes,
+    parse: documentParser(sizes),
     door,
     contextFor: (request) => ({ scope: scopeOf(request) }),
   })
   async function run(
-    tenant: Pick<WorldTenant, 'id'>,
+    tenant: Asker,
     source: string,
     variableValues: object = {},
     idempotencyKey?: string,
@@ -162,8 +157,18 @@ const DEFAULT_LIMITS: LimitsConfig = {
   rows: 10_000,
 }
 
-function identityOf({ id }: Pick<WorldTenant, 'id'>): Identity {
-  return { tenant: id, subject: 'test', roles: ['admin'], issuer: 'test', expiresAt: 0 }
+/** Read anew each time, as a test may change them; another object only where they differ, as in the gateway. */
+function sizesOf(limits: Partial<LimitsConfig>): () => LimitsConfig {
+  let known: LimitsConfig = { ...DEFAULT_LIMITS, ...limits }
+  return () => {
+    const now = { ...DEFAULT_LIMITS, ...limits }
+    if (!isDeepStrictEqual(now, known)) known = now
+    return known
+  }
+}
+
+function identityOf({ id, roles = ['admin'] }: Asker): Identity {
+  return { tenant: id, subject: 'test', roles, issuer: 'test', expiresAt: 0 }
 }
 
 /** A door that tells of each statement before it is sent. */
