@@ -17,6 +17,8 @@ export interface Slice {
   /** Microseconds of CPU per request. */
   readonly serverCpu: number
   readonly postgresCpu: number
+  /** Part of the machine's CPU that others had meanwhile: 0 to 1. */
+  readonly strangers: number
 }
 
 export interface Spread {

@@ -30,6 +30,8 @@ export interface LoadResult {
   /** Microseconds from the request to its whole answer. */
   readonly p50: number
   readonly p99: number
+  /** Microseconds of CPU that the load itself has used. */
+  readonly cpu: number
   /** Begin of the first answer that was an error. */
   readonly excerpt: string
 }

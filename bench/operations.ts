@@ -30,6 +30,10 @@ const SCALARS = 'rowId subject status priority authorId assigneeId createdAt upd
 const PAGE_INFO = 'pageInfo { hasNextPage endCursor }'
 const PEOPLE = 'author { rowId name } assignee { rowId name }'
 const COMMENT = 'rowId body createdAt author { rowId name }'
+const THEIR_PEOPLE = 'userByTenantIdAndAuthorId { rowId name } userByTenantIdAndAssigneeId { rowId name }'
+const THEIR_COMMENT = 'rowId body createdAt userByTenantIdAndAuthorId { rowId name }'
+const THEIR_MADE =
+  'body ticketByTenantIdAndTicketId { rowId subject } userByTenantIdAndAuthorId { rowId name }'
 const MADE = 'body ticket { rowId subject } author { rowId name }'
 
 export const DOCUMENTS: Readonly<Record<Dialect, Readonly<Record<OperationName, string>>>> = {
@@ -44,9 +48,9 @@ export const DOCUMENTS: Readonly<Record<Dialect, Readonly<Record<OperationName, 
   postgraphile: {
     Q1: `query Ticket($tenant: UUID!, $id: BigInt!) { ticketByTenantIdAndRowId(tenantId: $tenant, rowId: $id) { ${SCALARS} } }`,
     Q2: `query Tickets($first: Int!) { allTickets(first: $first, orderBy: [CREATED_AT_DESC]) { nodes { ${SCALARS} } ${PAGE_INFO} } }`,
-    Q3: `query Board($first: Int!, $comments: Int!) { allTickets(first: $first, orderBy: [CREATED_AT_DESC]) { nodes { rowId subject status ${PEOPLE} comments(first: $comments) { nodes { ${COMMENT} } } } } }`,
+    Q3: `query Board($first: Int!, $comments: Int!) { allTickets(first: $first, orderBy: [CREATED_AT_DESC]) { nodes { rowId subject status ${THEIR_PEOPLE} commentsByTenantIdAndTicketId(first: $comments) { nodes { ${THEIR_COMMENT} } } } } }`,
     Q4: `query Filtered($first: Int!, $status: String!, $since: Datetime!) { allTickets(first: $first, filter: { status: { equalTo: $status }, createdAt: { greaterThanOrEqualTo: $since } }, orderBy: [CREATED_AT_DESC]) { totalCount nodes { ${SCALARS} } } }`,
-    Q5: `mutation Comment($input: CreateCommentInput!) { createComment(input: $input) { comment { ${MADE} } } }`,
+    Q5: `mutation Comment($input: CreateCommentInput!) { createComment(input: $input) { comment { ${THEIR_MADE} } } }`,
     Q6: 'query Counts { allTickets { groupedAggregates(groupBy: [STATUS]) { keys distinctCount { rowId } } } }',
   },
   plain: {

@@ -19,9 +19,14 @@ export function ensurePeers(names: readonly ServerName[], report: (sentence: str
   execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: FOLDER, stdio: ['ignore', 2, 2] })
 }
 
-/** Versions of the packages, for the report. */
-export function peerVersions(packages: readonly string[]): string {
-  const version = (name: string): string =>
-    JSON.parse(readFileSync(join(FOLDER, 'node_modules', name, 'package.json'), 'utf8')).version
-  return packages.map((name) => `${name} ${version(name)}`).join(', ')
+/** What was installed, a line for the report; none when no peer takes part. */
+export function peerVersions(names: readonly ServerName[]): string[] {
+  const files = names.map((name) => SERVERS[name].file).filter((file) => file.startsWith('peers/'))
+  if (files.length === 0) return []
+  const packages = ['postgraphile', 'mercurius', 'fastify', 'graphql-yoga', '@pothos/core', 'graphql', 'pg']
+  return [packages.map((name) => `${name} ${versionOf(name)}`).join(', ')]
+}
+
+function versionOf(name: string): string {
+  return JSON.parse(readFileSync(join(FOLDER, 'node_modules', name, 'package.json'), 'utf8')).version
 }

@@ -10,15 +10,16 @@
  * the ratios of single rounds. Results are printed and kept in bench/results/.
  */
 
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Asked, requireAgreement } from './agreement.ts'
-import { clusterCpu, cpuOf } from './cpu.ts'
+import { clusterCpu, cpuOf, machineCpu } from './cpu.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
-import type { Slice } from './figures.ts'
+import { type Slice, type Spread, spreadOf } from './figures.ts'
 import { LOADS } from './goals.ts'
 import { type Caller, callersOf, type LoadName, loadProgram, runLoad, writeRequests } from './load.ts'
 import { MIX, OPERATIONS, type OperationName } from './operations.ts'
-import { ensurePeers } from './peers.ts'
+import { ensurePeers, peerVersions } from './peers.ts'
 import type { ServerProcess } from './processes.ts'
 import { loadTable, reportOf } from './report.ts'
 import { keepResults, machineLines } from './results.ts'
@@ -62,8 +63,10 @@ async function run(db: BenchDatabase): Promise<void> {
   await removeMade(db)
   const conditions = [
     ...machineLines(),
+    ...peerVersions(names),
     `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
     `${callers.length} tenants, ${compared} answers compared and equal before the first slice`,
+    `others had ${percent(spreadOf(slices.map(({ strangers }) => strangers)))} of the machine's CPU meanwhile`,
   ]
   const report = reportOf({ title: 'Shardgate beside others', conditions, loads, servers: names, slices })
   const whole = loads.length === LOADS.length && names.length === SERVER_NAMES.length
@@ -122,11 +125,7 @@ async function measureSlice(
   load: LoadName,
   round: number,
 ): Promise<Slice> {
-  const cpu = (): [number, number] => [
-    cpuOf(process.pid),
-    db.shards.reduce((sum, { pid }) => sum + clusterCpu(pid), 0),
-  ]
-  const [serverBefore, postgresBefore] = cpu()
+  const before = cpuNow(db, process.pid)
   const result = await runLoad({
     port: process.port,
     file: files.get(load) ?? '',
@@ -134,7 +133,9 @@ async function measureSlice(
     seconds: SLICE_S,
     first: round * 1_000,
   })
-  const [server, postgres] = cpu()
+  const after = cpuNow(db, process.pid)
+  const [server, postgres] = [after.server - before.server, after.postgres - before.postgres]
+  const strangers = after.machine - before.machine - server - postgres - result.cpu
   if (load === 'Q5' || load === 'Q7') await removeMade(db)
   return {
     server: plan.name,
@@ -143,9 +144,15 @@ async function measureSlice(
     rate: result.requests / result.seconds,
     p50: result.p50 / 1_000,
     p99: result.p99 / 1_000,
-    serverCpu: (server - serverBefore) / result.requests,
-    postgresCpu: (postgres - postgresBefore) / result.requests,
+    serverCpu: server / result.requests,
+    postgresCpu: postgres / result.requests,
+    strangers: Math.max(0, strangers) / (result.seconds * 1e6 * availableParallelism()),
   }
+}
+
+function cpuNow({ shards }: BenchDatabase, pid: number) {
+  const postgres = shards.reduce((sum, shard) => sum + clusterCpu(shard.pid), 0)
+  return { server: cpuOf(pid), postgres, machine: machineCpu() }
 }
 
 async function removeMade(db: BenchDatabase): Promise<void> {
@@ -159,6 +166,10 @@ function chosen<T extends string>(variable: string, all: readonly T[]): T[] {
       throw new Error(`${variable}: wanted some of ${all.join(',')}; "${name}" came.`)
   }
   return all.filter((name) => !wanted || wanted.includes(name))
+}
+
+function percent({ median, max }: Spread): string {
+  return `${(median * 100).toFixed(0)} % (at most ${(max * 100).toFixed(0)} %)`
 }
 
 function say(sentence: string): void {

@@ -70,5 +70,8 @@ function end(socket: Socket): void {
   const sorted = times.toSorted((a, b) => a - b)
   const percentile = (part: number): number => Math.round(sorted[Math.floor(part * (sorted.length - 1))] ?? 0)
   const [p50, p99] = [percentile(0.5), percentile(0.99)]
-  console.log(JSON.stringify({ requests: times.length, errors, seconds, p50, p99, excerpt }))
+  const { user, system } = process.cpuUsage()
+  console.log(
+    JSON.stringify({ requests: times.length, errors, seconds, p50, p99, cpu: user + system, excerpt }),
+  )
 }

@@ -5,7 +5,7 @@
  *
  * FILE holds whole HTTP requests, each after its length (4 bytes, little end first). They are sent in turn, beginning
  * with number FIRST. After the given time no more are sent, and what is in flight is waited for. Prints one line of JSON:
- * requests, errors, seconds, times in microseconds, and an excerpt of the first answer that is an error.
+ * requests, errors, seconds, times and its own CPU in microseconds, and an excerpt of the first answer that is an error.
  *
  * In C because it shares the machine's cores with what it measures; load-node.ts does the same without a compiler.
  */
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -154,7 +155,10 @@ int main(int argc, char **argv) {
   }
   double seconds = (now_us() - start) / 1e6;
   qsort(times, done, sizeof *times, by_value);
-  printf("{\"requests\":%zu,\"errors\":%zu,\"seconds\":%.3f,\"p50\":%u,\"p99\":%u,\"excerpt\":\"%s\"}\n", done, errors,
-         seconds, percentile(0.5), percentile(0.99), excerpt);
+  struct rusage used;
+  getrusage(RUSAGE_SELF, &used);
+  long cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000L + used.ru_utime.tv_usec + used.ru_stime.tv_usec;
+  printf("{\"requests\":%zu,\"errors\":%zu,\"seconds\":%.3f,\"p50\":%u,\"p99\":%u,\"cpu\":%ld,\"excerpt\":\"%s\"}\n",
+         done, errors, seconds, percentile(0.5), percentile(0.99), cpu, excerpt);
   return 0;
 }
