@@ -10,7 +10,9 @@
  */
 
 import pg from 'pg'
+import { serialize } from 'pg-protocol'
 import { GatewayError } from '../base/errors.ts'
+import type { Outbox } from './outbox.ts'
 import { type Statement, wireText } from './sql.ts'
 
 /** One row as Postgres wrote it: text or null by column position. */
@@ -20,16 +22,6 @@ export interface Result {
   readonly rows: Row[]
   /** The command tag: 'SELECT 2', 'UPDATE 1', 'COMMIT', or 'ROLLBACK' for a COMMIT that failed. */
   readonly tag: string
-}
-
-/** The part of pg's wire connection that a batch writes to. */
-interface Wire {
-  readonly stream: { cork(): void; uncork(): void }
-  parse(message: { name: string; text: string; types: number[] }): void
-  bind(message: { statement: string; portal: string; values: (string | null)[] }): void
-  execute(message: { portal: string; rows: number }): void
-  close(message: { type: 'S'; name: string }): void
-  sync(): void
 }
 
 export interface BatchPlan {
@@ -52,38 +44,37 @@ const PgQuery = pg.Query as unknown as new (config: { text: string }) => object
 
 export class Batch extends PgQuery {
   readonly #plan: BatchPlan
+  readonly #outbox: Outbox
   readonly #results: Result[] = []
   #rows: Row[] = []
   #bytes = 0
   callback: (error: Error | null) => void
 
-  constructor(plan: BatchPlan, settle: Settle) {
+  constructor(plan: BatchPlan, outbox: Outbox, settle: Settle) {
     super({ text: '' })
     this.#plan = plan
+    this.#outbox = outbox
     this.callback = (error) => settle(error, this.#results)
   }
 
-  submit(wire: Wire): null {
-    wire.stream.cork()
-    try {
-      this.#write(wire)
-    } finally {
-      wire.stream.uncork()
-    }
+  /** Not by the client's own methods, which write each message by itself. */
+  submit(): null {
+    this.#outbox.add(this.#messages())
     return null
   }
 
   // Every Parse goes before the first Bind: when the fence refuses the batch, Postgres skips the rest
   // up to the Sync, and a Parse skipped there would leave us believing in a statement that is not.
-  #write(wire: Wire): void {
-    for (const name of this.#plan.toClose) wire.close({ type: 'S', name })
-    for (const { name, text } of this.#plan.toParse) wire.parse({ name: name ?? '', text, types: [] })
-    for (const statement of this.#plan.statements) {
-      if (!statement.name) wire.parse({ name: '', text: statement.text, types: [] })
-      wire.bind({ statement: statement.name ?? '', portal: '', values: statement.values.map(wireText) })
-      wire.execute({ portal: '', rows: 0 })
+  #messages(): Uint8Array[] {
+    const { toClose, toParse, statements } = this.#plan
+    const messages = toClose.map((name) => serialize.close({ type: 'S', name }))
+    for (const { name = '', text } of toParse) messages.push(serialize.parse({ name, text }))
+    for (const { name = '', text, values } of statements) {
+      if (!name) messages.push(serialize.parse({ text }))
+      messages.push(serialize.bind({ statement: name, values: values.map(wireText) }), serialize.execute())
     }
-    wire.sync()
+    messages.push(serialize.sync())
+    return messages
   }
 
   handleRowDescription(): void {}

@@ -12,6 +12,7 @@ import { LRUCache } from 'lru-cache'
 import pg from 'pg'
 import type { Deadline } from '../base/time.ts'
 import { Batch, type Result } from './batch.ts'
+import { Outbox } from './outbox.ts'
 import type { Statement } from './sql.ts'
 
 export interface ConnectionOptions {
@@ -127,6 +128,7 @@ export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
 
 export class Connection {
   readonly #client: pg.Client
+  readonly #outbox: Outbox
   readonly #prepared: LRUCache<string, true>
   readonly #evicted: string[] = []
   /** For each batch in flight, oldest first: the names whose Parse is not confirmed yet. */
@@ -140,6 +142,7 @@ export class Connection {
 
   private constructor(client: pg.Client) {
     this.#client = client
+    this.#outbox = new Outbox(() => client.connection.stream)
     this.#prepared = new LRUCache({
       max: PREPARED_MAX,
       maxSize: PREPARED_CHARS_MAX,
@@ -269,7 +272,7 @@ export class Connection {
       }
       // Postgres sends a refusal at once, and what has become of the transaction later: until then the last
       // state that it told is that of the batch before, and a failed transaction would pass for none.
-      const batch = new Batch(plan, (error, results) => {
+      const batch = new Batch(plan, this.#outbox, (error, results) => {
         if (isRefusal(error)) this.#refused = () => settle(error, results)
         else settle(error, results)
       })
