@@ -17,6 +17,7 @@ import {
   typeFromAST,
   type VariableDefinitionNode,
 } from 'graphql'
+import { LRUCache } from 'lru-cache'
 import { type GatewayError, isGatewayError } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
 import { estimateRows } from '../limits/estimate.ts'
@@ -34,8 +35,15 @@ interface Variant {
   readonly fields: readonly RootField[]
 }
 
-/** Of a document with more conditions than these can tell apart, the lane forgets what it has compiled. */
-const VARIANTS_MAX = 32
+/**
+ * The variants of all operations. A document has as many as its conditions have answers, so that a bound for each
+ * would be none. One of a document of 1,000 characters takes up to 100 kB: 200 MB at the most, mostly a tenth of it.
+ */
+const variants = new LRUCache<string, { readonly found: Variant | null }>({
+  max: 5_000,
+  maxSize: 2_000_000, // characters of their documents
+})
+let operations = 0
 
 /** Null where the lane will never take it. */
 export function compiledOperation(
@@ -64,7 +72,7 @@ class Operation {
   readonly #name: string | null | undefined
   readonly #definitions: readonly VariableDefinitionNode[]
   readonly #holdsInputs: boolean
-  readonly #variants = new Map<string, Variant | null>()
+  readonly #id = ++operations
   /** Whether no values of variables can make the row estimate too large. */
   #isSmall: boolean | undefined
 
@@ -98,13 +106,12 @@ class Operation {
 
   /** Null where a field is not the tables' own, or an argument that is a constant is refused. */
   variant(variables: Variables): Variant | null {
-    const name = this.conditions.map((condition) => String(variables[condition])).join()
-    const known = this.#variants.get(name)
-    if (known !== undefined) return known
-    const fresh = this.#compile(variables)
-    if (this.#variants.size >= VARIANTS_MAX) this.#variants.clear()
-    this.#variants.set(name, fresh)
-    return fresh
+    const name = `${this.#id}:${this.conditions.map((condition) => String(variables[condition])).join()}`
+    const known = variants.get(name)
+    if (known) return known.found
+    const found = this.#compile(variables)
+    variants.set(name, { found }, { size: this.#document.loc?.end ?? 1 })
+    return found
   }
 
   #compile(variables: Variables): Variant | null {

@@ -3,6 +3,7 @@
  * with the values of each request.
  */
 
+import { LRUCache } from 'lru-cache'
 import type { TenantId } from '../../base/ids.ts'
 import type { Row } from '../../db/batch.ts'
 import { prepared, type Statement, sql, type Value } from '../../db/sql.ts'
@@ -48,12 +49,20 @@ interface Plans {
   readonly aggregates: readonly (AggregatePlan | null)[]
 }
 
-/** Shapes of one unit that are kept: of a document whose filters come whole in variables there may be any number. */
-const SHAPES_MAX = 50
+/**
+ * The statements of all units. There are any number of shapes where filters come whole in variables, so that a bound
+ * for each unit would be none: this many characters and slots take some 60 MB.
+ */
+const statements = new LRUCache<string, UnitStatement>({
+  max: 10_000,
+  maxSize: 20_000_000,
+  sizeCalculation: ({ text, slots }, key) => text.length + key.length + 100 * slots.length,
+})
+let units = 0
 
 export class Unit {
   readonly #parts: UnitParts
-  readonly #statements = new Map<string, UnitStatement>()
+  readonly #id = ++units
   readonly #isConstant: boolean
   #constant: { readonly plans: Plans; readonly key: string; readonly values: readonly Value[] } | undefined
 
@@ -117,11 +126,11 @@ export class Unit {
 
   #statement(key: string, plans: Plans, rowKey: RowKey): UnitStatement | null {
     if (this.#parts.levels.length === 0) return null
-    const known = this.#statements.get(key)
+    const name = `${this.#id}:${key}`
+    const known = statements.get(name)
     if (known) return known
     const fresh = this.#compile(plans, rowKey)
-    if (this.#statements.size >= SHAPES_MAX) this.#statements.clear()
-    this.#statements.set(key, fresh)
+    statements.set(name, fresh)
     return fresh
   }
 
