@@ -5,7 +5,7 @@
  */
 
 import { GraphQLError, parse, validate } from 'graphql'
-import type { Event } from '../../src/base/events.ts'
+import type { Event, LaneName } from '../../src/base/events.ts'
 import type { TenantId } from '../../src/base/ids.ts'
 import { finishErrors } from '../../src/graphql/errors.ts'
 import type { Data, WorldApi } from './api.ts'
@@ -31,6 +31,8 @@ export interface GeneratedCounts {
   mutations: number
   /** Answers with data and without any error. */
   clean: number
+  /** Answers of the compiled lane. */
+  compiled: number
   /** How often each error code came. */
   readonly codes: Record<string, number>
   readonly inner: GeneratedFault[]
@@ -64,7 +66,15 @@ export async function runGenerated(setup: GeneratedSetup, count: number): Promis
     (await runAndFinish(api, tenant, query)).data
   const pools = await Promise.all(tenants.map((tenant) => readPool(api.schema, tenant.canary, ask(tenant))))
   const refers = referringFields(api)
-  const counts: GeneratedCounts = { sent: 0, mutations: 0, clean: 0, codes: {}, inner: [], leaks: [] }
+  const counts: GeneratedCounts = {
+    sent: 0,
+    mutations: 0,
+    clean: 0,
+    compiled: 0,
+    codes: {},
+    inner: [],
+    leaks: [],
+  }
   const workers = Array.from({ length: AT_ONCE }, async (_, i) => {
     const mine = random.fork(`worker ${i}`)
     for (let n = i; n < count; n += AT_ONCE) await one(setup, pools, refers, mine, counts)
@@ -105,7 +115,11 @@ async function one(
   const operation = randomOperation(api.schema, kind, random, source, { depth: 4 })
   counts.sent++
   if (kind === 'mutation') counts.mutations++
-  const { data, errors, hidden } = await runAndFinish(api, tenant, operation.query, operation.variables)
+  // The other half goes to the resolver lane, which would be left with what the compiled one refuses.
+  const isCompiled = random.chance(0.5)
+  const ran = await runAndFinish(api, tenant, operation.query, operation.variables, isCompiled)
+  const { data, errors, hidden } = ran
+  if (ran.lane === 'compiled') counts.compiled++
   const note = (list: GeneratedFault[], what: string): void => {
     if (list.length < KEPT) list.push({ tenant: tenant.id, operation, what })
   }
@@ -132,18 +146,24 @@ function withoutEcho(errors: readonly GraphQLError[], operation: Operation): str
 }
 
 export interface Ran {
+  readonly lane: LaneName
   readonly data: Data
   readonly errors: readonly GraphQLError[]
   /** Of the errors that were masked, what they were. */
   readonly hidden: readonly string[]
 }
 
-/** Run an operation as the gateway would, with the errors as they leave it. */
+/**
+ * Run an operation as the gateway would, with the errors as they leave it.
+ *
+ * @param isCompiled  whether the compiled lane is asked first; default true
+ */
 export async function runAndFinish(
   api: WorldApi,
   tenant: GeneratedTenant,
   query: string,
   variables = {},
+  isCompiled = true,
 ): Promise<Ran> {
   const hidden: string[] = []
   const emit = (event: Event): void => {
@@ -152,12 +172,15 @@ export async function runAndFinish(
   const finish = (errors: readonly unknown[]): GraphQLError[] =>
     finishErrors(errors, { requestId: 'generated', emit })
   const [invalid] = validate(api.schema, parse(query))
-  if (invalid) return { data: null, errors: [refusal(invalid)], hidden }
+  if (invalid) return { lane: 'resolver', data: null, errors: [refusal(invalid)], hidden }
+  const compiled = isCompiled ? await api.compiled(tenant, query, variables) : null
+  const lane = compiled === null ? 'resolver' : 'compiled'
   try {
-    const { data, errors = [] } = await api.run(tenant, query, variables)
-    return { data, errors: finish(errors), hidden }
+    const answer = compiled ?? (await api.run(tenant, query, variables))
+    const { data, errors = [] } = typeof answer === 'string' ? (JSON.parse(answer) as Data) : answer
+    return { lane, data, errors: finish(errors), hidden }
   } catch (error) {
-    return { data: null, errors: finish([error]), hidden }
+    return { lane, data: null, errors: finish([error]), hidden }
   }
 }
 

@@ -21,6 +21,7 @@ export async function expectSoundOperations(world: ForeignWorld, api: WorldApi, 
   expect(numbers.codes.INTERNAL_SERVER_ERROR).toBeUndefined()
   expect(numbers.sent).toBeGreaterThanOrEqual(OPERATIONS)
   expect(numbers.clean).toBeGreaterThan(OPERATIONS / 4)
+  expect(numbers.compiled).toBeGreaterThan(OPERATIONS / 20)
 }
 
 /** Their rows are the same for every tenant. */
@@ -41,9 +42,16 @@ export async function expectNothingTold(world: ForeignWorld, api: WorldApi, name
   const tables = owned.filter(({ kind }) => kind === 'table')
   const tried = await trySql({ appUrl, superuserUrl, asker, owner }, tables)
   console.log(
-    JSON.stringify({ fixture: name, asked: asked.asked, idle: asked.idle, statements: tried.asked }),
+    JSON.stringify({
+      fixture: name,
+      asked: asked.asked,
+      compiled: asked.compiled,
+      idle: asked.idle,
+      statements: tried.asked,
+    }),
   )
   expect(asked.differences).toEqual([])
   expect(asked.empty).toEqual([])
+  expect(asked.compiled).toBeGreaterThan(asked.asked / 5)
   expect(tried.differences).toEqual([])
 }
