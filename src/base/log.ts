@@ -6,7 +6,9 @@
  * through `scrub`: connection strings, tokens and the values that Postgres quotes are cut out.
  *
  * A sink that is full or broken costs lines, never a request: lines are dropped and counted once
- * `SINK_BYTES_MAX` wait to be written (docs/architecture.md, what fails open).
+ * `SINK_BYTES_MAX` wait to be written (docs/architecture.md, what fails open). Lines of requests that end in one turn
+ * of the event loop are written together, as each write is a call of the system: 4 of 90 µs of a point query. Every
+ * other line goes at once, after those.
  */
 
 import pino from 'pino'
@@ -38,29 +40,43 @@ export interface Log {
 // A megabyte is some 3,000 lines: seconds of a busy gateway, and nothing beside its heap.
 const SINK_BYTES_MAX = 1_048_576
 
+/** Lines of requests written together at most, some 20 kB: the bound above is looked at before each write. */
+const LINES_TOGETHER_MAX = 64
+
 /**
  * @param level  lines below it are not even built
  * @param sink   where lines go; a pipe must not block (`process.stdout` on POSIX does not)
  */
 export function createLog(level: LogLevel, sink: LogSink = process.stdout): Log {
   let dropped = 0
-  const drop = (): void => {
-    dropped += 1
-  }
+  let waiting: string[] = []
   // Without a listener a broken pipe or a full disk would end the process.
-  sink.on('error', drop)
-  const write = (line: string): void => {
+  sink.on('error', () => {
+    dropped += 1
+  })
+  const flush = (): void => {
+    const lines = waiting
+    waiting = []
     try {
-      if (sink.writableLength > SINK_BYTES_MAX) drop()
-      else sink.write(line)
+      if (sink.writableLength > SINK_BYTES_MAX) dropped += lines.length
+      else if (lines.length > 0) sink.write(lines.join(''))
     } catch {
-      drop()
+      dropped += lines.length
     }
   }
-  const logger = pino({ level, base: null, messageKey: 'message', formatters: { level: nameOf } }, { write })
+  const hold = (line: string): void => {
+    waiting.push(line)
+  }
+  const logger = pino(
+    { level, base: null, messageKey: 'message', formatters: { level: nameOf } },
+    { write: hold },
+  )
   const listener = (event: Event): void => {
     const line = lineOf(event)
-    if (logger.isLevelEnabled(line.level)) logger[line.level](line.fields, line.message)
+    if (!logger.isLevelEnabled(line.level)) return
+    logger[line.level](line.fields, line.message)
+    if (event.kind !== 'request.done' || waiting.length >= LINES_TOGETHER_MAX) flush()
+    else if (waiting.length === 1) setImmediate(flush)
   }
   return { listener, dropped: () => dropped }
 }

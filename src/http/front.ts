@@ -93,7 +93,7 @@ async function run(
   return undefined
 }
 
-function send({ response }: Exchange, type: string, text: string): void {
+export function send({ response }: Exchange, type: string, text: string): void {
   if (response.destroyed) return
   response.writeHead(200, { 'Content-Type': type, 'content-length': Buffer.byteLength(text) })
   response.end(text)

@@ -68,6 +68,7 @@ function checkHeaders({ method, headers }: IncomingMessage, bodyBytesMax: number
 const JSON_TYPE = /^application\/(graphql\+)?json$/
 
 function checkMediaType(header: string | undefined): void {
+  if (header === 'application/json') return
   const [type = '', ...parameters] = (header ?? '')
     .toLowerCase()
     .split(';')

@@ -6,7 +6,7 @@
  * or a deny list keyed by the text could be walked around.
  */
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { refuse } from './refusal.ts'
 import { DuplicateMember, type JsonObject, parseObject } from './strict-json.ts'
 
@@ -18,8 +18,11 @@ export interface CompactToken {
   readonly text: string
   readonly header: JsonObject
   readonly claims: JsonObject
-  /** SHA-256 over what is signed and the decoded signature, in base64url: names this token in caches. */
-  readonly digest: string
+}
+
+/** SHA-256 of a token's text: names the token in caches, as exactly one text is accepted for it. */
+export function digestOf(text: string): string {
+  return hash('sha256', text, 'base64url')
 }
 
 const BEARER = /^bearer +(\S+)$/i
@@ -45,13 +48,8 @@ export function readToken(text: string): CompactToken {
   if (text.length > TOKEN_BYTES_MAX) refuse('size')
   const parts = text.split('.', 4)
   if (parts.length !== 3) refuse('malformed')
-  const [header, claims, signature] = parts.map(decode) as [Buffer, Buffer, Buffer]
-  return {
-    text,
-    header: readObject(header),
-    claims: readObject(claims),
-    digest: createHash('sha256').update(`${parts[0]}.${parts[1]}.`).update(signature).digest('base64url'),
-  }
+  const [header, claims] = parts.map(decode) as [Buffer, Buffer, Buffer]
+  return { text, header: readObject(header), claims: readObject(claims) }
 }
 
 // Node's decoder skips what it does not know; encoding again shows whether anything was skipped.

@@ -44,13 +44,20 @@ export async function verifyToken(
   return refuse('signature')
 }
 
+/** The claims that say when a token holds; not looked at yet. */
+export interface TokenTimes {
+  readonly exp?: unknown
+  readonly nbf?: unknown
+  readonly iat?: unknown
+}
+
 /**
  * Compare the times of a token with the clock: on every use, so that a token that was verified once
  * does not outlive its end. Seconds are whole ones and the tolerance widens both ends, as in jose.
  *
  * @throws UNAUTHENTICATED  expired, not valid yet, too old, or a time that is not a number
  */
-export function requireInTime(claims: JsonObject, issuer: IssuerConfig, clock: Clock): void {
+export function requireInTime(claims: TokenTimes, issuer: IssuerConfig, clock: Clock): void {
   const now = Math.floor(clock.now() / 1000)
   const tolerance = issuer.clockToleranceS
   if (timeOf(claims.exp) <= now - tolerance) refuse('expired')

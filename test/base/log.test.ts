@@ -16,6 +16,9 @@ function memorySink(): LogSink & { lines: string[] } {
   return { lines, writableLength: 0, write: (line) => lines.push(line), on: () => {} }
 }
 
+/** A turn of the event loop: so long the lines of requests wait. */
+const turn = () => new Promise(setImmediate)
+
 const done: Event = {
   kind: 'request.done',
   requestId: 'r-1',
@@ -28,9 +31,10 @@ const done: Event = {
 }
 
 describe('lines', () => {
-  it('writes one JSON object a line, with the level as a word', () => {
+  it('writes one JSON object a line, with the level as a word', async () => {
     const sink = memorySink()
     createLog('info', sink).listener(done)
+    await turn()
     expect(sink.lines).toHaveLength(1)
     expect(JSON.parse(sink.lines[0]!)).toMatchObject({
       level: 'info',
@@ -40,11 +44,36 @@ describe('lines', () => {
     })
   })
 
-  it('does not write what is below its level', () => {
+  it('writes requests of one turn together, and every other line at once and after them', async () => {
+    const sink = memorySink()
+    const { listener } = createLog('info', sink)
+    const kinds = () =>
+      sink.lines.map((text) =>
+        text
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line).kind),
+      )
+    listener(done)
+    listener(done)
+    listener({ kind: 'gateway.stopped' })
+    expect(kinds()).toEqual([['request.done', 'request.done', 'gateway.stopped']])
+    listener(done)
+    listener(done)
+    await turn()
+    expect(kinds().slice(1)).toEqual([['request.done', 'request.done']])
+    listener(done)
+    await turn()
+    await turn()
+    expect(kinds()).toHaveLength(3)
+  })
+
+  it('does not write what is below its level', async () => {
     const sink = memorySink()
     const { listener } = createLog('warn', sink)
     listener(done)
     listener({ ...done, status: 503 })
+    await turn()
     expect(sink.lines.map((line) => JSON.parse(line).status)).toEqual([503])
   })
 
@@ -97,16 +126,17 @@ describe('secrets', () => {
 })
 
 describe('fault 65: a blocked or broken sink', () => {
-  it('drops and counts once too much waits', () => {
+  it('drops and counts once too much waits', async () => {
     const sink = memorySink()
     const full = { ...sink, writableLength: 2 ** 21 }
     const log = createLog('info', full)
     for (let i = 0; i < 10; i += 1) log.listener(done)
+    await turn()
     expect(sink.lines).toHaveLength(0)
     expect(log.dropped()).toBe(10)
   })
 
-  it('neither throws when the sink throws nor ends the process when it breaks', () => {
+  it('neither throws when the sink throws nor ends the process when it breaks', async () => {
     let broken: ((error: Error) => void) | undefined
     const sink: LogSink = {
       writableLength: 0,
@@ -119,6 +149,7 @@ describe('fault 65: a blocked or broken sink', () => {
     }
     const log = createLog('info', sink)
     log.listener(done)
+    await turn()
     broken?.(new Error('ENOSPC'))
     expect(log.dropped()).toBe(2)
   })

@@ -17,6 +17,7 @@ import { systemClock } from '../../src/base/time.ts'
 import type { Placement } from '../../src/directory/types.ts'
 import type { Lane } from '../../src/graphql/compiled/types.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
+import { documentParser } from '../../src/graphql/limits/limits.ts'
 import { createPermissions } from '../../src/graphql/permissions/permissions.ts'
 import { defaultRules } from '../../src/graphql/permissions/rules.ts'
 import type { CompiledRun } from '../../src/http/front.ts'
@@ -135,6 +136,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     contextFor: (scope) => ({ scope }) as unknown as GatewayContext,
     emit,
     clock: systemClock,
+    parse: documentParser(() => config.limits),
     lane: lane(edgeLane(permissions, () => config)),
     ...(options.countCompiled ? { countCompiled: options.countCompiled } : {}),
     settings: { ...SERVER_SETTINGS, ...options.settings },
