@@ -59,6 +59,13 @@ describe('lists', () => {
     await same(page, {})
   })
 
+  it('cursors of an order by another table are what Postgres sends, also of booleans', async () => {
+    await same(
+      `{ labels(first: 3, orderBy: [{ task: { done: DESC } }, { task: { project: { tasks: { avg: { effort: ASC } } } } }]) {
+        totalCount edges { cursor } } }`,
+    )
+  })
+
   it('filters by constants and by variables', async () => {
     await same(
       '{ tasks(filter: { title: { startsWith: "task", in: ["task \\"1"] }, effort: { isNull: true } }) { nodes { title effort } } }',
@@ -100,6 +107,22 @@ describe('aggregates', () => {
       `query ($zone: String) { tasks { groups(by: [{ dueOn: MONTH }, { done: VALUE }], having: { count: { gt: 1 } }, orderBy: [{ count: DESC }], timeZone: $zone, first: 3) {
       key { dueOn done title } count sum { effort } } } }`,
       { zone: 'Europe/Berlin' },
+    )
+  })
+})
+
+describe('selections', () => {
+  it('of which @skip leaves nothing', async () => {
+    expect(
+      await same(
+        '{ tasks(first: 1) { nodes { id @skip(if: true) } pageInfo @include(if: false) { endCursor } } }',
+      ),
+    ).toBe('{"data":{"tasks":{"nodes":[{}]}}}')
+    await same(`{ tasks @skip(if: true) { totalCount } }`)
+    await same(
+      `query ($no: Boolean!) { tasks { edges { cursor @include(if: $no) } pageInfo { endCursor @include(if: $no) }
+      aggregates { count @include(if: $no) } groups(by: [{ done: VALUE }]) { key { done @include(if: $no) } } } }`,
+      { no: false },
     )
   })
 })

@@ -4,6 +4,8 @@
 export function objectWriter<Args extends readonly unknown[]>(
   fields: readonly (readonly [key: string, write: (...args: Args) => string])[],
 ): (...args: Args) => string {
+  // All of them are left out by @skip.
+  if (fields.length === 0) return () => '{}'
   const keys = fields.map(([key], i) => (i === 0 ? `{${key}` : `,${key}`))
   const writes = fields.map(([, write]) => write)
   return (...args) => {

@@ -90,8 +90,9 @@ function cells({ level, plan, aggregate }: LevelShape): Cell[] {
   }
   const columns = [...level.columns, ...(plan ? cursorColumns(level, plan.order) : [])]
   const shown = columns.map((column, i) => ({ found: cell(i), type: columnOf(table, column).type }))
-  const computed = level.hasCursors && plan ? computedTerms(plan.order) : []
-  const values = computed.map((_, i) => ({ found: cell(columns.length + i), type: null }))
+  const ordered = level.hasCursors && plan ? orderValues(source(table), plan.order) : []
+  const computed = ordered.filter((_, i) => plan?.order[i]?.by.kind !== 'column')
+  const values = computed.map(({ type }, i) => ({ found: cell(columns.length + i), type }))
   return [...links, ...shown, ...values]
 }
 
