@@ -112,6 +112,13 @@ const PREPARED_CHARS_MAX = 500_000
 /** Milliseconds that the server gets after its own statement timeout before we give up on it. */
 const GRACE_MS = 250
 
+/**
+ * Node keeps a list of timers for each number of milliseconds that somebody asks for; every deadline has one of its
+ * own, and a list made for each batch costs more than its timer.
+ */
+const STEP_MS = 50
+const inSteps = (ms: number): number => Math.ceil(ms / STEP_MS) * STEP_MS
+
 /** Milliseconds after which a batch in flight is no short read: a hundred times a point query. */
 const STALLED_MS = 200
 
@@ -261,10 +268,13 @@ export class Connection {
     // What waited behind another batch says nothing about the server: the one in front may have been slow.
     const behind = this.inFlight > 1
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new ConnectionLost(behind ? 'queued' : 'deadline', 'Postgres did not answer in time.'))
-        this.#fail(new Error('Postgres did not answer in time'))
-      }, deadline.remainingMs() + GRACE_MS)
+      const timer = setTimeout(
+        () => {
+          reject(new ConnectionLost(behind ? 'queued' : 'deadline', 'Postgres did not answer in time.'))
+          this.#fail(new Error('Postgres did not answer in time'))
+        },
+        inSteps(deadline.remainingMs() + GRACE_MS),
+      )
       const settle = (error: Error | null, results: Result[]): void => {
         clearTimeout(timer)
         if (error) reject(error)

@@ -72,10 +72,20 @@ export class Pool {
    * @throws OVERLOADED  no connection had room by the deadline, or too many wait already
    * @throws             what `Connection.open` and `Connection.batch` throw
    */
-  async batch(
+  batch(
     statements: readonly Statement[],
     deadline: Deadline,
     check: (results: Result[]) => void = () => {},
+  ): Promise<Result[]> {
+    const connection = this.#sharedWithRoom(true)
+    if (connection) return this.#send(connection, statements, deadline, check)
+    return this.#batchLater(statements, deadline, check)
+  }
+
+  async #batchLater(
+    statements: readonly Statement[],
+    deadline: Deadline,
+    check: (results: Result[]) => void,
   ): Promise<Result[]> {
     let mayGrow = true
     for (;;) {
@@ -145,7 +155,11 @@ export class Pool {
       distrustIfThrows(connection, () => check(results))
       return results
     } finally {
-      if (this.#shared.length > this.#sharedMax() && connection.inFlight === 0) {
+      if (
+        this.#shared.length > this.#options.shared &&
+        this.#shared.length > this.#sharedMax() &&
+        connection.inFlight === 0
+      ) {
         connection.destroy('the pool shrinks')
       }
       this.#wake()
@@ -155,7 +169,7 @@ export class Pool {
   // Answers come in order, so one slow batch holds up all behind it: a connection with one is passed
   // over while there is another.
   #sharedWithRoom(mayGrow: boolean): Connection | undefined {
-    const quick = leastLoaded(this.#shared.filter(({ stalled }) => !stalled))
+    const quick = leastLoaded(this.#shared, ({ stalled }) => !stalled)
     if (!quick && mayGrow && this.#canGrow()) return undefined
     const least = quick ?? leastLoaded(this.#shared)
     if (!least || least.inFlight >= this.#options.depth) return undefined
@@ -165,7 +179,8 @@ export class Pool {
 
   /** One more for each that a slow batch holds up; they close when it is done. */
   #sharedMax(): number {
-    const stalled = this.#shared.filter((connection) => connection.stalled).length
+    let stalled = 0
+    for (const connection of this.#shared) if (connection.stalled) stalled++
     return this.#options.shared + Math.min(stalled, this.#options.shared)
   }
 
@@ -238,6 +253,7 @@ export class Pool {
 
   // Everybody who waits looks again: there are two kinds of room, and who finds none waits on.
   #wake(): void {
+    if (this.#queue.length === 0) return
     for (const turn of this.#queue.splice(0)) turn()
   }
 }
@@ -255,9 +271,14 @@ async function overloaded(queue: readonly unknown[]): Promise<never> {
   return fail('OVERLOADED', 'All connections to the shard are busy.', { waiting: queue.length })
 }
 
-function leastLoaded(connections: readonly Connection[]): Connection | undefined {
+function leastLoaded(
+  connections: readonly Connection[],
+  suits: (connection: Connection) => boolean = () => true,
+): Connection | undefined {
   let least: Connection | undefined
-  for (const connection of connections) if (!least || connection.inFlight < least.inFlight) least = connection
+  for (const connection of connections) {
+    if ((!least || connection.inFlight < least.inFlight) && suits(connection)) least = connection
+  }
   return least
 }
 

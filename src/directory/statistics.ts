@@ -74,7 +74,7 @@ export function statisticsRecorder({ url, everyMs = 60_000 }: StatisticsOptions)
     listener(event) {
       if (event.kind !== 'list.done') return
       const { shard, list, durationMs, rows } = event
-      const key = `${shard} ${JSON.stringify(list)}`
+      const key = `${shard} ${textOf(list)}`
       const count = counts.get(key) ?? { shard, shape: list, calls: 0, totalMs: 0, rows: 0 }
       if (count.calls === 0 && counts.size >= SHAPES_MAX) return
       counts.set(key, count)
@@ -85,6 +85,17 @@ export function statisticsRecorder({ url, everyMs = 60_000 }: StatisticsOptions)
     flush,
     end: () => clearInterval(timer),
   }
+}
+
+// A compiled operation tells of the same objects each time.
+const texts = new WeakMap<ListShape, string>()
+
+function textOf(shape: ListShape): string {
+  const known = texts.get(shape)
+  if (known !== undefined) return known
+  const text = JSON.stringify(shape)
+  texts.set(shape, text)
+  return text
 }
 
 /** Add to what the directory has, and remove what is too old or too much. */

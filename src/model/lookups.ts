@@ -15,7 +15,16 @@ export interface LookupKey {
  * The primary key and the unique keys of a table, each set of columns once. A key with a column that may not
  * stand in a filter, or that no input can hold, is none.
  */
-export function lookupKeys(table: Table): LookupKey[] {
+export function lookupKeys(table: Table): readonly LookupKey[] {
+  const known = keysOfTables.get(table) ?? findKeys(table)
+  keysOfTables.set(table, known)
+  return known
+}
+
+// Each request by a key asks for them.
+const keysOfTables = new WeakMap<Table, readonly LookupKey[]>()
+
+function findKeys(table: Table): LookupKey[] {
   const found = new Map<string, LookupKey>()
   for (const names of [table.primaryKey, ...table.uniques.map(({ columns }) => columns)]) {
     const columns = columnsOf(table, names)

@@ -111,8 +111,13 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     shard.requireSafe(statements)
     const all = [beginTenant(placement, mode, deadline), ...statements]
     const check = ([begun]: Result[]): void => requireTenant(begun, placement.tenant, shard)
-    const results = await shard.use((pool) => pool.batch(all, deadline, check))
-    return results.slice(1).map(({ rows }) => rows)
+    try {
+      const results = await shard.use((pool) => pool.batch(all, deadline, check))
+      return results.slice(1).map(({ rows }) => rows)
+    } catch (error) {
+      if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
+      throw error
+    }
   }
 
   async function batch(
@@ -121,21 +126,20 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     deadline: Deadline,
     statements: readonly Statement[],
   ): Promise<Row[][]> {
-    return routed(tenant, mode, (shard, placement) =>
-      timed(shard, mode, statements, async () => {
-        const send = (): Promise<Row[][]> =>
-          sendBatch(shard, placement, mode, deadline, statements).catch((error: unknown) => {
-            if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
-            throw error
-          })
-        try {
-          return await send()
-        } catch (error) {
-          if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return await send()
+    return routed(tenant, mode, async (shard, placement) => {
+      const started = performance.now()
+      try {
+        const send = () => sendBatch(shard, placement, mode, deadline, statements)
+        const results = await send().catch((error: unknown) => {
+          if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return send()
           throw error
-        }
-      }),
-    )
+        })
+        tellLists(shard, statements, results, performance.now() - started)
+        return results
+      } finally {
+        tellDone(shard, mode, started)
+      }
+    })
   }
 
   async function withTenant<T>(
@@ -199,14 +203,17 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     work: () => Promise<Row[][]>,
   ): Promise<Row[][]> {
     const started = performance.now()
-    const elapsed = (): number => performance.now() - started
     try {
       const results = await work()
-      tellLists(shard, statements, results, elapsed())
+      tellLists(shard, statements, results, performance.now() - started)
       return results
     } finally {
-      emit({ kind: 'statement.done', shard: shard.key, mode, durationMs: elapsed() })
+      tellDone(shard, mode, started)
     }
+  }
+
+  function tellDone({ key: shard }: Shard, mode: Mode, started: number): void {
+    emit({ kind: 'statement.done', shard, mode, durationMs: performance.now() - started })
   }
 
   /** Statements of one batch are answered together: each counts with its share of the time. */
@@ -239,9 +246,10 @@ const BEGIN = prepared('begin')
 const COMMIT = prepared('commit')
 const ROLLBACK = prepared('rollback')
 
+const BEGIN_TENANT = prepared('select shardgate.begin_tenant($1, $2, $3, $4)')
+
 function beginTenant({ tenant, epoch }: Placement, mode: Mode, deadline: Deadline): Statement {
-  const timeoutMs = Math.ceil(deadline.remainingMs())
-  return prepared('select shardgate.begin_tenant($1, $2, $3, $4)', [tenant, epoch, mode, timeoutMs])
+  return { ...BEGIN_TENANT, values: [tenant, epoch, mode, Math.ceil(deadline.remainingMs())] }
 }
 
 async function runOne(connection: Connection, statement: Statement, deadline: Deadline): Promise<Row[]> {

@@ -46,6 +46,8 @@ export class Shard {
   readonly #emit: Emit
   #config: ShardConfig
   #state: ShardState = 'unseen'
+  /** Something has failed since the breaker was last told of a success. */
+  #hasFailed = false
   #refusedTables: RefusedTables = NONE_REFUSED
 
   constructor({ key, config, id, emit }: ShardOptions) {
@@ -147,8 +149,28 @@ export class Shard {
     // The trial of a breaker that was open must be short: everybody waits for its end, and a transaction may last.
     if (this.#breaker.state !== CircuitState.Closed) {
       await this.#breaker.execute(() => this.#pool.batch([IDENTITY], deadlineIn(this.#config.connectMs)))
+      return this.#breaker.execute(() => work(this.#pool))
     }
-    return this.#breaker.execute(() => work(this.#pool))
+    try {
+      const done = await work(this.#pool)
+      if (this.#hasFailed) this.#tellBreaker(() => {})
+      this.#hasFailed = false
+      return done
+    } catch (error) {
+      this.#hasFailed = true
+      this.#tellBreaker(() => {
+        throw error
+      })
+      throw error
+    }
+  }
+
+  /**
+   * It counts failures in a row: as long as there are none, what succeeds need not be told. (Run inside of it, each
+   * batch would cost three promises more.) Once it is open, only its own trial closes it.
+   */
+  #tellBreaker(outcome: () => void): void {
+    if (this.#breaker.state === CircuitState.Closed) this.#breaker.execute(outcome).catch(() => {})
   }
 
   /** Close what is open, so that the address is looked up anew: the server behind it was demoted. */

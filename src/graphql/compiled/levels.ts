@@ -35,6 +35,8 @@ export interface RowLevel extends Leveled {
   readonly columns: string[]
   /** Whether the columns of the list's order are read too, behind the others. */
   hasCursors: boolean
+  /** Below a write: bytes of a value, at most. Postgres refuses a row that could not be written out: see faults.ts. */
+  bytesMax?: number
   /** Cells before the first column: the tag and the parent's key. */
   offset: number
 }

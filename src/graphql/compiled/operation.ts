@@ -97,7 +97,9 @@ class Operation {
       const variables = this.#coerce(request.variables ?? {})
       variant = this.variant(variables)
       if (!variant) return null
-      await this.#permit(request)
+      const isAllowed = this.#allows(request)
+      if (isAllowed === false) return null
+      if (isAllowed === null) await this.#runRules(request)
       return await this.#answer(variant, variables, request)
     } catch (error) {
       return variant && isMixup(error) ? failedResult(variant.selections, error) : null
@@ -142,18 +144,17 @@ class Operation {
     return {}
   }
 
-  /** @throws  a rule denies; or it is StepBack */
-  async #permit(request: LaneRequest): Promise<void> {
+  #allows({ variables, identity }: LaneRequest): boolean | null {
+    return this.#parts.permissions().allows(this.#document, this.#name, variables ?? {}, identity)
+  }
+
+  /** @throws FORBIDDEN  one of them denies */
+  async #runRules(request: LaneRequest): Promise<void> {
     const { permissions, contextFor } = this.#parts
-    const variables = request.variables ?? {}
-    const isAllowed = permissions().allows(this.#document, this.#name, variables, request.identity)
-    if (isAllowed === false) throw new StepBack()
-    if (isAllowed) return
-    const document = this.#document
     await permissions().decide({
-      document,
+      document: this.#document,
       operationName: this.#name,
-      variableValues: variables,
+      variableValues: request.variables ?? {},
       contextValue: contextFor(request),
     })
   }

@@ -12,23 +12,14 @@ import { type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
 import type { ColumnType } from '../../model/types.ts'
 import type { AggregatePlan } from '../plan/aggregate-types.ts'
 import { measuredSql } from '../plan/aggregates.ts'
-import {
-  at,
-  cast,
-  columnOf,
-  from,
-  isTenant,
-  matchesKey,
-  readable,
-  source,
-  symbol,
-} from '../plan/fragments.ts'
+import { at, columnOf, from, hasValues, isTenant, matchesKey, readable, source } from '../plan/fragments.ts'
 import { pageConditions } from '../plan/lists.ts'
 import { measureType } from '../plan/measures.ts'
 import { computedBeside, computedTerms, orderBy, orderValues, reversed } from '../plan/order.ts'
 import { listShape } from '../plan/shape.ts'
 import { ANY_TENANT, type Compiled, compileSlots } from '../plan/slots.ts'
 import type { ListPlan, OrderTerm } from '../plan/types.ts'
+import { faultless } from './faults.ts'
 import type { Level, Parent, RowLevel } from './levels.ts'
 
 /** What a level asks for, with slots in the place of values. */
@@ -43,19 +34,28 @@ export interface LevelShape {
   readonly offset: SQL | null
   /** Of a row at the root: its key. */
   readonly key: readonly { readonly column: string; readonly value: Value }[]
+  /** Of a row at the root that is written: how, up to what it returns. */
+  readonly write?: SQL
 }
 
-/** Rows of all pages of one level, at most: what comes is refused then, and must not fill the memory before. */
 export interface Bounds {
+  /** Rows of all pages of one level, at most: what comes is refused then, and must not fill the memory before. */
   readonly rows: number
+  /** Refuse a write that leaves no row to answer with: once it is kept, it is too late to say so. */
+  readonly surely?: boolean
 }
 
-export function compileLevels(shapes: readonly LevelShape[], { rows }: Bounds): Compiled {
-  const [only] = shapes
-  if (only && shapes.length === 1) return compileSlots(bare(only))
+/** Whether the statement is a plain one, whose rows have no tag. */
+export function isBare({ length }: readonly unknown[], { surely }: Pick<Bounds, 'surely'> = {}): boolean {
+  return length === 1 && !surely
+}
+
+export function compileLevels(shapes: readonly LevelShape[], bounds: Bounds): Compiled {
+  const { rows, surely = false } = bounds
+  if (isBare(shapes, bounds)) return compileSlots(bare(shapes[0]!))
   const ctes = shapes.map((shape) => sql`${name(shape.level)} as materialized (${levelSql(shape, rows)})`)
   const width = Math.max(...shapes.map((shape) => cells(shape).length))
-  const parts = shapes.map((shape) => tagged(shape, width))
+  const parts = shapes.map((shape) => tagged(shape, width, surely && shape.write !== undefined))
   return compileSlots(sql`with ${sql.join(ctes, ',\n')}\n${sql.join(parts, '\nunion all ')}`)
 }
 
@@ -119,8 +119,9 @@ export function cursorPlaces(level: RowLevel, order: readonly OrderTerm[]): numb
 }
 
 function bare(shape: LevelShape): SQL {
-  const { level, aggregate } = shape
+  const { level, aggregate, write } = shape
   if (aggregate) return measuredSql(aggregate, ANY_TENANT)
+  if (write) return sql`${write} returning ${selected(level, (level as RowLevel).columns)}`
   return level.kind === 'row' ? keyedSql(shape) : pageSql(shape)
 }
 
@@ -156,10 +157,11 @@ function outputs(level: RowLevel, { order }: ListPlan, values: readonly SQL[]): 
   return selected(level, own, computed)
 }
 
-function selected({ table }: Level, columns: readonly string[], more: readonly SQL[] = []): SQL {
+function selected(level: Level, columns: readonly string[], more: readonly SQL[] = []): SQL {
+  const { table } = level
   const of = source(table)
   const found = columns.map((column) => readable(at(of, column), columnOf(table, column).type))
-  const all = [...found, ...more]
+  const all = [...found, ...more, ...faultless(level, columns)]
   if (all.length === 0) return sql`null as c0`
   return sql.join(
     all.map((value, i) => sql`${value} as ${cell(i)}`),
@@ -169,11 +171,7 @@ function selected({ table }: Level, columns: readonly string[], more: readonly S
 
 function keyedSql({ level, key: wanted }: LevelShape): SQL {
   const of = source(level.table)
-  const matches = wanted.map(({ column, value }) => {
-    const { type } = columnOf(level.table, column)
-    return sql`${at(of, column)} ${symbol(type, sql`=`)} ${cast(value, type)}`
-  })
-  const where = sql.join([isTenant(of, ANY_TENANT), ...matches], ' and ')
+  const where = sql`${isTenant(of, ANY_TENANT)} and ${hasValues(of, wanted)}`
   return sql`select ${selected(level, (level as RowLevel).columns)} from ${from(of)} where ${where}`
 }
 
@@ -221,11 +219,14 @@ function placeIn(level: RowLevel, column: string): number {
   return place
 }
 
-function tagged(shape: LevelShape, width: number): SQL {
+function tagged(shape: LevelShape, width: number, surely: boolean): SQL {
   const found = cells(shape).map(asText)
   const padding = Array.from({ length: width - found.length }, () => sql`null::text`)
   const row = [sql.literal(shape.level.tag), ...found, ...padding]
-  return sql`select ${sql.join(row, ', ')} from ${name(shape.level)}`
+  const rows = name(shape.level)
+  // Without a row the count cannot be divided by.
+  const counted = surely ? sql`(select 1 / count(*) from ${rows}) as one left join ${rows} on true` : rows
+  return sql`select ${sql.join(row, ', ')} from ${counted}`
 }
 
 // A cast to text is the text that Postgres sends, but for a few types whose cast is a function of its own.

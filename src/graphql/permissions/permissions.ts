@@ -26,12 +26,14 @@ import type { Emit } from '../../base/events.ts'
 import type { Identity } from '../../tenant/types.ts'
 import type { GatewayContext } from '../context.ts'
 import { askedColumns, type Coordinate, type InputVariable, type Subjects } from './asked-columns.ts'
-import { type FindRule, hasRole, type RuleTree, roleOf, ruleFinder } from './rules.ts'
+import { type FindRule, hasRole, type RuleTree, roleOf, ruleFinder, type TenantRole } from './rules.ts'
 import { allow, deny, type ResolveOptions, type ShieldRule } from './shield.ts'
 import { touchedFields, type Variables } from './touched-fields.ts'
 
 export interface RequiredRule {
   readonly rule: ShieldRule
+  /** Where that is all that the rule asks for. */
+  readonly role: TenantRole | undefined
   /** Fields that ask for it, in the order of the document. */
   readonly fields: readonly Coordinate[]
 }
@@ -97,15 +99,16 @@ export function createPermissions(
   }
 
   function withInputs({ fields, inputs, required }: Remembered, variables: Variables) {
+    if (inputs.length === 0) return required
     const asked = askedColumns(schema, subjects, inputs, variables)
     const guarded = asked.filter(({ type, field }) => findRule(type, field) !== allow)
     return guarded.length === 0 ? required : collectRules([...fields, ...guarded], findRule)
   }
 
   const allows: Permissions['allows'] = (document, operationName, variables, identity) => {
-    const wanted = requiredRules(document, operationName, variables).map(({ rule }) => roleOf(rule))
-    if (wanted.includes(undefined)) return null
-    return wanted.every((role) => role && hasRole(identity, role))
+    const required = requiredRules(document, operationName, variables)
+    if (required.some(({ role }) => role === undefined)) return null
+    return required.every(({ role }) => role && hasRole(identity, role))
   }
 
   const decide = async (operation: Operation): Promise<void> => {
@@ -156,7 +159,7 @@ function collectRules(touched: Iterable<Coordinate>, findRule: FindRule): readon
     if (rule === allow) continue
     byRule.set(rule, [...(byRule.get(rule) ?? []), coordinate])
   }
-  return [...byRule].map(([rule, fields]) => ({ rule, fields }))
+  return [...byRule].map(([rule, fields]) => ({ rule, role: roleOf(rule), fields }))
 }
 
 class RuleFault {
