@@ -27,6 +27,7 @@ import { RequestScope, type ScopeParts } from '../src/graphql/context.ts'
 import { documentParser } from '../src/graphql/limits/limits.ts'
 import { transactionPlugin } from '../src/graphql/transaction.ts'
 import { readParameters } from '../src/http/body.ts'
+import { persistedDocuments } from '../src/http/documents.ts'
 import { beginExchange, type Exchange } from '../src/http/exchange.ts'
 import { send } from '../src/http/front.ts'
 import { takeIn } from '../src/http/intake.ts'
@@ -271,10 +272,11 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
   const done = doneEvent(identity.tenant, operation.name ?? '')
   const run = { schema: permissions().schema, operation, variables, seconds: 0.001, errors: 0 }
   const nothing = (): undefined => undefined
+  const documents = persistedDocuments(options)
   const exchange = (): Exchange => exchangeOf(question)
   return [
     step('begin: id, deadline', () => incoming(question), beginOn),
-    step('intake', exchange, (one) => takeIn(one, options)),
+    step('intake', exchange, (one) => takeIn(one, { ...options, documents })),
     part('token', nothing, () => authenticate(authorization)),
     part("tenant's placement", nothing, () => placementOf(identity.tenant)),
     part('agreement', exchange, ({ request }) =>

@@ -29,6 +29,7 @@ import { listTenants } from './directory/tenants.ts'
 import { buildApi } from './graphql/api.ts'
 import { createLane } from './graphql/compiled/lane.ts'
 import { RequestScope, type ScopeParts } from './graphql/context.ts'
+import { readTrustedDocuments, type TrustedDocuments, unfitDocuments } from './graphql/documents/trusted.ts'
 import { exampleQueries } from './graphql/examples.ts'
 import { loadExtensions } from './graphql/extension.ts'
 import { documentParser } from './graphql/limits/limits.ts'
@@ -70,6 +71,7 @@ interface Parts extends Watchers {
 interface Live {
   config: Config
   gate: Authenticator
+  trusted: TrustedDocuments
 }
 
 /** Undoes what has been opened, the latest first. */
@@ -81,7 +83,11 @@ export const runGateway: RunGateway = async ({ config, load }) => {
   try {
     const watchers = observers(config)
     const { emit } = watchers
-    const live: Live = { config, gate: authenticatorOf(config, emit) }
+    const live: Live = {
+      config,
+      gate: authenticatorOf(config, emit),
+      trusted: await readTrustedDocuments(config),
+    }
     closers.push(watchers.statistics.end)
     const parts = await makeParts(live, watchers, closers)
     const watch = watchConfig({ config, load, emit, apply: (next) => reconfigure(live, parts, next) })
@@ -110,7 +116,14 @@ async function makeParts(live: Live, watchers: Watchers, closers: Closers): Prom
   closers.push(end)
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
   const api = buildApi(model, () => live.config.limits, extensions, emit)
+  await tellUnfit(live, api, emit)
   return { ...watchers, placements, fleet, model, api }
+}
+
+async function tellUnfit({ trusted, config }: Live, { schema }: Permissions, emit: Emit): Promise<void> {
+  if (trusted.all.length === 0) return
+  const unfit = await unfitDocuments(trusted, schema, config.limits)
+  emit({ kind: 'documents.read', documents: trusted.all.length, unfit })
 }
 
 function directoryAway(cause: unknown, url: string): never {
@@ -157,6 +170,7 @@ async function publicPort(live: Live, { emit, metrics, placements, fleet, model,
   const tables = new Map(model.tables.map((table) => [table.id, table]))
   const options: HttpServerOptions = {
     config: () => live.config,
+    trusted: () => live.trusted,
     permissions: () => api,
     authenticate: (authorization) => live.gate.authenticate(authorization),
     placementOf: (tenant) => placements.find(tenant),
@@ -184,10 +198,13 @@ function adminPort(live: Live, { emit, metrics, fleet }: Parts, draining: () => 
 }
 
 /** Take over a configuration whose changes may be made at run time. Throws CONFIG_INVALID, and changes nothing. */
-function reconfigure(live: Live, { emit, fleet }: Parts, next: Config): void {
+async function reconfigure(live: Live, { emit, fleet, api }: Parts, next: Config): Promise<void> {
+  const trusted = await readTrustedDocuments(next)
   live.gate = authenticatorOf(next, emit, live.gate)
+  live.trusted = trusted
   reconfigureFleet(fleet, next)
   live.config = next
+  await tellUnfit(live, api, emit)
 }
 
 function observers(config: Config): Watchers {

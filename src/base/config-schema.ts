@@ -98,6 +98,36 @@ const limits = z.strictObject({
   ),
 })
 
+const documents = z
+  .strictObject({
+    apq: z
+      .boolean()
+      .default(true)
+      .describe('Whether a client may send a hash in place of a text that it has sent before (APQ).'),
+    trusted: z
+      .array(
+        z.strictObject({
+          file: z
+            .string()
+            .min(1)
+            .describe('A manifest of documents: JSON of id and text, relative to this file.'),
+          ids: z
+            .enum(['sha256', 'opaque'])
+            .default('sha256')
+            .describe('Whether each id must be the SHA-256 of its text, or is any name.'),
+        }),
+      )
+      .default([]),
+    trustedOnly: z
+      .boolean()
+      .default(false)
+      .describe('Whether documents that no manifest holds are refused, in development too.'),
+  })
+  .refine(({ trusted, trustedOnly }) => !trustedOnly || trusted.length > 0, {
+    message: 'wanted a manifest, as nothing else is to be answered',
+    path: ['trusted'],
+  })
+
 const tableId = z.string().regex(/^[^.]+\../, 'wanted schema and table, for example "app.countries"')
 const graphqlName = z
   .string()
@@ -207,6 +237,7 @@ export const configFile = z.strictObject({
       ),
     })
     .prefault({}),
+  documents: documents.prefault({}),
   extensions: z
     .array(z.string().min(1))
     .default([])

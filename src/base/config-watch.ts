@@ -6,14 +6,16 @@
  * file systems, containers). A file that cannot be read, is half written or is wrong in any key
  * changes nothing: the old configuration stays whole, and one event says why.
  *
+ * Manifests of trusted documents are part of the configuration: a change of one is a change of `documents.trusted`.
+ *
  * An edit never re-routes anybody: shards, their addresses, the router and the directory change by
  * a plan that an operator applies, or with a restart (docs/architecture.md, the operator's path).
  */
 
 import { createHash } from 'node:crypto'
-import { type FSWatcher, readFileSync, watch } from 'node:fs'
+import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { type Config, loadConfig } from './config.ts'
+import { type Config, loadConfig, manifestsOf } from './config.ts'
 import type { Emit } from './events.ts'
 import { deepFreeze } from './freeze.ts'
 
@@ -22,6 +24,7 @@ const RUNTIME: readonly RegExp[] = [
   /^shards\.[^.]+\.(weight|readConnections|readDepth|writeConnections|connectMs)$/,
   /^tokens$/,
   /^http\.(corsOrigins|compiledLane|drainMs|stopMs)$/,
+  /^documents\.(apq|trusted|trustedOnly)$/,
 ]
 
 export interface ConfigDifference {
@@ -105,15 +108,29 @@ export function watchConfig(options: ConfigWatchOptions): ConfigWatch {
   const { emit, apply, load = loadConfig, pollMs = 2_000, settleMs = 100 } = options
   const { file } = options.config
   let current = options.config
-  let seen = digestOf(file)
+  /** What the file says, whether it is used or refused. */
+  let latest = current
+  let manifests = statesOf(current)
+  let seen = look()
   let refused = false
+
+  function look(): string {
+    return digestOf(file) + statesOf(latest)
+  }
   let queue = Promise.resolve()
 
   async function judge(): Promise<void> {
+    const digest = digestOf(file)
+    seen = digest + statesOf(latest)
     try {
-      const { config, changed, needsRestart } = diffConfig(current, load(file))
+      latest = load(file)
+      const states = statesOf(latest)
+      seen = digest + states
+      const { config, changed: keys, needsRestart } = diffConfig(current, latest)
+      const changed = states === manifests ? keys : [...new Set([...keys, 'documents.trusted'])]
       if (changed.length > 0) await apply(config, changed)
       current = config
+      manifests = states
       if (refused || changed.length + needsRestart.length > 0) {
         emit({ kind: 'config.reloaded', file, changed, needsRestart })
       }
@@ -129,17 +146,10 @@ export function watchConfig(options: ConfigWatchOptions): ConfigWatch {
     queue = queue.then(work)
     return queue
   }
-  const reload = (): Promise<void> =>
-    enqueue(() => {
-      seen = digestOf(file)
-      return judge()
-    })
+  const reload = (): Promise<void> => enqueue(judge)
   const check = (): Promise<void> =>
     enqueue(async () => {
-      const digest = digestOf(file)
-      if (digest === seen) return
-      seen = digest
-      await judge()
+      if (look() !== seen) await judge()
     })
   const stop = startTimers(file, check, pollMs, settleMs)
   return { current: () => current, check, reload, stop }
@@ -169,6 +179,22 @@ function watchFolder(file: string, onChange: () => void): FSWatcher | undefined 
     return watcher.on('error', () => watcher.close())
   } catch {
     return undefined // The system has no watches left; the poll goes on.
+  }
+}
+
+/** Which manifests there are, and since when, without reading them: they may be megabytes, and this is every two seconds. */
+function statesOf(config: Config): string {
+  return manifestsOf(config)
+    .map(({ file, ids }) => `${file} ${ids} ${stateOf(file)}`)
+    .join('\n')
+}
+
+function stateOf(file: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(file)
+    return `${ino} ${size} ${mtimeMs}`
+  } catch {
+    return 'unreadable'
   }
 }
 

@@ -8,7 +8,7 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { faultsOf, keyOf, wantedOf } from './config-faults.ts'
 import { type ConfigFile, configFile } from './config-schema.ts'
 import { fail } from './errors.ts'
@@ -62,6 +62,14 @@ export function loadConfig(file: string, env: Environment = process.env): Config
   }
   const { $schema: _, ...rest } = parsed.data
   return deepFreeze({ ...rest, ...settings, file: path })
+}
+
+/** The manifests of trusted documents, by absolute paths. */
+export function manifestsOf({
+  file,
+  documents,
+}: Pick<Config, 'file' | 'documents'>): Config['documents']['trusted'] {
+  return documents.trusted.map((manifest) => ({ ...manifest, file: resolve(dirname(file), manifest.file) }))
 }
 
 function readText(path: string): string {

@@ -38,7 +38,14 @@ export const ERRORS = Object.freeze({
   ),
   GRAPHQL_PARSE_FAILED: kind(400, false, 'Correct the document at the place named.'),
   GRAPHQL_VALIDATION_FAILED: kind(400, false, 'Compare the document with schema.graphql.'),
-  PERSISTED_QUERY_NOT_FOUND: kind(404, true, 'Send the text together with its hash once.'),
+  // A step of a protocol between machines: with another status, clients and proxies would give up.
+  PERSISTED_QUERY_NOT_FOUND: kind(200, false, 'Send the text together with its hash once.'),
+  PERSISTED_QUERY_NOT_SUPPORTED: kind(200, false, 'Send the text of the document.'),
+  PERSISTED_QUERY_NOT_IN_LIST: kind(
+    403,
+    false,
+    'Send a document that a manifest of trusted documents holds, by its id, or have it added.',
+  ),
   PAYLOAD_TOO_LARGE: kind(413, false, 'Send a smaller body.'),
   QUERY_TOO_COMPLEX: kind(400, false, 'Ask for less in one operation, or in several.'),
   RATE_LIMITED: kind(429, true, 'Wait for the time in Retry-After.'),

@@ -27,6 +27,13 @@ export type Event =
     }
   | { kind: 'config.refused'; file: string; reason: string }
   | {
+      kind: 'documents.read'
+      /** How many there are in the manifests. */
+      documents: number
+      /** Which of them the schema or the limits refuse, a sentence each. */
+      unfit: readonly string[]
+    }
+  | {
       kind: 'request.done'
       requestId: string
       method: string

@@ -112,6 +112,12 @@ export function lineOf(event: Event): LogLine {
         file: event.file,
         reason: scrub(event.reason),
       })
+    case 'documents.read':
+      return line(event.unfit.length > 0 ? 'warn' : 'info', 'trusted documents read', {
+        kind,
+        documents: event.documents,
+        unfit: event.unfit,
+      })
     case 'request.done':
       return requestLine(event)
     case 'request.failed':

@@ -171,6 +171,7 @@ function countersOf(families: Families): Counters {
     'keys.failed': () => families.keys.inc({ result: 'failed' }),
     'config.reloaded': () => families.configGeneration.inc(),
     'config.refused': () => families.configRefused.inc(),
+    'documents.read': () => {},
     'gateway.listening': () => families.draining.set(0),
     'gateway.draining': () => families.draining.set(1),
     'gateway.stopped': () => {},

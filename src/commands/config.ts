@@ -21,11 +21,13 @@ export function addConfigCommands(program: Command, contextOf: MakeContext): voi
       'after',
       '\nExamples:\n  shardgate config check\n  shardgate config check -c staging.json -o json',
     )
-    .action((_options, command: Command) => {
+    .action(async (_options, command: Command) => {
       const context = contextOf(command)
       const found = loadConfig(context.options.config)
       requireNothingLeft(found)
       checkTokens(found)
+      const { readTrustedDocuments } = await import('../graphql/documents/trusted.ts')
+      await readTrustedDocuments(found)
       context.print(summaryOf(found), summaryText)
     })
 

@@ -129,5 +129,11 @@ function fromSearch(search: string): Parameters {
     const text = parameters.get(name)
     return text ? { [name]: text } : {}
   }
-  return { ...word('query'), ...word('operationName'), ...json('variables'), ...json('extensions') }
+  return {
+    ...word('query'),
+    ...word('documentId'),
+    ...word('operationName'),
+    ...json('variables'),
+    ...json('extensions'),
+  }
 }

@@ -19,6 +19,8 @@ export interface Parameters {
   readonly operationName?: string
   readonly variables?: Record<string, unknown>
   readonly extensions?: Record<string, unknown>
+  /** Of a persisted document; the intake puts its text in its place. */
+  readonly documentId?: unknown
 }
 
 export interface Exchange {
@@ -34,6 +36,8 @@ export interface Exchange {
   identity?: Identity
   /** What the client asks, once it is being taken in (intake.ts). */
   intake?: Promise<Parameters>
+  /** A document to be known by its hash once it has run. */
+  unregistered?: { readonly hash: string; readonly text: string }
   /** Which lane ran the operation; unset where none ran. */
   lane?: LaneName
   /** An answer with errors that the compiled lane has given, and nobody may run again. */

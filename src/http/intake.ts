@@ -12,19 +12,21 @@ import type { FindPlacement } from '../directory/types.ts'
 import { requireAgreement } from '../tenant/agreement.ts'
 import type { Identity } from '../tenant/types.ts'
 import { readParameters, tooLarge } from './body.ts'
+import type { PersistedDocuments } from './documents.ts'
 import type { Exchange, Parameters } from './exchange.ts'
 
 export interface IntakeOptions {
   readonly config: () => Config
   readonly authenticate: (authorization: string | undefined) => Promise<Identity>
   readonly placementOf: FindPlacement
+  readonly documents: PersistedDocuments
 }
 
 /**
  * What the client of an exchange asks. The identity of the exchange is known from then on.
  *
  * @throws METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, BAD_REQUEST, UNAUTHENTICATED,
- *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE
+ *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE, and as `documents` does
  */
 export function takeIn(exchange: Exchange, options: IntakeOptions): Promise<Parameters> {
   exchange.intake ??= takeInOnce(exchange, options)
@@ -45,7 +47,7 @@ async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<P
     headers: request.headersDistinct,
     baseDomain: http.baseDomain,
   })
-  return readParameters(exchange, limits.bodyBytes)
+  return options.documents.resolve(exchange, await readParameters(exchange, limits.bodyBytes))
 }
 
 /** Refuse what cannot be a request, by its method and headers alone. */

@@ -2,7 +2,7 @@
  * The public port: one list of stages, and nothing else knows their order.
  *
  *     request id, deadline ─▶ headers of every answer ─▶ health · preflight · pages · the API ─▶ answer
- *     the API: CSRF ─▶ headers ─▶ token ─▶ tenant ─▶ body ─▶ lane
+ *     the API: CSRF ─▶ headers ─▶ token ─▶ tenant ─▶ body ─▶ document ─▶ lane
  *         compiled (front.ts)    document, known or compiled ─▶ permissions ─▶ plan ─▶ text
  *         resolver (graphql.ts)  limits ─▶ validation ─▶ permissions ─▶ estimate ─▶ execution
  *
@@ -15,15 +15,21 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { GatewayError } from '../base/errors.ts'
+import type { TrustedDocuments } from '../graphql/documents/trusted.ts'
 import { sendJson, sendRefusal } from './answer.ts'
 import { answerPreflight, setCorsHeaders } from './cors.ts'
+import { persistedDocuments } from './documents.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
 import { createFront, type FrontOptions } from './front.ts'
 import type { Route } from './graphiql.ts'
 import { createGraphql, type GraphqlOptions } from './graphql.ts'
 import { answerBrokenRequest } from './sockets.ts'
 
-export interface HttpServerOptions extends GraphqlOptions, Omit<FrontOptions, 'permissions'> {
+export interface HttpServerOptions
+  extends Omit<GraphqlOptions, 'documents'>,
+    Omit<FrontOptions, 'documents' | 'permissions'> {
+  /** Documents that are known by an id; default is none. */
+  readonly trusted?: () => TrustedDocuments
   /** GraphiQL's pages; left out, there are none. Production leaves them out. */
   readonly graphiql?: Route
   /** Default SERVER_SETTINGS. */
@@ -62,8 +68,9 @@ export const SERVER_SETTINGS: Readonly<Record<Setting, number>> = Object.freeze(
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { config, clock, emit, settings = SERVER_SETTINGS } = options
   const { leavingMs } = settings
-  const front = createFront(options)
-  const answerApi = createGraphql(options)
+  const documents = persistedDocuments(options)
+  const front = createFront({ ...options, documents })
+  const answerApi = createGraphql({ ...options, documents })
   const open = new Set<Exchange>()
   let draining = false
 
@@ -101,6 +108,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     exchange.route = path === '/graphql' ? 'graphql' : 'none'
     if (path !== '/graphql') throw new GatewayError('NOT_FOUND', 'Nothing is served under this path.')
     if (!(await front(exchange))) await sendAnswer(exchange, await answerApi(exchange))
+    documents.keep(exchange)
   }
 
   const server = createServer(settings, handle)

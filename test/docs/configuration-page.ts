@@ -136,6 +136,7 @@ const TITLES: Readonly<Record<string, string>> = {
   tokens: 'who may issue tokens',
   limits: 'what one request may ask',
   http: 'the public port',
+  documents: 'documents that are known by a hash or an id',
   extensions: 'fields added in code',
 }
 

@@ -21,6 +21,8 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL.',
   GRAPHQL_VALIDATION_FAILED: 'The document asks for what the schema does not have.',
   PERSISTED_QUERY_NOT_FOUND: 'A hash came alone, and no document is known by it.',
+  PERSISTED_QUERY_NOT_SUPPORTED: 'A hash came alone, and clients may not register documents here.',
+  PERSISTED_QUERY_NOT_IN_LIST: 'No manifest of trusted documents holds the document.',
   PAYLOAD_TOO_LARGE: 'The body is larger than the limit.',
   QUERY_TOO_COMPLEX: 'The operation asks for more than a limit allows; `details` has both numbers.',
   RATE_LIMITED: 'The tenant has sent more than its share.',

@@ -17,6 +17,7 @@ import { systemClock } from '../../src/base/time.ts'
 import type { Placement } from '../../src/directory/types.ts'
 import type { Lane } from '../../src/graphql/compiled/types.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
+import type { TrustedDocuments } from '../../src/graphql/documents/trusted.ts'
 import { documentParser } from '../../src/graphql/limits/limits.ts'
 import { createPermissions } from '../../src/graphql/permissions/permissions.ts'
 import { defaultRules } from '../../src/graphql/permissions/rules.ts'
@@ -77,6 +78,8 @@ export interface EdgeOptions {
   readonly mode?: Config['mode']
   readonly limits?: object
   readonly http?: object
+  readonly documents?: object
+  readonly trusted?: () => TrustedDocuments
   readonly graphiql?: Route
   readonly plugins?: readonly Plugin[]
   readonly countCompiled?: (run: CompiledRun) => void
@@ -140,6 +143,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     lane: lane(edgeLane(permissions, () => config)),
     ...(options.countCompiled ? { countCompiled: options.countCompiled } : {}),
     settings: { ...SERVER_SETTINGS, ...options.settings },
+    ...(options.trusted ? { trusted: options.trusted } : {}),
     ...(options.graphiql ? { graphiql: options.graphiql } : {}),
     ...(options.plugins ? { plugins: options.plugins } : {}),
   })
@@ -181,13 +185,14 @@ function edgePermissions(emit: (event: Event) => void) {
   )
 }
 
-function edgeConfig({ mode = 'development', limits = {}, http = {} }: EdgeOptions): Config {
+function edgeConfig({ mode = 'development', limits = {}, http = {}, documents = {} }: EdgeOptions): Config {
   const file = configFile.parse({
     directory: { url: 'postgres://u:p@h/d' },
     shards: { a: { url: 'postgres://u:p@h/a' } },
     tokens: [{ issuer: 'edge', audience: 'edge', algorithms: ['HS256'], secrets: [EDGE_SECRET] }],
     limits,
     http,
+    documents,
   })
   const local = { port: 0, host: '127.0.0.1', adminPort: 0, adminHost: '127.0.0.1' }
   return { ...file, ...local, file: 'edge', mode, logLevel: 'info', dataDir: '/nowhere' }
