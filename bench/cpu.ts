@@ -1,4 +1,4 @@
-/** Processor time that processes have used, in microseconds, as Linux counts it: in steps of 10 ms. */
+/** Processor time and memory of processes, as Linux counts them: microseconds, in steps of 10 ms, and bytes. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -18,10 +18,11 @@ export const cpuOf = (pid: number): number => timesOf(pid)?.own ?? 0
 /** Of a whole Postgres: the postmaster, its children that live, and those that have ended. */
 export function clusterCpu(postmaster: number): number {
   const { own = 0, reaped = 0 } = timesOf(postmaster) ?? {}
-  return own + reaped + childrenOf(postmaster).reduce((sum, pid) => sum + cpuOf(pid), 0)
+  return own + reaped + sessionsOf(postmaster).reduce((sum, pid) => sum + cpuOf(pid), 0)
 }
 
-function childrenOf(parent: number): number[] {
+/** Processes of a Postgres: sessions and its own. */
+export function sessionsOf(parent: number): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
   return pids.map(Number).filter((pid) => timesOf(pid)?.parent === parent)
 }
@@ -59,7 +60,12 @@ export function machineCpu(): number {
 }
 
 /** Resident memory of a process, in bytes. */
-export function residentBytes(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(kilobytes ?? 0) * 1_024
+export const residentBytes = (pid: number): number => statusBytes(pid, 'VmRSS')
+
+/** The part of it that is shared with nobody: for a Postgres session, without the shared cache. */
+export const privateBytes = (pid: number): number => statusBytes(pid, 'RssAnon')
+
+function statusBytes(pid: number, name: string): number {
+  const line = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  return Number(line?.[1] ?? 0) * 1_024
 }

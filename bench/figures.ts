@@ -4,11 +4,9 @@ import { GOALS, type Goal } from './goals.ts'
 import type { LoadName } from './load.ts'
 import type { ServerName } from './servers.ts'
 
-/** One server under one operation for a few seconds. */
-export interface Slice {
-  readonly server: ServerName
-  readonly load: LoadName
-  readonly round: number
+/** What a few seconds of load have shown. */
+export interface SliceFigures {
+  readonly requests: number
   /** Requests per second. */
   readonly rate: number
   /** Milliseconds. */
@@ -19,6 +17,13 @@ export interface Slice {
   readonly postgresCpu: number
   /** Part of the machine's CPU that others had meanwhile: 0 to 1. */
   readonly strangers: number
+}
+
+/** One server under one operation. */
+export interface Slice extends SliceFigures {
+  readonly server: ServerName
+  readonly load: LoadName
+  readonly round: number
 }
 
 export interface Spread {
@@ -97,4 +102,10 @@ function ratiosOf(
     const [ours, theirs] = [of('ours', round), of(against, round)]
     return ours && theirs ? [value(ours) / value(theirs)] : []
   })
+}
+
+/** A line for the report: how quiet the machine was. */
+export function strangersLine(slices: readonly SliceFigures[]): string {
+  const { median, max } = spreadOf(slices.map(({ strangers }) => strangers * 100))
+  return `others had ${median.toFixed(0)} % of the machine's CPU meanwhile, ${max.toFixed(0)} % at most`
 }

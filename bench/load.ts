@@ -105,15 +105,16 @@ const REQUESTS = 8_000
 /** Tenants rotate out of step with ids. */
 const TENANT_TURN = 1_000_000
 
-/** Write the requests of an operation to `file`: tenants in turn, far from each other. */
+/** Write `count` requests of an operation to `file`: tenants in turn, far from each other. */
 export function writeRequests(
   file: string,
   name: LoadName,
   callers: readonly Caller[],
   dialect: Dialect,
+  count = REQUESTS,
 ): void {
   const parts: Buffer[] = []
-  for (let turn = 0; turn < REQUESTS; turn++) {
+  for (let turn = 0; turn < count; turn++) {
     const request = httpRequest(
       bodyOf(name, callers[scattered(turn + TENANT_TURN) % callers.length]!, turn, dialect),
     )

@@ -10,21 +10,22 @@
  * the ratios of single rounds. Results are printed and kept in bench/results/.
  */
 
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Asked, requireAgreement } from './agreement.ts'
-import { clusterCpu, cpuOf, machineCpu } from './cpu.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
-import { type Slice, type Spread, spreadOf } from './figures.ts'
+import { type Slice, strangersLine } from './figures.ts'
 import { LOADS } from './goals.ts'
-import { type Caller, callersOf, type LoadName, loadProgram, runLoad, writeRequests } from './load.ts'
+import { lanesLine } from './lanes.ts'
+import { type Caller, callersOf, type LoadName, loadProgram, writeRequests } from './load.ts'
 import { MIX, OPERATIONS, type OperationName } from './operations.ts'
+import { chosen } from './options.ts'
 import { ensurePeers, peerVersions } from './peers.ts'
 import type { ServerProcess } from './processes.ts'
 import { loadTable, reportOf } from './report.ts'
 import { keepResults, machineLines } from './results.ts'
 import { removeMadeRows, SIZES } from './rows.ts'
 import { SERVER_NAMES, SERVERS, type ServerName, startServer } from './servers.ts'
+import { measureSlice } from './slices.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SLICE_S = Number(process.env.SLICE_S ?? 2)
@@ -54,7 +55,9 @@ async function run(db: BenchDatabase): Promise<void> {
   for (const name of names) contenders.push(await start(name, db, callers))
   say(`Comparing answers of ${names.join(', ')}.`)
   const compared = await requireAgreement(contenders, sample(callers), asked())
-  say(`${compared} answers agree.`)
+  const ours = contenders.find(({ plan }) => plan.name === 'ours')
+  const lanes = ours ? [lanesLine(ours.process.logFile, asked())] : []
+  say([`${compared} answers agree`, ...lanes].join('; '))
   const slices: Slice[] = []
   for (const load of loads) {
     slices.push(...(await measure(db, load)))
@@ -66,7 +69,8 @@ async function run(db: BenchDatabase): Promise<void> {
     ...peerVersions(names),
     `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
     `${callers.length} tenants, ${compared} answers compared and equal before the first slice`,
-    `others had ${percent(spreadOf(slices.map(({ strangers }) => strangers)))} of the machine's CPU meanwhile`,
+    ...lanes,
+    strangersLine(slices),
   ]
   const report = reportOf({ title: 'Shardgate beside others', conditions, loads, servers: names, slices })
   const whole = loads.length === LOADS.length && names.length === SERVER_NAMES.length
@@ -101,7 +105,7 @@ async function measure(db: BenchDatabase, load: LoadName): Promise<Slice[]> {
   const slices: Slice[] = []
   for (let round = 0; round <= ROUNDS; round++) {
     for (const contender of turned(contenders, round)) {
-      const slice = await measureSlice(db, contender, load, round)
+      const slice = await measureOnce(db, contender, load, round)
       if (round > 0) slices.push(slice)
       const { rate, serverCpu, postgresCpu } = slice
       const figures = `${rate.toFixed(0)}/s, ${serverCpu.toFixed(0)} + ${postgresCpu.toFixed(0)} µs`
@@ -119,57 +123,28 @@ function turned<T>(list: readonly T[], by: number): T[] {
   return [...list.slice(first), ...list.slice(0, first)]
 }
 
-async function measureSlice(
-  db: BenchDatabase,
-  { plan, process, files }: Contender,
+async function measureOnce(
+  database: BenchDatabase,
+  { plan, process: server, files }: Contender,
   load: LoadName,
   round: number,
 ): Promise<Slice> {
-  const before = cpuNow(db, process.pid)
-  const result = await runLoad({
-    port: process.port,
-    file: files.get(load) ?? '',
+  const file = files.get(load) ?? ''
+  const first = round * 1_000
+  const figures = await measureSlice({
+    server,
+    database,
+    file,
     connections: CONNECTIONS,
     seconds: SLICE_S,
-    first: round * 1_000,
+    first,
   })
-  const after = cpuNow(db, process.pid)
-  const [server, postgres] = [after.server - before.server, after.postgres - before.postgres]
-  const strangers = after.machine - before.machine - server - postgres - result.cpu
-  if (load === 'Q5' || load === 'Q7') await removeMade(db)
-  return {
-    server: plan.name,
-    load,
-    round,
-    rate: result.requests / result.seconds,
-    p50: result.p50 / 1_000,
-    p99: result.p99 / 1_000,
-    serverCpu: server / result.requests,
-    postgresCpu: postgres / result.requests,
-    strangers: Math.max(0, strangers) / (result.seconds * 1e6 * availableParallelism()),
-  }
-}
-
-function cpuNow({ shards }: BenchDatabase, pid: number) {
-  const postgres = shards.reduce((sum, shard) => sum + clusterCpu(shard.pid), 0)
-  return { server: cpuOf(pid), postgres, machine: machineCpu() }
+  if (load === 'Q5' || load === 'Q7') await removeMade(database)
+  return { server: plan.name, load, round, ...figures }
 }
 
 async function removeMade(db: BenchDatabase): Promise<void> {
   for (const { superuserUrl } of db.shards) await removeMadeRows(superuserUrl, SCHEMA)
-}
-
-function chosen<T extends string>(variable: string, all: readonly T[]): T[] {
-  const wanted = process.env[variable]?.split(',')
-  for (const name of wanted ?? []) {
-    if (!all.some((known) => known === name))
-      throw new Error(`${variable}: wanted some of ${all.join(',')}; "${name}" came.`)
-  }
-  return all.filter((name) => !wanted || wanted.includes(name))
-}
-
-function percent({ median, max }: Spread): string {
-  return `${(median * 100).toFixed(0)} % (at most ${(max * 100).toFixed(0)} %)`
 }
 
 function say(sentence: string): void {

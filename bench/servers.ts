@@ -53,12 +53,16 @@ export interface Places {
 const GATEWAY = process.env.GATEWAY ?? join(import.meta.dirname, SERVERS.ours.file)
 
 /** Every server runs in production mode, logs to a file, and is a process of its own. */
-export function startServer({ name, file }: ServerPlan, places: Places): Promise<ServerProcess> {
+export function startServer(
+  { name, file }: ServerPlan,
+  places: Places,
+  nodeOptions: readonly string[] = [],
+): Promise<ServerProcess> {
   const gateway = name === 'ours'
   const path = gateway ? GATEWAY : join(import.meta.dirname, file)
   return startProcess({
     name,
-    args: gateway ? [path, 'serve', '--config', places.configFile] : [path],
+    args: [...nodeOptions, path, ...(gateway ? ['serve', '--config', places.configFile] : [])],
     env: gateway ? { ADMIN_PORT: '0' } : { DATABASE_URL: places.databaseUrl, SECRET },
     logFile: join(places.dir, `${name}.log`),
   })
