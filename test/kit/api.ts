@@ -22,6 +22,7 @@ import type { Door } from '../../src/shards/door.ts'
 import type { Identity } from '../../src/tenant/types.ts'
 import { openWorldDoor, type WorldDoor } from './door.ts'
 import type { World, WorldTenant } from './shard-fixture.ts'
+import { noteStepBack } from './steps-back.ts'
 
 /** Data of any shape: a test knows what it asked for. */
 export type Data = ReturnType<typeof JSON.parse>
@@ -176,7 +177,10 @@ function recorded(door: Door, tell: (statements: readonly Statement[]) => void):
   return {
     batch(tenant, mode, deadline, statements) {
       tell(statements)
-      return door.batch(tenant, mode, deadline, statements)
+      return door.batch(tenant, mode, deadline, statements).catch((error: Error) => {
+        noteStepBack(error.message)
+        throw error
+      })
     },
     withTenant: (tenant, mode, deadline, work) =>
       door.withTenant(tenant, mode, deadline, (session) =>

@@ -14,9 +14,11 @@ import {
   type GraphQLInputField,
   type GraphQLInputObjectType,
   type GraphQLInputType,
+  GraphQLNonNull,
   type GraphQLObjectType,
   type GraphQLSchema,
   getNamedType,
+  getNullableType,
   isAbstractType,
   isCompositeType,
   isEnumType,
@@ -25,6 +27,7 @@ import {
   isListType,
   isNonNullType,
 } from 'graphql'
+import { hasOnlyNames, literal } from './literals.ts'
 import type { Random } from './random.ts'
 
 /** Where a value is wanted. */
@@ -54,6 +57,21 @@ export interface Shape {
   readonly depth?: number
   /** Fields of one selection, at most; default 5. */
   readonly width?: number
+  /** Levels of input objects, arguments and fields above them counted; default 8. */
+  readonly inputs?: number
+  /** Chance that an argument is written into the document instead of travelling as a variable; default 0.25. */
+  readonly written?: number
+  /** Chance that a part of what is written is a variable all the same; default 0. */
+  readonly holes?: number
+  /** Chance that a variable has a default; default 0. */
+  readonly defaults?: number
+}
+
+/** A document that can be asked again. */
+export interface Repeatable {
+  readonly operation: Operation
+  /** Other values for the variables: nulls and missing ones among them, where the document allows that. */
+  again(): Record<string, unknown>
 }
 
 /** One random operation of `schema`. */
@@ -64,22 +82,33 @@ export function randomOperation(
   values: ValueSource,
   shape: Shape = {},
 ): Operation {
+  return repeatableOperation(schema, kind, random, values, shape).operation
+}
+
+/** As `randomOperation`, with a way to other variables for the same document. */
+export function repeatableOperation(
+  schema: GraphQLSchema,
+  kind: 'query' | 'mutation',
+  random: Random,
+  values: ValueSource,
+  shape: Shape = {},
+): Repeatable {
   const root = kind === 'query' ? schema.getQueryType() : schema.getMutationType()
   if (!root) throw new TypeError(`randomOperation: the schema has no ${kind}`)
   const writer = new Writer(schema, kind, random, values, shape)
   const selection = writer.roots(root)
   const declared = writer.declared.length > 0 ? `(${writer.declared.join(', ')})` : ''
-  return { kind, query: `${kind} Fuzz${declared} ${selection}`, variables: writer.variables }
+  const operation = { kind, query: `${kind} Fuzz${declared} ${selection}`, variables: writer.variables }
+  return { operation, again: () => writer.again() }
 }
 
-/** Chance that an argument is written into the document instead of travelling as a variable. */
-const INLINE = 0.25
 /** Chance that an optional argument or input field is given. */
 const GIVEN = 0.35
 
 class Writer {
   readonly declared: string[] = []
   readonly variables: Record<string, unknown> = {}
+  readonly #drawn: Drawn[] = []
   readonly #schema: GraphQLSchema
   readonly #kind: 'query' | 'mutation'
   readonly #random: Random
@@ -98,7 +127,25 @@ class Writer {
     this.#kind = kind
     this.#random = random
     this.#values = values
-    this.#shape = { rootFields: 3, depth: 5, width: 5, ...shape }
+    this.#shape = {
+      rootFields: 3,
+      depth: 5,
+      width: 5,
+      inputs: 8,
+      written: 0.25,
+      holes: 0,
+      defaults: 0,
+      ...shape,
+    }
+  }
+
+  again(): Record<string, unknown> {
+    const entries = this.#drawn.map(({ name, isNullable, hasDefault, draw }) => {
+      if (isNullable && this.#random.chance(0.06)) return [name, null] as const
+      if ((isNullable || hasDefault) && this.#random.chance(0.1)) return [name, undefined] as const
+      return [name, draw() ?? (isNullable || hasDefault ? undefined : this.variables[name])] as const
+    })
+    return Object.fromEntries(entries.filter(([, value]) => value !== undefined))
   }
 
   roots(root: GraphQLObjectType): string {
@@ -156,14 +203,44 @@ class Writer {
       if (!isNonNullType(arg.type) && !this.#random.chance(GIVEN)) return []
       const value = this.#value(arg.type, [...path, arg.name])
       if (value === undefined) return []
-      if (this.#random.chance(INLINE) && hasOnlyNames(value))
-        return [`${arg.name}: ${literal(arg.type, value)}`]
-      const name = `v${this.declared.length + 1}`
-      this.declared.push(`$${name}: ${arg.type}`)
-      this.variables[name] = value
-      return [`${arg.name}: $${name}`]
+      const place = [...path, arg.name]
+      if (this.#random.chance(this.#shape.written) && hasOnlyNames(value))
+        return [`${arg.name}: ${this.#literal(arg.type, value, place)}`]
+      return [`${arg.name}: ${this.#variable(arg.type, value, place)}`]
     })
     return given.length > 0 ? `(${given.join(', ')})` : ''
+  }
+
+  #variable(type: GraphQLInputType, value: unknown, path: string[], input?: string): string {
+    const name = `v${this.declared.length + 1}`
+    const hasDefault = this.#happens('defaults') && value !== null && hasOnlyNames(value)
+    this.declared.push(`$${name}: ${type}${hasDefault ? ` = ${literal(type, value)}` : ''}`)
+    this.variables[name] = value
+    const draw = () => this.#value(type, path, input)
+    this.#drawn.push({ name, isNullable: !isNonNullType(type), hasDefault, draw })
+    return `$${name}`
+  }
+
+  // Without drawing a number for what never happens: a seed means what it meant.
+  #happens(what: 'holes' | 'defaults'): boolean {
+    return this.#shape[what] > 0 && this.#random.chance(this.#shape[what])
+  }
+
+  /** As `literal`, with holes in it. */
+  #literal(type: GraphQLInputType, value: unknown, path: string[], input?: string): string {
+    const inner = getNullableType(type)
+    if (value === null) return 'null'
+    const part = (of: GraphQLInputType, item: unknown, at: string[], within?: string): string =>
+      this.#happens('holes') ? this.#variable(of, item, at, within) : this.#literal(of, item, at, within)
+    if (isListType(inner))
+      return `[${(value as unknown[]).map((item) => part(inner.ofType, item, path, input)).join(', ')}]`
+    if (!isInputObjectType(inner)) return literal(type, value)
+    const fields = Object.entries(value as object).map(([name, item]) => {
+      const { type: own } = inner.getFields()[name]!
+      const of = inner.isOneOf ? new GraphQLNonNull(getNullableType(own)) : own
+      return `${name}: ${part(of, item, [...path, name], inner.name)}`
+    })
+    return `{ ${fields.join(', ')} }`
   }
 
   #value(type: GraphQLInputType, path: string[], input?: string): unknown {
@@ -184,7 +261,7 @@ class Writer {
 
   #inputObject(type: GraphQLInputObjectType, path: string[]): Record<string, unknown> {
     const fields = Object.values(type.getFields())
-    const deep = path.length > 8
+    const deep = path.length > this.#shape.inputs
     const wanted = (field: GraphQLInputField): boolean =>
       isNonNullType(field.type) || (!deep && this.#random.chance(Math.max(GIVEN, 2 / fields.length) / 2))
     const chosen = type.isOneOf ? [this.#random.pick(fields)] : fields.filter(wanted)
@@ -195,34 +272,10 @@ class Writer {
   }
 }
 
-/** A JSON value in the words of the document. */
-function literal(type: GraphQLInputType, value: unknown): string {
-  if (isNonNullType(type)) return literal(type.ofType, value)
-  if (value === null) return 'null'
-  if (isListType(type)) {
-    return `[${(value as unknown[]).map((item) => literal(type.ofType, item)).join(', ')}]`
-  }
-  if (isEnumType(type)) return String(value)
-  if (!isInputObjectType(type)) return jsonLiteral(value)
-  const fields = type.getFields()
-  const parts = Object.entries(value as object).map(
-    ([name, item]) => `${name}: ${literal(fields[name]!.type, item)}`,
-  )
-  return `{ ${parts.join(', ')} }`
-}
-
-/** Whether every key is a name, as the document wants it; a JSON value may have any. */
-function hasOnlyNames(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return true
-  const keys = Array.isArray(value) ? [] : Object.keys(value)
-  return keys.every((key) => /^[_A-Za-z]\w*$/.test(key)) && Object.values(value).every(hasOnlyNames)
-}
-
-// Values of scalars such as JSON may be objects; GraphQL writes their keys without quotes.
-function jsonLiteral(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(jsonLiteral).join(', ')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  return `{ ${Object.entries(value)
-    .map(([key, item]) => `${key}: ${jsonLiteral(item)}`)
-    .join(', ')} }`
+/** A variable, and how to get another value for it. */
+interface Drawn {
+  readonly name: string
+  readonly isNullable: boolean
+  readonly hasDefault: boolean
+  draw(): unknown
 }
