@@ -13,7 +13,7 @@ import pg from 'pg'
 import { serialize } from 'pg-protocol'
 import { GatewayError } from '../base/errors.ts'
 import type { Outbox } from './outbox.ts'
-import { type Statement, wireText } from './sql.ts'
+import { prepared, type Statement, wireText } from './sql.ts'
 
 /** One row as Postgres wrote it: text or null by column position. */
 export type Row = readonly (string | null)[]
@@ -23,6 +23,12 @@ export interface Result {
   /** The command tag: 'SELECT 2', 'UPDATE 1', 'COMMIT', or 'ROLLBACK' for a COMMIT that failed. */
   readonly tag: string
 }
+
+/**
+ * As the first statement of a batch: all others see the tables as the next one finds them. Otherwise each sees what
+ * has been committed when its turn comes.
+ */
+export const ONE_SNAPSHOT = prepared('set transaction isolation level repeatable read')
 
 export interface BatchPlan {
   readonly statements: readonly Statement[]
@@ -65,11 +71,18 @@ export class Batch {
   #messages(): Uint8Array[] {
     const { toClose, toParse, statements } = this.#plan
     const messages = toClose.map((name) => serialize.close({ type: 'S', name }))
-    for (const { name = '', text } of toParse) messages.push(serialize.parse({ name, text }))
-    for (const { name = '', text, values } of statements) {
-      if (!name) messages.push(serialize.parse({ text }))
-      messages.push(serialize.bind({ statement: name, values: values.map(wireText) }), serialize.execute())
+    const parse = ({ name = '', text }: Statement) => messages.push(serialize.parse({ name, text }))
+    const run = (statement: Statement): void => {
+      if (!statement.name) parse(statement)
+      const values = statement.values.map(wireText)
+      messages.push(serialize.bind({ statement: statement.name ?? '', values }), serialize.execute())
     }
+    // Parse looks at the tables, and after that it is too late to say how the transaction sees them. Nothing refuses it.
+    const isFirst = (statement: Statement): boolean => statement.text === ONE_SNAPSHOT.text
+    for (const statement of toParse) if (isFirst(statement)) parse(statement)
+    for (const statement of statements) if (isFirst(statement)) run(statement)
+    for (const statement of toParse) if (!isFirst(statement)) parse(statement)
+    for (const statement of statements) if (!isFirst(statement)) run(statement)
     messages.push(serialize.sync())
     return messages
   }

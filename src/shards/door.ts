@@ -16,7 +16,7 @@ import type { Emit } from '../base/events.ts'
 import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
-import type { Result, Row } from '../db/batch.ts'
+import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
 import { type Connection, ConnectionLost, isFatal, isStalePlan, sqlState } from '../db/connection.ts'
 import { prepared, type Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
@@ -41,7 +41,8 @@ export interface Outcome<T> {
 
 export interface Door {
   /**
-   * Run `statements` as one batch, in one implicit transaction and one round trip.
+   * Run `statements` as one batch, in one implicit transaction and one round trip. Several that read see the tables
+   * at one moment.
    *
    * @returns rows of Postgres text for each statement, columns in the order that it selects
    * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_MOVING, SHARD_UNAVAILABLE, TABLE_UNSAFE, OVERLOADED, TIMEOUT,
@@ -109,11 +110,12 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     statements: readonly Statement[],
   ): Promise<Row[][]> {
     shard.requireSafe(statements)
-    const all = [beginTenant(placement, mode, deadline), ...statements]
-    const check = ([begun]: Result[]): void => requireTenant(begun, placement.tenant, shard)
+    const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
+    const all = [...before, beginTenant(placement, mode, deadline), ...statements]
+    const check = (results: Result[]): void => requireTenant(results[before.length], placement.tenant, shard)
     try {
       const results = await shard.use((pool) => pool.batch(all, deadline, check))
-      return results.slice(1).map(({ rows }) => rows)
+      return results.slice(before.length + 1).map(({ rows }) => rows)
     } catch (error) {
       if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
       throw error

@@ -5,8 +5,9 @@ import fc from 'fast-check'
 import { parse } from 'postgres-array'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deadlineIn } from '../../src/base/time.ts'
+import { ONE_SNAPSHOT } from '../../src/db/batch.ts'
 import { Connection } from '../../src/db/connection.ts'
-import { compile, prepared, sql, type Value } from '../../src/db/sql.ts'
+import { compile, prepared, type Statement, sql, type Value } from '../../src/db/sql.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 import { type WireProxy, wireProxy } from '../kit/wire-proxy.ts'
 
@@ -47,6 +48,30 @@ describe('a batch', () => {
       ['INSERT 0 1', []],
       ['SELECT 2', [['1'], ['2']]],
     ])
+  })
+
+  it('sees the tables at one moment where it is asked to, and otherwise as each statement finds them', async () => {
+    const other = await open()
+    const count = prepared('select count(*) from kept')
+    const turn = prepared('select pg_advisory_xact_lock(7)')
+    const counts = async (first: readonly Statement[]): Promise<unknown[]> => {
+      await ask('select pg_advisory_lock(7)', [], other)
+      const reading = connection.batch([...first, count, turn, count], soon())
+      const isWaiting = 'select count(*) from pg_locks where not granted and locktype = $1'
+      while ((await ask(isWaiting, ['advisory'], other))?.[0]?.[0] === '0') await setImmediate()
+      await ask('insert into kept select max(n) + 1 from kept', [], other)
+      await ask('select pg_advisory_unlock(7)', [], other)
+      const results = await reading
+      return [results.at(-3), results.at(-1)].map((result) => Number(result?.rows[0]?.[0]))
+    }
+    // Twice: the first time the statements are prepared in the same batch.
+    for (const _ of [1, 2]) {
+      const [before = 0, after] = (await counts([ONE_SNAPSHOT])) as number[]
+      expect(after).toBe(before)
+    }
+    const [before = 0, after] = (await counts([])) as number[]
+    expect(after).toBe(before + 1)
+    other.destroy('done')
   })
 
   it('gives values as Postgres text, to the microsecond and the last digit', async () => {
