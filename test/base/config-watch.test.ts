@@ -184,6 +184,52 @@ describe('fault 64: a file that must not be taken', () => {
   })
 })
 
+describe('a manifest of trusted documents', () => {
+  const documents = { trusted: [{ file: 'manifest.json' }] }
+  const manifest = (content: string): void => {
+    writeFileSync(join(folder, 'next.json'), content)
+    renameSync(join(folder, 'next.json'), join(folder, 'manifest.json'))
+  }
+
+  it('that changes is a change of the configuration, once', async () => {
+    write({ ...base, documents })
+    const watch = still()
+    manifest('{"a": 1}')
+    await watch.check()
+    await watch.check()
+    expect(events).toEqual([
+      { kind: 'config.reloaded', file, changed: ['documents.trusted'], needsRestart: [] },
+    ])
+    rmSync(join(folder, 'manifest.json'))
+    await watch.check()
+    expect(applied).toHaveLength(2)
+  })
+
+  it('that is refused is looked at again when it changes, though the file does not', async () => {
+    const watch = still()
+    refuse = 'The trusted documents cannot be used'
+    write({ ...base, documents })
+    await watch.check()
+    await watch.check()
+    expect(events.map(({ kind }) => kind)).toEqual(['config.refused'])
+    refuse = undefined
+    manifest('{}')
+    await watch.check()
+    expect(events.at(-1)).toMatchObject({ kind: 'config.reloaded', changed: ['documents.trusted'] })
+    expect(watch.current().documents.trusted).toHaveLength(1)
+  })
+
+  it('that is no longer named is looked at no more', async () => {
+    write({ ...base, documents })
+    const watch = still()
+    write(base)
+    await watch.check()
+    manifest('{}')
+    await watch.check()
+    expect(applied).toHaveLength(1)
+  })
+})
+
 describe('what needs a restart', () => {
   it('is said and ignored, while the rest is taken', async () => {
     const watch = still()
