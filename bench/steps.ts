@@ -212,8 +212,13 @@ async function cpuPerRequest(server: Server, file: string): Promise<number> {
   const before = process.cpuUsage()
   const load = { port: portOf(server), file, connections: CONNECTIONS, seconds: SLICE_S, first: 0 }
   const { requests } = await runLoad(load)
+  return cpuSince(before) / requests
+}
+
+/** Microseconds of all threads of this process. */
+function cpuSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before)
-  return (user + system) / requests
+  return user + system
 }
 
 interface Step {
@@ -252,9 +257,9 @@ async function measureSteps(parts: Parts, question: Question): Promise<void> {
 
 async function timeOf({ prepare }: Step): Promise<number> {
   const prepared = Array.from({ length: CALLS }, prepare)
-  const started = performance.now()
+  const before = process.cpuUsage()
   for (const run of prepared) await run()
-  return ((performance.now() - started) * 1_000) / CALLS
+  return cpuSince(before) / CALLS
 }
 
 async function stepsOf({ options, log, metrics }: Parts, question: Question): Promise<Step[]> {
