@@ -7,6 +7,8 @@ import type { GraphQLField } from 'graphql'
 import type { Column, ColumnType, Relation, Table } from '../model/types.ts'
 import type { MeasureKind } from './plan/aggregate-types.ts'
 
+export type Verb = 'create' | 'update' | 'upsert' | 'delete'
+
 export type Meaning =
   /** One row, by its id or by one of its keys. */
   | { readonly kind: 'row' | 'lookup'; readonly table: Table }
@@ -34,12 +36,8 @@ export type Meaning =
   | { readonly kind: 'key'; readonly column: Column }
   /** A part of a value that is an object: a bound of a range, a field of a row type. */
   | { readonly kind: 'part' }
-  /** Writes one row. */
-  | {
-      readonly kind: 'write'
-      readonly verb: 'create' | 'update' | 'upsert' | 'delete'
-      readonly table: Table
-    }
+  /** Writes one row, and no extension has a say in it. */
+  | { readonly kind: 'write'; readonly verb: Verb; readonly table: Table }
 
 const KEY = 'shardgate'
 

@@ -18,10 +18,13 @@ import type { ColumnType } from './types.ts'
 
 type Compares = ColumnType['compares']
 
-/** What the serving role may do with a table as a whole, or with a part of its columns. */
+/** What the serving role may do with a table as a whole, or with a part of its columns, and what that may lead to. */
 export interface Rights {
   readonly usage: boolean
   readonly delete: boolean
+  /** As in `Table`. */
+  readonly reaches: boolean
+  readonly depends: boolean
   /** Numbers of the columns (`attnum`) that it may read and write. */
   readonly select: ReadonlySet<number>
   readonly insert: ReadonlySet<number>
@@ -44,6 +47,8 @@ interface Facts {
     readonly oid: string
     readonly usage: boolean
     readonly delete: boolean
+    readonly reaches: boolean
+    readonly depends: boolean
     readonly select: readonly number[]
     readonly insert: readonly number[]
     readonly update: readonly number[]
@@ -101,10 +106,12 @@ async function readFacts(
   return JSON.parse(facts) as Facts
 }
 
-function rightsOf({ usage, delete: remove, ...columns }: Facts['rights'][number]): Rights {
+function rightsOf({ usage, delete: remove, reaches, depends, ...columns }: Facts['rights'][number]): Rights {
   return {
     usage,
     delete: remove,
+    reaches,
+    depends,
     select: new Set(columns.select),
     insert: new Set(columns.insert),
     update: new Set(columns.update),

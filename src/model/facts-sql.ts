@@ -1,5 +1,8 @@
 /**
- * What the catalogs do not tell in so many words: what a role may do, and how values compare.
+ * What the catalogs do not tell in so many words: what a role may do, what hangs together, and how values compare.
+ *
+ * `reaching` has the tables whose writes may change other rows: a primary key never changes through the API, so that of
+ * the keys that follow a change those to other columns count.
  *
  * $1 are the served schemas, $2 the role (null is the one that asks). One row with one JSON; `facts` is null
  * when there is no such role.
@@ -12,7 +15,7 @@
  */
 
 export const FACTS_SQL = `
-with asked as (
+with recursive asked as (
   select oid, rolname from pg_catalog.pg_roles where rolname = coalesce($2::text, current_user)
 ),
 columns as (
@@ -25,11 +28,40 @@ columns as (
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   where n.nspname = any($1::text[]) and c.relkind in ('r', 'p', 'v')
 ),
+-- A table with all its partitions and heirs, which may have triggers of their own.
+family as (
+  select distinct c.oid as head, c.oid as member from columns c
+  union
+  select f.head, i.inhrelid from family f join pg_catalog.pg_inherits i on i.inhparent = f.member
+),
+reaching as (
+  select f.head
+  from family f
+  where exists (select from pg_catalog.pg_trigger t where t.tgrelid = f.member and not t.tgisinternal and t.tgenabled <> 'D')
+    or exists (select from pg_catalog.pg_rewrite r where r.ev_class = f.member and r.rulename <> '_RETURN')
+    or exists (
+      select from pg_catalog.pg_constraint k
+      where k.contype = 'f' and k.confrelid = f.member and k.confupdtype in ('c', 'n', 'd')
+        and not exists (
+          select from pg_catalog.pg_constraint p
+          where p.contype = 'p' and p.conrelid = k.confrelid and k.confkey <@ p.conkey
+        )
+    )
+),
+depending as (
+  select f.head
+  from family f
+  join pg_catalog.pg_policy p on p.polrelid = f.member
+  join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
+    and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> p.polrelid
+),
 rights as (
   select jsonb_build_object(
     'oid', c.oid::text,
     'usage', has_schema_privilege((select oid from asked), c.relnamespace, 'usage'),
     'delete', has_table_privilege((select oid from asked), c.oid, 'delete'),
+    'reaches', c.oid in (select head from reaching),
+    'depends', c.oid in (select head from depending),
     'select', coalesce(jsonb_agg(c.attnum) filter (where c.readable), '[]'),
     'insert', coalesce(jsonb_agg(c.attnum) filter (where c.creatable), '[]'),
     'update', coalesce(jsonb_agg(c.attnum) filter (where c.updatable), '[]')

@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto'
 import type { Model } from './types.ts'
 
 /**
- * SHA-256, in hex, of a model as canonical JSON: keys sorted, no spaces, absent keys left out. Checks are not in it: they
- * change no API, and while a migration adds one its shards may differ.
+ * SHA-256, in hex, of a model as canonical JSON: keys sorted, no spaces, absent keys left out. Checks, triggers and what
+ * policies look at are not in it: they change no API, and while a migration adds one its shards may differ.
  */
 export function fingerprintOf({ tables, ...types }: Omit<Model, 'fingerprint'>): string {
-  const compared = { ...types, tables: tables.map(({ checks, ...table }) => table) }
+  const compared = { ...types, tables: tables.map(({ checks, reaches, depends, ...table }) => table) }
   return createHash('sha256').update(canonical(compared)).digest('hex')
 }
 

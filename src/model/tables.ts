@@ -48,6 +48,8 @@ export function tableOf(source: TableSource): Table {
     tenantType: tenant ? readType(catalog, tenant).type : null,
     columns,
     ...keysOf(source, columns),
+    ...(rights.reaches && { reaches: true as const }),
+    ...(rights.depends && { depends: true as const }),
     relations: [],
   }
 }

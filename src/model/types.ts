@@ -119,6 +119,10 @@ export interface Table {
   readonly uniques: readonly Key[]
   /** CHECK constraints by the columns that they look at; absent where none looks at any that is shown. */
   readonly checks?: readonly Key[]
+  /** Writing to it may change other rows, or leave out its own: triggers, rules, keys that follow a changed column. */
+  readonly reaches?: true
+  /** Which of its rows are seen hangs on other tables: its policies look at them. */
+  readonly depends?: true
   readonly relations: readonly Relation[]
 }
 

@@ -2,6 +2,7 @@
 
 import { GatewayError, isGatewayError } from '../../base/errors.ts'
 import { sqlState } from '../../db/connection.ts'
+import { StepBack } from './step-back.ts'
 
 export class Settled extends Error {
   override readonly name = 'Settled'
@@ -20,12 +21,24 @@ export class Settled extends Error {
 const DOUBTS: readonly string[] = ['INTERNAL_SERVER_ERROR', 'OUTCOME_UNKNOWN', 'QUERY_TOO_COMPLEX']
 
 /** Whether a batch that failed with `error` has certainly had no effect: Postgres refused it, or never got it. */
-export function isUndone(error: unknown): boolean {
+function isUndone(error: unknown): boolean {
   return isGatewayError(error) ? !DOUBTS.includes(error.code) : sqlState(error) !== undefined
 }
 
-/** For a write that was kept and whose row cannot be written out. */
-export function unanswerable(cause: unknown): GatewayError {
-  const message = 'The change was kept, and its answer cannot be given.'
-  return new GatewayError('OUTCOME_UNKNOWN', message, {}, { cause })
+/**
+ * Run a write, and make its answer.
+ *
+ * @throws StepBack  nothing was kept
+ * @throws Settled   it must not run again
+ */
+export async function written<T>(write: () => Promise<T>, answer: (result: T) => string): Promise<string> {
+  const result = await write().catch((error: unknown) => {
+    throw isUndone(error) ? new StepBack() : new Settled(error as Error)
+  })
+  try {
+    return answer(result)
+  } catch (cause) {
+    const message = 'The change was kept, and its answer cannot be given.'
+    throw new Settled(new GatewayError('OUTCOME_UNKNOWN', message, {}, { cause }))
+  }
 }

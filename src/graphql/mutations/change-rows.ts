@@ -15,6 +15,7 @@ import {
   updateStatement,
 } from '../plan/writes.ts'
 import { changesOf, type Fields, fieldsOf, keyOf } from './fields.ts'
+import { HOOKS_OF } from './hooks.ts'
 import { each, inOrder, leftOut, runWrite } from './run.ts'
 import type { Choice, RowWriter, WriterParts } from './types.ts'
 
@@ -25,7 +26,7 @@ type Changing = Pick<RowWriter, 'update' | 'updateWhere' | 'remove' | 'removeWhe
 
 export function changeRows(parts: WriterParts): Changing {
   async function update(table: Table, keys: readonly Value[][], patch: Fields, context: GatewayContext) {
-    if (parts.hooks(table).has('beforeUpdate', 'afterUpdate')) {
+    if (parts.hooks(table).has(...HOOKS_OF.update)) {
       return updateFound(table, await locked(table, keys, 'update', context), patch, context)
     }
     context.scope.countWrites(keys.length, parts.rowsMax())
@@ -44,7 +45,7 @@ export function changeRows(parts: WriterParts): Changing {
   ): Promise<Row[]> {
     context.scope.countWrites(rows.length, parts.rowsMax())
     const hooks = parts.hooks(table)
-    if (!hooks.has('beforeUpdate', 'afterUpdate')) {
+    if (!hooks.has(...HOOKS_OF.update)) {
       return set(table, keysOf(table, rows), changesOf(table, patch), context)
     }
     const before = rows.map((row) => fieldsOf(table, row))
@@ -57,7 +58,7 @@ export function changeRows(parts: WriterParts): Changing {
   }
 
   async function remove(table: Table, keys: readonly Value[][], context: GatewayContext) {
-    if (parts.hooks(table).has('beforeDelete', 'afterDelete')) {
+    if (parts.hooks(table).has(...HOOKS_OF.delete)) {
       return removeFound(table, await locked(table, keys, deleteLock(table), context), null, context)
     }
     return take(table, keys, null, context)

@@ -10,6 +10,7 @@ import { columnOf } from '../plan/fragments.ts'
 import { type Changes, insertStatement, lockStatement, upsertStatement } from '../plan/writes.ts'
 import { attached, childRelations, childrenIn, withoutChildren } from './children.ts'
 import { changesOf, type Fields, fieldsOf } from './fields.ts'
+import { HOOKS_OF } from './hooks.ts'
 import { each, inOrder, leftOut, runWrite } from './run.ts'
 import type { Path, RowWriter, Upsert, WriterParts } from './types.ts'
 
@@ -63,7 +64,7 @@ export function createRows(
   async function upsert(table: Table, input: Fields, how: Upsert, context: GatewayContext): Promise<Row> {
     const hooks = parts.hooks(table)
     // Only a hook has to know beforehand which of the two it will be.
-    if (hooks.has('beforeCreate', 'afterCreate', 'beforeUpdate', 'afterUpdate')) {
+    if (hooks.has(...HOOKS_OF.upsert)) {
       return upsertFound(table, input, how, context)
     }
     context.scope.countWrites(1, parts.rowsMax())

@@ -6,6 +6,7 @@
  */
 
 import type { GatewayContext } from '../context.ts'
+import type { Verb } from '../meanings.ts'
 import type { Fields } from './fields.ts'
 
 type Maybe<T> = T | Promise<T>
@@ -36,6 +37,16 @@ export const HOOK_NAMES: readonly string[] = [
   'beforeDelete',
   'afterDelete',
 ] satisfies HookName[]
+
+const CREATE = ['beforeCreate', 'afterCreate'] as const
+const UPDATE = ['beforeUpdate', 'afterUpdate'] as const
+/** The hooks that a write calls. */
+export const HOOKS_OF = {
+  create: CREATE,
+  update: UPDATE,
+  upsert: [...CREATE, ...UPDATE],
+  delete: ['beforeDelete', 'afterDelete'],
+} as const satisfies Readonly<Record<Verb, readonly HookName[]>>
 
 export type HooksOf = (typeName: string) => readonly TableHooks[]
 

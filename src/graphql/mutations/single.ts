@@ -2,21 +2,26 @@
 
 import { fail } from '../../base/errors.ts'
 import type { Table } from '../../model/types.ts'
-import { means } from '../meanings.ts'
+import { means, type Verb } from '../meanings.ts'
 import { decodeIdOf } from '../plan/ids.ts'
-import type { SchemaParts } from '../types.ts'
 import { outdated } from '../values/types.ts'
 import { childRelations, withoutChildren } from './children.ts'
 import { type Fields, isGiven, patchColumns } from './fields.ts'
 import { columnEnum, keyEnum, type WritableKey, writableKeys } from './inputs.ts'
 import type { MutationParts } from './parts.ts'
 import { answered, rowResult } from './results.ts'
+import type { RowWriter } from './types.ts'
+
+// Rows that pass through an extension's code have no meaning in terms of the tables alone.
+function written(writer: RowWriter, verb: Verb, table: Table) {
+  return writer.isHooked(table, verb) ? {} : means({ kind: 'write', verb, table })
+}
 
 export function addCreate({ parts, writer, inputs }: MutationParts, table: Table): void {
   parts.builder.mutationField(`create${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Create'),
-      ...means({ kind: 'write', verb: 'create', table }),
+      ...written(writer, 'create', table),
       description: `Create a ${table.typeName}, with rows that belong to it where the input holds some.`,
       ...outdated(table),
       args: { input: t.arg({ type: inputs.create(table), required: true }) },
@@ -33,7 +38,7 @@ export function addUpdate({ parts, writer, inputs }: MutationParts, table: Table
   parts.builder.mutationField(`update${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Update'),
-      ...means({ kind: 'write', verb: 'update', table }),
+      ...written(writer, 'update', table),
       description: `Change the given columns of one ${table.typeName}; null when there is none with this id.`,
       ...outdated(table),
       args: { id: t.arg.id({ required: true }), patch: t.arg({ type: inputs.patch(table), required: true }) },
@@ -57,7 +62,7 @@ export function addDelete({ parts, writer }: MutationParts, table: Table): void 
   parts.builder.mutationField(`delete${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Delete'),
-      ...means({ kind: 'write', verb: 'delete', table }),
+      ...written(writer, 'delete', table),
       description: `Delete one ${table.typeName} and return it as it was; null when there is none with this id.`,
       ...outdated(table),
       args: { id: t.arg.id({ required: true }) },
@@ -83,7 +88,7 @@ export function addUpsert({ parts, writer, inputs }: MutationParts, table: Table
   parts.builder.mutationField(`upsert${table.typeName}`, (t) =>
     t.field({
       type: rowResult(parts, table, 'Upsert'),
-      ...means({ kind: 'write', verb: 'upsert', table }),
+      ...written(writer, 'upsert', table),
       description: `Create a ${table.typeName}, or change the one that has the same key already.`,
       ...outdated(table),
       args: {
@@ -104,7 +109,7 @@ export function addUpsert({ parts, writer, inputs }: MutationParts, table: Table
       resolve: (_root, { input, on, update }, context, info) =>
         answered(context.scope, info, () => {
           const key = keys.find(({ name }) => name === on)!
-          const wanted = updatedColumns(parts, table, key, input as Fields, update)
+          const wanted = updatedColumns(parts.tables, table, key, input as Fields, update)
           return writer.upsert(table, input as Fields, { key: key.columns, update: wanted }, context)
         }),
     }),
@@ -112,8 +117,8 @@ export function addUpsert({ parts, writer, inputs }: MutationParts, table: Table
 }
 
 /** @throws BAD_USER_INPUT  the input does not give a column of the key, or one of `update` */
-function updatedColumns(
-  { tables }: SchemaParts,
+export function updatedColumns(
+  tables: ReadonlyMap<string, Table>,
   table: Table,
   { name, columns }: WritableKey,
   input: Fields,

@@ -4,6 +4,7 @@ import type { Row } from '../../db/batch.ts'
 import type { Value } from '../../db/sql.ts'
 import type { Table } from '../../model/types.ts'
 import type { GatewayContext } from '../context.ts'
+import type { Verb } from '../meanings.ts'
 import type { Condition } from '../plan/types.ts'
 import type { Fields } from './fields.ts'
 import type { HookChain } from './hooks.ts'
@@ -25,6 +26,8 @@ export interface Choice {
 }
 
 export interface RowWriter {
+  /** Whether code of an extension runs before or after such a write; known when all extensions are there. */
+  isHooked(table: Table, verb: Verb): boolean
   /**
    * Rows in the order of `inputs`, with the children that these hold.
    *

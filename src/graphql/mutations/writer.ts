@@ -11,7 +11,7 @@
 import type { Table } from '../../model/types.ts'
 import { changeRows } from './change-rows.ts'
 import { createRows } from './create-rows.ts'
-import { HookChain, type HooksOf } from './hooks.ts'
+import { HOOKS_OF, HookChain, type HooksOf } from './hooks.ts'
 import type { RowWriter, WriterParts } from './types.ts'
 
 export function createWriter(
@@ -25,5 +25,6 @@ export function createWriter(
     rowsMax,
   }
   const changing = changeRows(parts)
-  return { ...createRows(parts, changing.updateFound), ...changing }
+  const isHooked: RowWriter['isHooked'] = (table, verb) => parts.hooks(table).has(...HOOKS_OF[verb])
+  return { ...createRows(parts, changing.updateFound), ...changing, isHooked }
 }

@@ -103,6 +103,20 @@ export function matchesKey(of: Source, by: readonly string[]): SQL {
   )
 }
 
+/** Whether a row has these values; none of the columns is one that has to be taken apart. */
+export function hasValues(
+  of: Source,
+  key: readonly { readonly column: string; readonly value: Value }[],
+): SQL {
+  return sql.join(
+    key.map(({ column, value }) => {
+      const { type } = columnOf(of.table, column)
+      return sql`${at(of, column)} ${symbol(type, sql`=`)} ${cast(value, type)}`
+    }),
+    ' and ',
+  )
+}
+
 export function cast(value: Value, type: ColumnType): SQL {
   return castTo(sql.value(value as string | string[] | null), type)
 }

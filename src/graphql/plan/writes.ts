@@ -15,6 +15,7 @@ import {
   castTo,
   columns,
   from,
+  hasValues,
   isTenant,
   keys,
   matchesKey,
@@ -49,14 +50,25 @@ export function upsertStatement(
   update: readonly string[],
 ): Statement {
   const of = source(table)
-  const target = [tenantPart(table).column, ...key].map((name) => sql.identifier(name))
+  return compile(sql`${upsertRow(of, tenant, row, key, update)} returning ${columns(of)}`)
+}
+
+/** As `upsertStatement`, up to what it returns. */
+export function upsertRow(
+  of: Source,
+  tenant: TenantId,
+  row: Changes,
+  key: readonly string[],
+  update: readonly string[],
+): SQL {
+  const target = [tenantPart(of.table).column, ...key].map((name) => sql.identifier(name))
   const set = (update.length > 0 ? update : key).map((name) => {
     const column = sql.identifier(name)
     return sql`${column} = ${update.length > 0 ? sql`excluded.${column}` : at(of, name)}`
   })
-  return compile(sql`${insertRows(of, tenant, [row])}
+  return sql`${insertRows(of, tenant, [row])}
     on conflict (${sql.join(target, ', ')}) do update set ${sql.join(set, ', ')}
-    where ${isTenant(of, tenant)} returning ${columns(of)}`)
+    where ${isTenant(of, tenant)}`
 }
 
 /** Change rows by their primary keys, all in the same way. */
@@ -67,12 +79,30 @@ export function updateStatement(
   changes: Changes,
 ): Statement {
   const of = source(table)
-  const set = changes.map(
-    ({ column, value }) => sql`${sql.identifier(column.name)} = ${cast(value, column.type)}`,
-  )
-  return compile(sql`update ${from(of)} set ${sql.join(set, ', ')}
+  return compile(sql`update ${from(of)} set ${assignments(changes)}
     from ${keys(table, table.primaryKey, wanted)}
     where ${isTenant(of, tenant)} and ${matchesKey(of, table.primaryKey)} returning k.n, ${columns(of)}`)
+}
+
+function assignments(changes: Changes): SQL {
+  return sql.join(
+    changes.map(({ column, value }) => sql`${sql.identifier(column.name)} = ${cast(value, column.type)}`),
+    ', ',
+  )
+}
+
+/** Columns of a row's primary key with their values. */
+export type Key = readonly { readonly column: string; readonly value: Value }[]
+
+/** Change one row, up to what it returns. */
+export function updateRow(of: Source, tenant: TenantId, key: Key, changes: Changes): SQL {
+  return sql`update ${from(of)} set ${assignments(changes)}
+    where ${isTenant(of, tenant)} and ${hasValues(of, key)}`
+}
+
+/** Delete one row, up to what it returns. */
+export function deleteRow(of: Source, tenant: TenantId, key: Key): SQL {
+  return sql`delete from ${from(of)} where ${isTenant(of, tenant)} and ${hasValues(of, key)}`
 }
 
 /** Delete rows by their primary keys, and where it is given only those for which `where` still holds. */
@@ -133,7 +163,8 @@ function locking(lock: Lock): SQL {
   return lock === 'update' ? sql` for no key update of t` : sql` for update of t`
 }
 
-function insertRows(of: Source, tenant: TenantId, rows: readonly Changes[]): SQL {
+/** Insert rows, up to what is returned of them. */
+export function insertRows(of: Source, tenant: TenantId, rows: readonly Changes[]): SQL {
   const { table } = of
   const given = rows[0]!.map(({ column }) => column)
   const { column, type } = tenantPart(table)
