@@ -99,6 +99,24 @@ describe('one row', () => {
   })
 })
 
+describe('rows of any table', () => {
+  it('by their ids, some of which are none', async () => {
+    const ids = JSON.parse(
+      await same('{ tasks(first: 3) { nodes { id } } projects(first: 2) { nodes { id } } }'),
+    ).data
+    const [tasks, projects] = [ids.tasks.nodes, ids.projects.nodes].map((nodes) =>
+      nodes.map((node: { id: string }) => node.id),
+    )
+    const none = Buffer.from(JSON.stringify(['Task', '999999'])).toString('base64url')
+    const source = `query ($one: ID!, $ids: [ID!]!) {
+      node(id: $one) { __typename id ... on Task { title } }
+      nodes(ids: $ids) { id ... on Task { title project { name } } ... on Project { name tasks(first: 1) { totalCount nodes { title } } } } }`
+    const mixed = [tasks[1], projects[0], none, tasks[0], tasks[1]]
+    expect(await same(source, { one: projects[1], ids: mixed })).toContain('null')
+    await same(source, { one: none, ids: [] })
+  })
+})
+
 describe('aggregates', () => {
   it('of a list and of the children of each row', async () => {
     await same(`{ tasks(filter: { done: { eq: true } }) { aggregates { count sum { effort } avg { effort } min { title dueOn } distinctCount { state } } }

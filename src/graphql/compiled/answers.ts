@@ -11,22 +11,31 @@ export interface Found {
 
 const NONE: readonly Row[] = []
 
+/** Cells of a row that say what leads to it: the key of its parent, or its number among several that are asked for. */
+export function linksOf(level: Level): number {
+  if (level.kind === 'row') return level.isNumbered ? 1 : 0
+  return level.parents.length > 0 ? level.by.length : 0
+}
+
 /** By the tags of `levels`. */
 export function sortRows(levels: readonly Level[], rows: Row[]): Found[] {
-  if (levels.length === 1) return [{ rows, byKey: new Map() }]
+  const [only] = levels
+  const isBare = levels.length === 1
+  if (only && isBare && linksOf(only) === 0) return [{ rows, byKey: new Map() }]
   const found: Found[] = []
   const linked: number[] = []
-  for (const { tag, parents, by } of levels) {
-    found[tag] = { rows: [], byKey: new Map() }
-    linked[tag] = parents.length > 0 ? by.length : 0
+  for (const level of levels) {
+    found[level.tag] = { rows: [], byKey: new Map() }
+    linked[level.tag] = linksOf(level)
   }
+  const first = isBare ? 0 : 1
   for (const row of rows) {
-    const tag = Number(row[0])
+    const tag = isBare ? 0 : Number(row[0])
     const { rows: own, byKey } = found[tag]!
     const links = linked[tag]!
     if (links === 0) own.push(row)
     else {
-      const link = links === 1 ? row[1]! : row.slice(1, 1 + links).join('\0')
+      const link = links === 1 ? row[first]! : row.slice(first, first + links).join('\0')
       const same = byKey.get(link)
       if (same) same.push(row)
       else byKey.set(link, [row])

@@ -33,6 +33,8 @@ export interface RowLevel extends Leveled {
   readonly source: ListSource | null
   /** Names of the columns that are read, in this order; every row has them from `offset` on. */
   readonly columns: string[]
+  /** Of a row at the root: there may be several, numbered as their keys are. */
+  readonly isNumbered?: boolean
   /** Whether the columns of the list's order are read too, behind the others. */
   hasCursors: boolean
   /** Below a write: bytes of a value, at most. Postgres refuses a row that could not be written out: see faults.ts. */

@@ -13,6 +13,7 @@ import {
   isInputObjectType,
   Kind,
   type OperationDefinitionNode,
+  OperationTypeNode,
   type TypeNode,
   typeFromAST,
   type VariableDefinitionNode,
@@ -20,14 +21,19 @@ import {
 import { LRUCache } from 'lru-cache'
 import { type GatewayError, isGatewayError } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
+import type { Mode } from '../../shards/door.ts'
 import { estimateRows } from '../limits/estimate.ts'
 import { checkInputs } from '../limits/inputs.ts'
+import type { AnswerBounds } from './answer.ts'
 import { compileQuery, type RootField } from './compile.ts'
 import { failedResult } from './failed.ts'
 import { conditionVariables, type Selections, selectionsOf } from './selections.ts'
+import { Settled, written } from './settled.ts'
 import type { Variables } from './sources.ts'
 import { StepBack } from './step-back.ts'
 import type { LaneOperation, LaneParts, LaneRequest } from './types.ts'
+import type { Asked } from './unit.ts'
+import { compileMutation } from './writes.ts'
 
 /** The operation for one set of values of the variables that @skip and @include look at. */
 interface Variant {
@@ -52,12 +58,13 @@ export function compiledOperation(
   node: OperationDefinitionNode,
   operationName: string | null | undefined,
 ): LaneOperation | null {
-  if (node.operation !== 'query') return null
+  const kind = node.operation
+  if (kind === OperationTypeNode.SUBSCRIPTION) return null
   const operation = new Operation(parts, document, node, operationName)
   const isUnconditional = operation.conditions.length === 0
   if (isUnconditional && !operation.variant({})) return null
   return {
-    kind: 'query',
+    kind,
     name: node.name?.value,
     document,
     run: (request) => operation.run(request),
@@ -71,6 +78,7 @@ class Operation {
   readonly #node: OperationDefinitionNode
   readonly #name: string | null | undefined
   readonly #definitions: readonly VariableDefinitionNode[]
+  readonly #writes: boolean
   readonly #holdsInputs: boolean
   readonly #id = ++operations
   /** Whether no values of variables can make the row estimate too large. */
@@ -87,6 +95,7 @@ class Operation {
     this.#node = node
     this.#name = name
     this.#definitions = node.variableDefinitions ?? []
+    this.#writes = node.operation === OperationTypeNode.MUTATION
     this.#holdsInputs = this.#definitions.some(({ type }) => this.#isInput(type))
     this.conditions = conditionVariables(document)
   }
@@ -94,6 +103,7 @@ class Operation {
   async run(request: LaneRequest): ReturnType<LaneOperation['run']> {
     let variant: Variant | null = null
     try {
+      if (this.#writes && request.idempotencyKey !== undefined) return null
       const variables = this.#coerce(request.variables ?? {})
       variant = this.variant(variables)
       if (!variant) return null
@@ -102,7 +112,8 @@ class Operation {
       if (isAllowed === null) await this.#runRules(request)
       return await this.#answer(variant, variables, request)
     } catch (error) {
-      return variant && isMixup(error) ? failedResult(variant.selections, error) : null
+      const final = error instanceof Settled ? error.error : isMixup(error) ? error : null
+      return variant && final ? failedResult(variant.selections, final) : null
     }
   }
 
@@ -123,7 +134,10 @@ class Operation {
     )
     try {
       const selections = selectionsOf(permissions().schema, this.#document, this.#node, conditions)
-      return { selections, fields: compileQuery(selections, { tables, sizes: limits }) }
+      const fields = this.#writes
+        ? compileMutation(selections, { tables, limits })
+        : compileQuery(selections, { tables, sizes: limits })
+      return { selections, fields }
     } catch {
       return null
     }
@@ -180,20 +194,17 @@ class Operation {
   async #answer({ fields }: Variant, variables: Variables, request: LaneRequest): Promise<string> {
     const { door, limits } = this.#parts
     const { tenant } = request.identity
-    const asked = fields.map(({ key, unit }) => ({ key, ...unit.ask(variables, tenant) }))
-    const statements = asked.flatMap(({ statement }) => statement ?? [])
-    const results =
-      statements.length > 0 ? await door.batch(tenant, 'read', request.deadline, statements) : []
+    const asked = fields.map(({ key, ask }) => ({ key, ...ask(variables, tenant) }))
+    const statements = asked.flatMap((field) => field.statements)
+    const send = (mode: Mode) => door.batch(tenant, mode, request.deadline, statements)
+    if (this.#writes)
+      return written(
+        () => send('write'),
+        (results) => textOf(asked, results, UNBOUNDED),
+      )
+    const results = statements.length > 0 ? await send('read') : []
     const { rows, answerBytes } = limits()
-    const count = { rows: 0 }
-    let next = 0
-    let text = ''
-    for (const { key, statement, write } of asked) {
-      const found: Row[] = statement ? results[next++]! : []
-      text += `${text === '' ? '' : ','}${key}${write(found, { rows, bytes: answerBytes }, count)}`
-      if (text.length > answerBytes) throw new StepBack()
-    }
-    return `{"data":{${text}}}`
+    return textOf(asked, results, { rows, bytes: answerBytes })
   }
 
   #isInput(node: TypeNode): boolean {
@@ -202,6 +213,27 @@ class Operation {
     if (node.kind !== Kind.NAMED_TYPE) return this.#isInput(node.type)
     return isInputObjectType(type && getNamedType(type))
   }
+}
+
+/** A write is bounded before it is sent. */
+const UNBOUNDED: AnswerBounds = { rows: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
+/** @throws StepBack  it would be larger than an answer may be */
+function textOf(
+  asked: readonly (Asked & Pick<RootField, 'key'>)[],
+  results: readonly Row[][],
+  bounds: AnswerBounds,
+): string {
+  const count = { rows: 0 }
+  let next = 0
+  let text = ''
+  for (const { key, statements, write } of asked) {
+    const found = results.slice(next, next + statements.length)
+    next += statements.length
+    text += `${text === '' ? '' : ','}${key}${write(found, bounds, count)}`
+    if (text.length > bounds.bytes) throw new StepBack()
+  }
+  return `{"data":{${text}}}`
 }
 
 /** The answer was another request's: the door has raised the alarm, and the operation must not run again. */

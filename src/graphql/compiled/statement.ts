@@ -12,7 +12,17 @@ import { type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
 import type { ColumnType } from '../../model/types.ts'
 import type { AggregatePlan } from '../plan/aggregate-types.ts'
 import { measuredSql } from '../plan/aggregates.ts'
-import { at, columnOf, from, hasValues, isTenant, matchesKey, readable, source } from '../plan/fragments.ts'
+import {
+  at,
+  castList,
+  columnOf,
+  from,
+  hasValues,
+  isTenant,
+  matchesKey,
+  readable,
+  source,
+} from '../plan/fragments.ts'
 import { pageConditions } from '../plan/lists.ts'
 import { measureType } from '../plan/measures.ts'
 import { computedBeside, computedTerms, orderBy, orderValues, reversed } from '../plan/order.ts'
@@ -82,7 +92,8 @@ function cells({ level, plan, aggregate }: LevelShape): Cell[] {
   const linked = parents.length > 0
   const keyTypes =
     level.kind === 'one' ? by.map((column) => columnOf(table, column).type) : parentTypes(level)
-  const links = linked ? by.map((_, i) => ({ found: key(i), type: keyTypes[i] ?? null })) : []
+  const keys = linked ? by.map((_, i) => ({ found: key(i), type: keyTypes[i] ?? null })) : []
+  const links = level.kind === 'row' && level.isNumbered ? [{ found: NUMBER, type: null }] : keys
   if (level.kind === 'measures') {
     const grouped = (aggregate?.groups?.by ?? []).map(({ column }) => columnOf(table, column).type)
     const measured = (aggregate?.measures ?? []).map((measure) => measureType(table, measure))
@@ -169,8 +180,20 @@ function selected(level: Level, columns: readonly string[], more: readonly SQL[]
   )
 }
 
+const NUMBER = sql.identifier('n')
+
 function keyedSql({ level, key: wanted }: LevelShape): SQL {
   const of = source(level.table)
+  if (level.kind === 'row' && level.isNumbered) {
+    const lists = wanted.map(({ column, value }) => castList(value, columnOf(level.table, column).type))
+    const names = wanted.map((_, i) => key(i))
+    return sql`select k.n, ${selected(level, level.columns)}
+      from unnest(${sql.join(lists, ', ')}) with ordinality as k(${sql.join([...names, NUMBER], ', ')})
+      join ${from(of)} on ${isTenant(of, ANY_TENANT)} and ${matchesKey(
+        of,
+        wanted.map(({ column }) => column),
+      )}`
+  }
   const where = sql`${isTenant(of, ANY_TENANT)} and ${hasValues(of, wanted)}`
   return sql`select ${selected(level, (level as RowLevel).columns)} from ${from(of)} where ${where}`
 }
@@ -225,8 +248,8 @@ function tagged(shape: LevelShape, width: number, surely: boolean): SQL {
   const row = [sql.literal(shape.level.tag), ...found, ...padding]
   const rows = name(shape.level)
   // Without a row the count cannot be divided by.
-  const counted = surely ? sql`(select 1 / count(*) from ${rows}) as one left join ${rows} on true` : rows
-  return sql`select ${sql.join(row, ', ')} from ${counted}`
+  const counted = sql`(select 1 / count(*) as n from ${rows}) as one left join ${rows} on true where one.n = 1`
+  return sql`select ${sql.join(row, ', ')} from ${surely ? counted : rows}`
 }
 
 // A cast to text is the text that Postgres sends, but for a few types whose cast is a function of its own.

@@ -11,21 +11,19 @@ import { type AggregatePlan, wholeOf } from '../plan/aggregate-types.ts'
 import { type Slot, slot } from '../plan/slots.ts'
 import type { ListPlan } from '../plan/types.ts'
 import { Answer, type AnswerBounds, type RowCount } from './answer.ts'
-import { sortRows } from './answers.ts'
+import { linksOf, sortRows } from './answers.ts'
 import type { Level, MeasureLevel } from './levels.ts'
 import { groupsKey, listKey, mapGroups, mapList } from './shapes.ts'
 import type { ListSource, Variables } from './sources.ts'
 import { compileLevels, cursorPlaces, type LevelShape, listsOf } from './statement.ts'
 
 /** The key by which a row at the root is asked for. */
-export type RowKey = readonly { readonly column: string; readonly value: string }[]
+export type RowKey = readonly { readonly column: string; readonly value: Value }[]
 
 export interface UnitParts {
   /** In the order of the statement. */
   readonly levels: readonly Level[]
   readonly sources: readonly ListSource[]
-  /** The key of the row at the root, or null for a list. @throws GatewayError  the arguments are refused */
-  readonly keyOf: ((variables: Variables) => RowKey) | null
   readonly write: (answer: Answer) => string
   readonly rowsMax: number
 }
@@ -38,9 +36,13 @@ interface UnitStatement extends Pick<Statement, 'text' | 'name' | 'lists'> {
 
 /** A unit with the values of a request. */
 export interface Asked {
-  /** Null when nothing is read. */
-  readonly statement: Statement | null
-  write(rows: Row[], bounds: AnswerBounds, count: RowCount): string
+  readonly statements: readonly Statement[]
+  /** @param results  of the statements, in their order */
+  write(results: readonly Row[][], bounds: AnswerBounds, count: RowCount): string
+}
+
+interface AskedUnit extends Asked {
+  answerOf(rows: Row[], bounds: AnswerBounds, count: RowCount): Answer
 }
 
 interface Plans {
@@ -71,14 +73,15 @@ export class Unit {
     const groups = parts.levels.flatMap((level) => (level.kind === 'measures' ? (level.groups ?? []) : []))
     this.#isConstant = [...parts.sources, ...groups].every(({ isConstant }) => isConstant)
     const isBare = parts.levels.length === 1
-    for (const level of parts.levels)
-      level.offset = isBare ? 0 : 1 + (level.parents.length > 0 ? level.by.length : 0)
+    for (const level of parts.levels) level.offset = (isBare ? 0 : 1) + linksOf(level)
   }
 
-  /** @throws GatewayError  an argument is refused */
-  ask(variables: Variables, tenant: TenantId): Asked {
-    const { levels, keyOf, write } = this.#parts
-    const key = keyOf?.(variables) ?? []
+  /**
+   * @param key  of the row or the rows at the root
+   * @throws GatewayError  an argument is refused
+   */
+  ask(variables: Variables, tenant: TenantId, key: RowKey = []): AskedUnit {
+    const { levels, write } = this.#parts
     const { plans, key: listsKey, values: listValues } = this.#lists(variables, tenant)
     const known = this.#statement(`${key.map(({ column }) => column).join()}:${listsKey}`, plans, key)
     const values = [...key.map(({ value }) => value), ...listValues]
@@ -88,20 +91,22 @@ export class Unit {
       lists: known.lists!,
       values: known.slots.map((found) => (found.index < 0 ? tenant : found.of(values[found.index]!))),
     }
+    const { cursorPlaces: places = [] } = known ?? {}
+    const { lists, aggregates } = plans
+    const answerOf: AskedUnit['answerOf'] = (rows, bounds, count) =>
+      new Answer({
+        tenant,
+        found: sortRows(levels, rows),
+        plans: lists,
+        aggregates,
+        cursorPlaces: places,
+        bounds,
+        count,
+      })
     return {
-      statement,
-      write: (rows, bounds, count) =>
-        write(
-          new Answer({
-            tenant,
-            found: sortRows(levels, rows),
-            plans: plans.lists,
-            aggregates: plans.aggregates,
-            cursorPlaces: known?.cursorPlaces ?? [],
-            bounds,
-            count,
-          }),
-        ),
+      statements: statement ? [statement] : [],
+      answerOf,
+      write: ([rows = []], bounds, count) => write(answerOf(rows, bounds, count)),
     }
   }
 
