@@ -42,7 +42,8 @@ export interface Outcome<T> {
 export interface Door {
   /**
    * Run `statements` as one batch, in one implicit transaction and one round trip. Several that read see the tables
-   * at one moment.
+   * at one moment. The connection is shared: what writes waits for the locks of others for a moment only, and
+   * is refused with TIMEOUT then.
    *
    * @returns rows of Postgres text for each statement, columns in the order that it selects
    * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_MOVING, SHARD_UNAVAILABLE, TABLE_UNSAFE, OVERLOADED, TIMEOUT,
@@ -94,10 +95,10 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     })
   }
 
-  /** The tenant that the fence has set must be the one asked for: see the head of this file. */
-  function requireTenant(first: Result | undefined, asked: TenantId, shard: Shard): void {
-    const answered = first?.rows[0]?.[0] ?? ''
-    if (answered === asked) return
+  /** The tenant that the fence has set must be the one asked for: see the head of this file. @param count  of statements */
+  function requireTenant(results: readonly Result[], count: number, asked: TenantId, shard: Shard): void {
+    const answered = tenantOf(results)
+    if (answered === asked && results.length === count) return
     emit({ kind: 'connection.mixup', shard: shard.key, asked, answered })
     fail('INTERNAL_SERVER_ERROR', 'The database answered for another request; nothing of it was used.')
   }
@@ -111,8 +112,9 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
   ): Promise<Row[][]> {
     shard.requireSafe(statements)
     const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
-    const all = [...before, beginTenant(placement, mode, deadline), ...statements]
-    const check = (results: Result[]): void => requireTenant(results[before.length], placement.tenant, shard)
+    const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
+    const all = [...before, fence, ...statements]
+    const check = (results: Result[]): void => requireTenant(results, all.length, placement.tenant, shard)
     try {
       const results = await shard.use((pool) => pool.batch(all, deadline, check))
       return results.slice(before.length + 1).map(({ rows }) => rows)
@@ -189,8 +191,8 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     deadline: Deadline,
   ): Promise<void> {
     try {
-      const [, begun] = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
-      requireTenant(begun, placement.tenant, shard)
+      const begun = await connection.batch([BEGIN, beginTenant(placement, mode, deadline)], deadline)
+      requireTenant(begun, 2, placement.tenant, shard)
     } catch (error) {
       // A frozen tenant that goes on writing must not cost a new connection each time.
       if (isFenced(error)) await connection.batch([ROLLBACK], deadline)
@@ -230,6 +232,13 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
   return { batch, withTenant }
 }
 
+// Where the tenant stands is told by the answer and not by the question: at the same place of another kind of batch
+// stands a value of somebody's row, which may be any tenant's name and belongs in no alarm.
+function tenantOf(results: readonly Result[]): string {
+  const fence = results.find(({ tag }) => tag !== 'SET' && tag !== 'BEGIN')
+  return fence?.rows[0]?.[0] ?? ''
+}
+
 /** Work of an extension may wait for ever; its connection may not. COMMIT has not been sent, so nothing was kept. */
 async function inTime<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
   const late = Promise.withResolvers<never>()
@@ -250,8 +259,24 @@ const ROLLBACK = prepared('rollback')
 
 const BEGIN_TENANT = prepared('select shardgate.begin_tenant($1, $2, $3, $4)')
 
-function beginTenant({ tenant, epoch }: Placement, mode: Mode, deadline: Deadline): Statement {
-  return { ...BEGIN_TENANT, values: [tenant, epoch, mode, Math.ceil(deadline.remainingMs())] }
+const BEGIN_BRIEF = prepared('select shardgate.begin_tenant($1, $2, $3, $4, $5)')
+
+/**
+ * Milliseconds that a write on a shared connection waits for the locks of others: longer than any single write takes
+ * and short for those whose batches stand behind it, because answers come in order.
+ */
+const SHARED_LOCK_MS = 50
+
+/** @param lockMs  how long it may wait for locks; left out, as long as there is time */
+function beginTenant(
+  { tenant, epoch }: Placement,
+  mode: Mode,
+  deadline: Deadline,
+  lockMs?: number,
+): Statement {
+  const leftMs = Math.ceil(deadline.remainingMs())
+  if (lockMs === undefined) return { ...BEGIN_TENANT, values: [tenant, epoch, mode, leftMs] }
+  return { ...BEGIN_BRIEF, values: [tenant, epoch, mode, leftMs, Math.min(leftMs, lockMs)] }
 }
 
 async function runOne(connection: Connection, statement: Statement, deadline: Deadline): Promise<Row[]> {

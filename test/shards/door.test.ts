@@ -105,6 +105,30 @@ describe('answers that were mixed up', () => {
   })
 })
 
+describe('answers to another kind of batch', () => {
+  // The place of one kind's tenant is that of the other kind's first row, which here claims to be the asking tenant.
+  it.each([
+    ['one statement, by that of two', 1, 2],
+    ['two statements, by that of one', 2, 1],
+  ])('D6: are noticed too: a batch of %s', async (_, wanted, answered) => {
+    const proxy = shardOf(one!).proxy!
+    const texts = (count: number) => Array.from({ length: count }, () => 'select $1::text as claimed')
+    const ask = (tenant: WorldTenant, count: number) => {
+      const statements = texts(count).map((text) => prepared(text, [one!.id]))
+      return gate.door.batch(tenant.id, 'read', deadlineIn(5_000), statements)
+    }
+    const isAsked = (count: number) => (answer: { statements: readonly string[] }) =>
+      answer.statements.filter((text) => text === texts(1)[0]).length === count
+    await ask(one!, 1)
+    const replayed = proxy.replayAnswer(isAsked(answered), isAsked(wanted))
+    await ask(other!, answered)
+    await expect(ask(one!, wanted)).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+    await replayed
+    const alarm = { kind: 'connection.mixup', shard: one!.shard, asked: one!.id, answered: other!.id }
+    expect(gate.events).toContainEqual(alarm)
+  })
+})
+
 describe('a transaction', () => {
   const transaction = <T>(work: Parameters<typeof gate.door.withTenant<T>>[3], ms = 5_000) =>
     gate.door.withTenant(one!.id, 'write', deadlineIn(ms), work)
