@@ -2,6 +2,7 @@
  * Writes in the compiled lane: the answer and the effect of the resolver lane, or a step back that leaves nothing behind.
  */
 
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
@@ -10,14 +11,12 @@ import { addWriteTables, allRows, putBack } from '../kit/write-tables.ts'
 let world: World
 let tenant: WorldTenant
 let api: WorldApi
-let before: string
 
 beforeAll(async () => {
   world = await startWorld({ tenants: 2, shards: 1, rows: 3 })
   tenant = world.tenants[0]!
   await addWriteTables(world)
   api = await openWorldApi(world)
-  before = await allRows(world)
 })
 afterAll(async () => {
   api?.end()
@@ -230,4 +229,65 @@ describe('what Postgres refuses', () => {
     expect(await api.compiled(tenant, update(2, 'body'))).toContain('"b"')
   })
 })
-it('starts from the rows of the world', () => expect(before).toContain('tasks'))
+
+describe('what is in the way', () => {
+  const update = `mutation { updateTask(id: "${id('Task', 1)}", patch: { title: "t" }) { ... on Task { title } } }`
+
+  it('a row that another holds: the resolver lane waits for it on a connection of its own', async () => {
+    const holder = new pg.Client(world.shards[0]!.superuserUrl)
+    await holder.connect()
+    await holder.query('begin')
+    await holder.query('update app.tasks set effort = 7 where tenant_id = $1 and id = 1', [tenant.id])
+    await leaves(update)
+    const waits = api.run(tenant, update)
+    await holder.query('commit')
+    expect(await waits).toEqual({ data: { updateTask: { title: 't' } } })
+    await holder.end()
+  })
+
+  it.each([
+    ['frozen', 'TENANT_MOVING'],
+    ['suspended', 'TENANT_SUSPENDED'],
+  ])('a tenant that is %s', async (state, code) => {
+    const set = (to: string) => world.sql(tenant.shard, `update shardgate.tenant_fence set state = '${to}'`)
+    await set(state)
+    try {
+      await leaves(update)
+      await expect(api.run(tenant, update)).rejects.toMatchObject({ code })
+    } finally {
+      await set('active')
+    }
+  })
+
+  it('a shard that was set up by an older release', async () => {
+    const rename = (from: string, to: string) =>
+      world.sql(
+        tenant.shard,
+        `alter function shardgate.${from}(text, bigint, text, int, int) rename to ${to}`,
+      )
+    await rename('begin_tenant', 'begin_other')
+    const fresh = await openWorldApi(world)
+    try {
+      expect(await fresh.compiled(tenant, update)).toBeNull()
+    } finally {
+      fresh.end()
+      await rename('begin_other', 'begin_tenant')
+    }
+  })
+
+  it('hooks of an extension, on this verb alone', async () => {
+    const hooks = () => ({ Task: { beforeUpdate: () => undefined } })
+    const hooked = await openWorldApi(world, [{ hooks }])
+    try {
+      expect(await hooked.compiled(tenant, update)).toBeNull()
+      expect(
+        await hooked.compiled(
+          tenant,
+          `mutation { deleteTask(id: "${id('Task', 3)}") { ... on Task { rowId } } }`,
+        ),
+      ).toContain('3')
+    } finally {
+      hooked.end()
+    }
+  })
+})

@@ -2,6 +2,7 @@
  * The one door: routing, fencing, and what happens to a connection of which there is any doubt.
  */
 
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { deadlineIn } from '../../src/base/time.ts'
 import { prepared } from '../../src/db/sql.ts'
@@ -83,6 +84,37 @@ describe('a batch', () => {
     await world.sql(one!.shard, 'alter table app.labels add column later text')
     expect(await gate.ask(one!.id, all)).toEqual([])
     await world.sql(one!.shard, 'alter table app.labels drop column later')
+  })
+
+  it('that writes waits for the lock of another for a moment only, and nobody behind it for longer', async () => {
+    const holder = new pg.Client(shardOf(one!).superuserUrl)
+    await holder.connect()
+    try {
+      await holder.query('begin')
+      await holder.query('update app.projects set name = name where tenant_id = $1', [one!.id])
+      // With an hour to wait in, whoever waits as long as there is time does not come back.
+      const update = prepared('update app.projects set budget_cents = 1')
+      const write = gate.door.batch(one!.id, 'write', deadlineIn(3_600_000), [update])
+      const refused = expect(write).rejects.toMatchObject({ code: 'TIMEOUT' })
+      const bystanders = Array.from({ length: 100 }, () => gate.ask(other!.id, TENANTS))
+      expect(await Promise.all(bystanders)).toEqual(bystanders.map(() => [[other!.id]]))
+      await refused
+    } finally {
+      await holder.end()
+    }
+  })
+
+  it('that writes waits no longer for a tenant that is being moved', async () => {
+    const mover = new pg.Client(shardOf(one!).superuserUrl)
+    await mover.connect()
+    try {
+      await mover.query('begin')
+      await mover.query('select pg_advisory_xact_lock(shardgate.tenant_lock($1))', [one!.id])
+      const write = gate.door.batch(one!.id, 'write', deadlineIn(3_600_000), [prepared('select 1')])
+      await expect(write).rejects.toMatchObject({ code: 'TIMEOUT' })
+    } finally {
+      await mover.end()
+    }
   })
 })
 

@@ -42,12 +42,15 @@ create or replace function shardgate.current_tenant() returns text
 -- mode        'read' makes the transaction read-only; 'write' holds the shared lock that a cutover
 --             takes exclusively
 -- timeout_ms  what is left of the request's deadline; becomes the statement timeout
+-- lock_ms     how long a write waits for others: on a connection that it has to itself as long as there is time, on a
+--             shared one for a moment, because all that were sent after it wait with it
 --
 -- PL/pgSQL and VOLATILE on purpose: lock and epoch must be read by two statements with a snapshot
 -- each. In one SQL statement, or in a STABLE function, the epoch read after waiting for the lock is the
 -- one from before the wait. SECURITY INVOKER: a definer function could not set a role later on.
 -- (One plain SQL statement costs the same 10 to 20 µs, but could not say why it refuses.)
-create or replace function shardgate.begin_tenant(tenant text, epoch bigint, mode text, timeout_ms int)
+create or replace function shardgate.begin_tenant(
+  tenant text, epoch bigint, mode text, timeout_ms int, lock_ms int)
   returns text
   language plpgsql volatile
   as $$
@@ -56,7 +59,7 @@ declare
 begin
   perform pg_catalog.set_config('statement_timeout', greatest(timeout_ms, 1)::text, true);
   if mode = 'write' then
-    perform pg_catalog.set_config('lock_timeout', greatest(timeout_ms, 1)::text, true);
+    perform pg_catalog.set_config('lock_timeout', greatest(lock_ms, 1)::text, true);
     perform pg_catalog.pg_advisory_xact_lock_shared(shardgate.tenant_lock(tenant));
   else
     perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -75,6 +78,12 @@ begin
 end
 $$;
 
+-- With all the time for locks that there is. Postgres puts the body in the place of the call, which so costs nothing.
+create or replace function shardgate.begin_tenant(tenant text, epoch bigint, mode text, timeout_ms int)
+  returns text
+  language sql volatile
+  as $$ select shardgate.begin_tenant(tenant, epoch, mode, timeout_ms, timeout_ms) $$;
+
 -- The advisory lock of a tenant: writers share it, a cutover takes it alone.
 create or replace function shardgate.tenant_lock(tenant text) returns bigint
   language sql immutable parallel safe
@@ -85,4 +94,4 @@ revoke all on all functions in schema shardgate from public;
 grant usage on schema shardgate to shardgate_app, shardgate_mover;
 grant select on shardgate.identity, shardgate.tenant_fence, shardgate.migration to shardgate_app, shardgate_mover;
 grant execute on function shardgate.current_tenant(), shardgate.tenant_lock(text),
-  shardgate.begin_tenant(text, bigint, text, int) to shardgate_app, shardgate_mover;
+  shardgate.begin_tenant(text, bigint, text, int), shardgate.begin_tenant(text, bigint, text, int, int) to shardgate_app, shardgate_mover;
