@@ -298,7 +298,7 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
     part('permissions', nothing, () =>
       permissions().allows(operation.document, undefined, variables, identity),
     ),
-    step('answer', exchange, (one) => send(one, 'application/json; charset=utf-8', answer)),
+    step('answer', exchange, ({ response, requestId }) => send(response, headersWith(requestId), answer)),
     step('metrics', nothing, () => {
       countCompiled(run)
       metrics.listener(done)
@@ -309,6 +309,11 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
 
 function requestOf(identity: Identity) {
   return { identity, requestId: 'bench', deadline: deadlineIn(60_000), idempotencyKey: undefined }
+}
+
+function headersWith(requestId: string): string[] {
+  const ofAll = ['x-request-id', requestId, 'x-content-type-options', 'nosniff', 'cache-control', 'no-store']
+  return [...ofAll, 'Content-Type', 'application/json; charset=utf-8']
 }
 
 function doneEvent(tenant: string, operation: string): Event {
@@ -337,8 +342,12 @@ function incoming({ token, body }: Question): IncomingMessage {
 }
 
 function beginOn(request: IncomingMessage): Exchange {
-  const times = { requestMs: 60_000, leavingMs: 1_000 }
-  return beginExchange(request, new ServerResponse(request), { clock: systemClock, emit: () => {}, ...times })
+  return beginExchange(
+    request,
+    new ServerResponse(request),
+    { requestMs: 60_000, leavingMs: 1_000 },
+    systemClock,
+  )
 }
 
 function exchangeOf(question: Question): Exchange {

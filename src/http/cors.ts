@@ -10,22 +10,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 const ALLOWED_HEADERS =
   'authorization, content-type, idempotency-key, x-request-id, x-tenant-id, x-graphql-yoga-csrf, apollo-require-preflight'
 
-/** Set what a browser needs to see; the same for every answer, refusals included. */
-export function setCorsHeaders(
-  request: IncomingMessage,
-  response: ServerResponse,
-  origins: readonly string[],
-): void {
-  if (origins.length === 0) return
+/** What a browser needs to see, as names and values in turn; the same for every answer, refusals included. */
+export function corsHeaders({ headers }: IncomingMessage, origins: readonly string[]): readonly string[] {
+  if (origins.length === 0) return []
+  const { origin } = headers
   // Also without an Origin: a cache must not keep an answer for one origin and give it to another.
-  response.setHeader('vary', 'Origin')
-  const { origin } = request.headers
-  if (origin === undefined || !origins.includes(origin)) return
-  response.setHeader('access-control-allow-origin', origin)
-  response.setHeader('access-control-expose-headers', 'x-request-id, retry-after, idempotency-replayed')
+  if (origin === undefined || !origins.includes(origin)) return ['vary', 'Origin']
+  const exposed = 'x-request-id, retry-after, idempotency-replayed'
+  return ['vary', 'Origin', 'access-control-allow-origin', origin, 'access-control-expose-headers', exposed]
 }
 
-/** Answer a preflight. Whether the origin may call stands in what `setCorsHeaders` has set. */
+/** Answer a preflight. Whether the origin may call stands in what `corsHeaders` gave. */
 export function answerPreflight(response: ServerResponse): void {
   if (response.hasHeader('access-control-allow-origin')) {
     response.setHeader('access-control-allow-methods', 'GET, POST')

@@ -2,16 +2,18 @@
  * One request and its answer on the public port: what is known of it, from the first byte to the last.
  *
  * Each exchange ends in one `request.done`, also when the client hangs up, and is ended by force when
- * its answer is not taken: a client that never reads must not hold memory for longer than a deadline.
+ * its answer is not taken (server.ts): a client that never reads must not hold memory for longer than a deadline.
  */
 
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
 import type { ErrorCode } from '../base/errors.ts'
-import type { Emit, LaneName, Route } from '../base/events.ts'
+import type { Event, LaneName, Route } from '../base/events.ts'
 import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
 import type { Identity } from '../tenant/types.ts'
+
+type RequestDone = Extract<Event, { kind: 'request.done' }>
 
 /** What a client asks; `query` and the rest are checked by the GraphQL server. */
 export interface Parameters {
@@ -28,6 +30,10 @@ export interface Exchange {
   readonly response: ServerResponse
   readonly requestId: string
   readonly deadline: Deadline
+  /** Of the clock, in milliseconds. */
+  readonly startedAt: number
+  /** From when on an answer that is not taken is given up; of the clock, in milliseconds. */
+  readonly endsAt: number
   /** Path without its query, as it came. */
   readonly path: string
   /** What follows the '?'. */
@@ -47,42 +53,35 @@ export interface Exchange {
   code?: ErrorCode
 }
 
-export interface ExchangeOptions {
-  readonly clock: Clock
-  readonly emit: Emit
+// Letters that need no quoting anywhere, and a length that a log line and a header can bear.
+const SANE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/
+
+export interface Times {
   /** Milliseconds until the deadline of the request. */
   readonly requestMs: number
   /** Milliseconds after the deadline until an answer that is not taken is given up. */
   readonly leavingMs: number
 }
 
-// Letters that need no quoting anywhere, and a length that a log line and a header can bear.
-const SANE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/
-
-/** Begin an exchange: an id that is echoed, a deadline, and the event at its end. */
 export function beginExchange(
   request: IncomingMessage,
   response: ServerResponse,
-  { clock, emit, requestMs, leavingMs }: ExchangeOptions,
+  { requestMs, leavingMs }: Times,
+  clock: Clock,
 ): Exchange {
   const startedAt = clock.elapsed()
-  const [path = '', search = ''] = splitOnce(request.url ?? '')
-  const exchange: Exchange = {
+  const [path, search] = splitOnce(request.url ?? '')
+  return {
     request,
     response,
     requestId: requestIdOf(request),
     deadline: deadlineIn(requestMs, clock),
+    startedAt,
+    endsAt: startedAt + requestMs + leavingMs,
     path,
     search,
     route: 'none',
   }
-  response.setHeader('x-request-id', exchange.requestId)
-  const stuck = setTimeout(() => response.destroy(), requestMs + leavingMs).unref()
-  response.once('close', () => {
-    clearTimeout(stuck)
-    emit(doneEvent(exchange, clock.elapsed() - startedAt))
-  })
-  return exchange
 }
 
 function splitOnce(url: string): [string, string] {
@@ -95,10 +94,12 @@ function requestIdOf(request: IncomingMessage): string {
   return given !== undefined && more.length === 0 && SANE_ID.test(given) ? given : randomUUID()
 }
 
-function doneEvent(exchange: Exchange, durationMs: number) {
-  const { request, response, requestId, route, identity, lane, operation, code } = exchange
+/** The event at the end of an exchange, when its answer has left or its connection has ended. */
+export function doneEvent(exchange: Exchange, clock: Clock): RequestDone {
+  const { request, response, requestId, startedAt, route, identity, lane, operation, code } = exchange
+  const durationMs = clock.elapsed() - startedAt
   return {
-    kind: 'request.done' as const,
+    kind: 'request.done',
     requestId,
     method: request.method ?? '',
     route,

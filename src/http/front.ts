@@ -9,6 +9,7 @@
  * effect by then either; what may not be run again goes there as a result.
  */
 
+import type { ServerResponse } from 'node:http'
 import type { GraphQLSchema } from 'graphql'
 import type { Clock } from '../base/time.ts'
 import type { Lane, LaneOperation } from '../graphql/compiled/types.ts'
@@ -34,6 +35,8 @@ export interface FrontOptions extends IntakeOptions {
   readonly permissions: () => Pick<Permissions, 'schema'>
   readonly countCompiled?: (run: CompiledRun) => void
   readonly clock: Clock
+  /** Headers of every answer, as names and values in turn. */
+  readonly headersOf: (exchange: Exchange) => readonly string[]
 }
 
 /** Resolves to true when the exchange is answered; to false when it is Yoga's to answer. */
@@ -52,7 +55,7 @@ export function createFront({ lane, ...options }: FrontOptions): Front {
     const answer = await run(operation, exchange, parameters, options)
     if (answer === undefined) return false
     await endOfTurn()
-    send(exchange, type, answer)
+    send(exchange.response, [...options.headersOf(exchange), 'Content-Type', type], answer)
     return true
   }
 }
@@ -110,8 +113,9 @@ function endOfTurn(): Promise<void> {
   return turn
 }
 
-export function send({ response }: Exchange, type: string, text: string): void {
+/** @param headers  names and values in turn */
+export function send(response: ServerResponse, headers: readonly string[], text: string): void {
   if (response.destroyed) return
-  response.writeHead(200, { 'Content-Type': type, 'content-length': Buffer.byteLength(text) })
+  response.writeHead(200, [...headers, 'content-length', String(Buffer.byteLength(text))])
   response.end(text)
 }
