@@ -154,8 +154,9 @@ async function openPorts(
     emit,
   })
   await listenOnBoth(http.server, admin, live.config)
-  emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
+  // Before anybody hears that it listens: a SIGHUP that comes at once would end the process otherwise.
   const stopped = stopOnSignals(shutdown, () => void watch.reload())
+  emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
   return { port: portOf(http.server), adminPort: portOf(admin), stopped, stop: shutdown.stop }
 }
 
