@@ -2,9 +2,12 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { buildSchema, type GraphQLSchema } from 'graphql'
+import type { Event } from '../../src/base/events.ts'
 import { systemClock } from '../../src/base/time.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import type { Role } from '../../src/tenant/types.ts'
@@ -65,6 +68,31 @@ export async function worldSchema(world: World): Promise<GraphQLSchema> {
   const args = [ENTRY, 'schema', 'print', '--config', world.configFile]
   const { stdout } = await promisify(execFile)(process.execPath, args)
   return buildSchema(stdout)
+}
+
+/** Change the configuration file, and wait until the gateway has taken it over. @param change  keys to have otherwise, one level deep */
+export async function reconfigure(
+  { configFile }: Pick<World, 'configFile'>,
+  gateway: Gateway,
+  change: Readonly<Record<string, object>>,
+): Promise<void> {
+  const reloads = (): number => gateway.output().split('"kind":"config.reloaded"').length
+  const [before, config] = [reloads(), JSON.parse(readFileSync(configFile, 'utf8'))]
+  for (const [key, value] of Object.entries(change)) config[key] = { ...config[key], ...value }
+  // In one step: a file that is half written would be refused.
+  writeFileSync(`${configFile}.next`, JSON.stringify(config))
+  renameSync(`${configFile}.next`, configFile)
+  process.kill(gateway.pid, 'SIGHUP')
+  while (reloads() === before) {
+    if (gateway.ended) throw new Error(`The gateway has ended:\n${gateway.output()}`)
+    await setImmediate()
+  }
+}
+
+/** What the gateway's log says of an event, in order. */
+export function logged(gateway: Gateway, kind: Event['kind']): ReturnType<typeof JSON.parse>[] {
+  const lines = gateway.output().split('\n')
+  return lines.filter((line) => line.includes(`"kind":"${kind}"`)).map((line) => JSON.parse(line))
 }
 
 const LISTENING = /\{[^\n]*"kind":"gateway\.listening"[^\n]*\}/

@@ -46,6 +46,29 @@ export function swapper(first: AnswerMatch, second: AnswerMatch): Trick {
   return { answerer, done }
 }
 
+/**
+ * Keeps the first answer that `first` matches until its connection has one for `second`, and sends that one first: of
+ * two batches in flight on one connection each gets the other's answer.
+ */
+export function crosser(first: AnswerMatch, second: AnswerMatch): Trick {
+  const { promise: done, resolve: finish } = Promise.withResolvers<void>()
+  let held: Answer | undefined
+  let over = false
+  const answerer: Answerer = (answer) => {
+    if (over) return undefined
+    if (!held) {
+      if (!first(answer)) return undefined
+      held = answer
+      return Buffer.alloc(0)
+    }
+    if (answer.connection !== held.connection || !second(answer)) return undefined
+    over = true
+    finish()
+    return Buffer.concat([answer.bytes, held.bytes])
+  }
+  return { answerer, done }
+}
+
 /** Remembers the bytes of the first answer that `record` matches, and sends them for the next that `onto` matches. */
 export function replayer(record: AnswerMatch, onto: AnswerMatch): Trick {
   const { promise: done, resolve: finish } = Promise.withResolvers<void>()

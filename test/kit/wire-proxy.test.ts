@@ -249,6 +249,14 @@ describe('answers', () => {
     expect(await Promise.all([ask(left, 3), ask(right, 4)])).toEqual([3, 4])
   })
 
+  it('crosses the answers of two batches on one connection', async () => {
+    const client = await connected({ pipeline: true } as pg.ClientConfig)
+    await ask(client, 0)
+    const crossed = proxy.crossAnswers()
+    expect(await Promise.all([ask(client, 1), ask(client, 2), ask(client, 3)])).toEqual([2, 1, 3])
+    await crossed
+  })
+
   it('answers a batch with the bytes of an earlier one', async () => {
     const client = await connected()
     await ask(client, 0)

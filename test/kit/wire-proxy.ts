@@ -17,6 +17,7 @@ import {
   type Answerer,
   type AnswerMatch,
   batchTracker,
+  crosser,
   replayer,
   swapper,
   type Trick,
@@ -58,6 +59,11 @@ export interface WireProxy {
    * there. Resolves when both are on their way.
    */
   swapAnswers(first?: AnswerMatch, second?: AnswerMatch): Promise<void>
+  /**
+   * Give the next matching answers of two batches in flight on one connection to each other. Resolves when both are on
+   * their way.
+   */
+  crossAnswers(first?: AnswerMatch, second?: AnswerMatch): Promise<void>
   /** Answer the next batch that `onto` matches with the bytes of an earlier one that `record` matched. */
   replayAnswer(record: AnswerMatch, onto: AnswerMatch): Promise<void>
   /** Cut everything and free the port. */
@@ -204,6 +210,7 @@ export async function wireProxy(targetPort: number): Promise<WireProxy> {
     cutAfterBytes: limits.add,
     on: (match, action, { times = Number.POSITIVE_INFINITY } = {}) => rules.add(match, action, times),
     swapAnswers: (first = () => true, second = first) => play(swapper(first, second)),
+    crossAnswers: (first = () => true, second = first) => play(crosser(first, second)),
     replayAnswer: (record, onto) => play(replayer(record, onto)),
     async close() {
       await refuse()
