@@ -23,19 +23,18 @@ export function sortRows(levels: readonly Level[], rows: Row[]): Found[] {
   const isBare = levels.length === 1
   if (only && isBare && linksOf(only) === 0) return [{ rows, byKey: new Map() }]
   const found: Found[] = []
-  const linked: number[] = []
+  const linked: (readonly number[])[] = []
   for (const level of levels) {
     found[level.tag] = { rows: [], byKey: new Map() }
-    linked[level.tag] = linksOf(level)
+    linked[level.tag] = level.links
   }
-  const first = isBare ? 0 : 1
   for (const row of rows) {
     const tag = isBare ? 0 : Number(row[0])
     const { rows: own, byKey } = found[tag]!
     const links = linked[tag]!
-    if (links === 0) own.push(row)
+    if (links.length === 0) own.push(row)
     else {
-      const link = links === 1 ? row[first]! : row.slice(first, first + links).join('\0')
+      const link = links.length === 1 ? row[links[0]!]! : links.map((place) => row[place]).join('\0')
       const same = byKey.get(link)
       if (same) same.push(row)
       else byKey.set(link, [row])
@@ -49,8 +48,8 @@ export function rowsOf({ byKey }: Found, link: string): readonly Row[] {
 }
 
 /** The key that `places` of a row hold, as a link; null when a part of it is. */
-export function linkOf(row: Row, { offset }: RowLevel, places: readonly number[]): string | null {
-  if (places.length === 1) return row[offset + places[0]!] ?? null
-  const parts = places.map((place) => row[offset + place] ?? null)
+export function linkOf(row: Row, { cells }: RowLevel, places: readonly number[]): string | null {
+  if (places.length === 1) return row[cells[places[0]!]!] ?? null
+  const parts = places.map((place) => row[cells[place]!] ?? null)
   return parts.includes(null) ? null : parts.join('\0')
 }

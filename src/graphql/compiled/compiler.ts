@@ -41,9 +41,9 @@ export class Compiler {
     return source
   }
 
-  add<L extends Level>(level: Omit<L, 'tag' | 'offset'>): L {
+  add<L extends Level>(level: Omit<L, 'tag' | 'links' | 'cells' | 'more'>): L {
     const tag = this.levels.length
-    const made = { ...level, tag, offset: 0 } as unknown as L
+    const made = { ...level, tag, links: [], cells: [], more: 0 } as unknown as L
     this.levels.push(made)
     return made
   }

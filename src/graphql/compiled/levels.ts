@@ -24,6 +24,12 @@ interface Leveled {
   readonly by: readonly string[]
   /** Where the keys come from; of a list exactly one. */
   readonly parents: Parent[]
+  /** Places in a row of what leads to it: its parent's key, or its number. Set by layout.ts, as the next two. */
+  links: readonly number[]
+  /** Of its columns. */
+  cells: readonly number[]
+  /** Of the first of those values that hang on the arguments of a request. */
+  more: number
 }
 
 export interface RowLevel extends Leveled {
@@ -31,7 +37,7 @@ export interface RowLevel extends Leveled {
   readonly kind: 'list' | 'one' | 'row'
   /** Of a list. */
   readonly source: ListSource | null
-  /** Names of the columns that are read, in this order; every row has them from `offset` on. */
+  /** Names of the columns that are read; they stand at `cells` of a row. */
   readonly columns: string[]
   /** Of a row at the root: there may be several, numbered as their keys are. */
   readonly isNumbered?: boolean
@@ -39,8 +45,6 @@ export interface RowLevel extends Leveled {
   hasCursors: boolean
   /** Below a write: bytes of a value, at most. Postgres refuses a row that could not be written out: see faults.ts. */
   bytesMax?: number
-  /** Cells before the first column: the tag and the parent's key. */
-  offset: number
 }
 
 export interface MeasureLevel extends Leveled {
@@ -49,7 +53,6 @@ export interface MeasureLevel extends Leveled {
   readonly measures: readonly Measure[]
   /** Groups, by the arguments of a request; null for one row about the whole list. */
   readonly groups: GroupSource | null
-  offset: number
 }
 
 export interface GroupSource {

@@ -108,7 +108,7 @@ function addLevel(
 }
 
 function measuredOf(
-  { tag, offset }: MeasureLevel,
+  { tag, more }: MeasureLevel,
   answer: Answer,
   link: string | null | undefined,
 ): Measured[] {
@@ -116,7 +116,7 @@ function measuredOf(
   const of = (rows: readonly Row[], at: number) => rows.map((row) => ({ plan, row, offset: at }))
   if (link === null) return of(measuresOfNothing(plan), 0)
   const found = answer.found[tag]!
-  return of(link === undefined ? found.rows : rowsOf(found, link), offset)
+  return of(link === undefined ? found.rows : rowsOf(found, link), more)
 }
 
 const EMPTY: Measured = { plan: { list: null as never, measures: [], groups: null }, row: [], offset: 0 }

@@ -48,13 +48,13 @@ function fieldWriter(
   if (meaning?.kind !== 'column') throw new StepBack()
   const place = placeOf(level, meaning.column.name)
   const write = valueWriter(meaning.column.type, field.type, nodes, compiler.selections)
-  return (row) => write(row[level.offset + place] ?? null)
+  return (row) => write(row[level.cells[place]!] ?? null)
 }
 
 function idWriter(level: RowLevel): WriteRow {
   const { typeName, primaryKey } = level.table
   const places = primaryKey.map((column) => placeOf(level, column))
-  return (row) => `"${encodeOpaque([typeName, ...places.map((place) => row[level.offset + place])])}"`
+  return (row) => `"${encodeOpaque([typeName, ...places.map((place) => row[level.cells[place]!])])}"`
 }
 
 function relationWriter(

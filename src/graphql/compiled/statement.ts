@@ -30,6 +30,7 @@ import { listShape } from '../plan/shape.ts'
 import { ANY_TENANT, type Compiled, compileSlots } from '../plan/slots.ts'
 import type { ListPlan, OrderTerm } from '../plan/types.ts'
 import { faultless } from './faults.ts'
+import { type Layout, outputOf } from './layout.ts'
 import type { Level, Parent, RowLevel } from './levels.ts'
 
 /** What a level asks for, with slots in the place of values. */
@@ -60,12 +61,16 @@ export function isBare({ length }: readonly unknown[], { surely }: Pick<Bounds, 
   return length === 1 && !surely
 }
 
-export function compileLevels(shapes: readonly LevelShape[], bounds: Bounds): Compiled {
+export function compileLevels(shapes: readonly LevelShape[], layout: Layout, bounds: Bounds): Compiled {
   const { rows, surely = false } = bounds
   if (isBare(shapes, bounds)) return compileSlots(bare(shapes[0]!))
   const ctes = shapes.map((shape) => sql`${name(shape.level)} as materialized (${levelSql(shape, rows)})`)
-  const width = Math.max(...shapes.map((shape) => cells(shape).length))
-  const parts = shapes.map((shape) => tagged(shape, width, surely && shape.write !== undefined))
+  const found = shapes.map(cells)
+  const width = Math.max(layout.types?.length ?? 0, ...found.map((places) => Math.max(0, ...places.keys())))
+  const parts = shapes.map((shape, i) => {
+    const output = outputOf(layout, found[i]!, width)
+    return tagged(shape.level, output, surely && shape.write !== undefined)
+  })
   return compileSlots(sql`with ${sql.join(ctes, ',\n')}\n${sql.join(parts, '\nunion all ')}`)
 }
 
@@ -81,34 +86,23 @@ const name = ({ tag }: Level): SQL => sql.identifier(`l${tag}`)
 const cell = (position: number): SQL => sql.identifier(`c${position}`)
 const key = (position: number): SQL => sql.identifier(`k${position}`)
 
-/** A cell of the answer: its name in the CTE and the type that decides how it becomes text. */
-interface Cell {
-  readonly found: SQL
-  readonly type: ColumnType | null
-}
-
-function cells({ level, plan, aggregate }: LevelShape): Cell[] {
-  const { table, by, parents } = level
-  const linked = parents.length > 0
-  const keyTypes =
-    level.kind === 'one' ? by.map((column) => columnOf(table, column).type) : parentTypes(level)
-  const keys = linked ? by.map((_, i) => ({ found: key(i), type: keyTypes[i] ?? null })) : []
-  const links = level.kind === 'row' && level.isNumbered ? [{ found: NUMBER, type: null }] : keys
+/** What of a level stands at which place of its rows. */
+function cells({ level, plan, aggregate }: LevelShape): Map<number, SQL> {
+  const { table, links, more } = level
+  const isNumbered = level.kind === 'row' && level.isNumbered
+  const places = new Map(links.map((place, i) => [place, isNumbered ? NUMBER : key(i)]))
+  const addText = (first: number, types: readonly ColumnType[]): void => {
+    for (const [i, type] of types.entries()) places.set(more + i, asText(cell(first + i), type))
+  }
   if (level.kind === 'measures') {
     const grouped = (aggregate?.groups?.by ?? []).map(({ column }) => columnOf(table, column).type)
     const measured = (aggregate?.measures ?? []).map((measure) => measureType(table, measure))
-    return [...links, ...[...grouped, ...measured].map((type, i) => ({ found: cell(i), type }))]
+    addText(0, [...grouped, ...measured])
+    return places
   }
-  const columns = [...level.columns, ...(plan ? cursorColumns(level, plan.order) : [])]
-  const shown = columns.map((column, i) => ({ found: cell(i), type: columnOf(table, column).type }))
-  const ordered = level.hasCursors && plan ? orderValues(source(table), plan.order) : []
-  const computed = ordered.filter((_, i) => plan?.order[i]?.by.kind !== 'column')
-  const values = computed.map(({ type }, i) => ({ found: cell(columns.length + i), type }))
-  return [...links, ...shown, ...values]
-}
-
-function parentTypes({ parents: [parent] }: Level): ColumnType[] {
-  return parent ? parent.own.map((column) => columnOf(parent.level.table, column).type) : []
+  for (const [i, place] of level.cells.entries()) places.set(place, cell(i))
+  if (plan && level.hasCursors) addText(level.columns.length, cursorTypes(level, plan.order))
+  return places
 }
 
 /** Columns that only the cursors of a list need, in the order of its terms. */
@@ -118,14 +112,22 @@ function cursorColumns(level: RowLevel, order: readonly OrderTerm[]): string[] {
   return [...new Set(wanted)].filter((column) => !level.columns.includes(column))
 }
 
+/** The types of what only the cursors need: columns, then computed values. */
+function cursorTypes(level: RowLevel, order: readonly OrderTerm[]): ColumnType[] {
+  const columns = cursorColumns(level, order).map((column) => columnOf(level.table, column).type)
+  const values = orderValues(source(level.table), order).filter((_, i) => order[i]?.by.kind !== 'column')
+  return [...columns, ...values.map(({ type }) => type)]
+}
+
 /** Places of the values of a list's order in a row of its level. */
 export function cursorPlaces(level: RowLevel, order: readonly OrderTerm[]): number[] {
-  const columns = [...level.columns, ...cursorColumns(level, order)]
+  const more = cursorColumns(level, order)
   const computed = computedTerms(order)
   return order.map((term) => {
     const { by } = term
-    const place = by.kind === 'column' ? columns.indexOf(by.column) : columns.length + computed.indexOf(term)
-    return level.offset + place
+    if (by.kind !== 'column') return level.more + more.length + computed.indexOf(term)
+    const shown = level.columns.indexOf(by.column)
+    return shown >= 0 ? level.cells[shown]! : level.more + more.indexOf(by.column)
   })
 }
 
@@ -242,22 +244,19 @@ function placeIn(level: RowLevel, column: string): number {
   return place
 }
 
-function tagged(shape: LevelShape, width: number, surely: boolean): SQL {
-  const found = cells(shape).map(asText)
-  const padding = Array.from({ length: width - found.length }, () => sql`null::text`)
-  const row = [sql.literal(shape.level.tag), ...found, ...padding]
-  const rows = name(shape.level)
+function tagged(level: Level, output: readonly SQL[], surely: boolean): SQL {
+  const row = [sql.literal(level.tag), ...output]
+  const rows = name(level)
   // Without a row the count cannot be divided by.
   const counted = sql`(select 1 / count(*) as n from ${rows}) as one left join ${rows} on true where one.n = 1`
   return sql`select ${sql.join(row, ', ')} from ${surely ? counted : rows}`
 }
 
 // A cast to text is the text that Postgres sends, but for a few types whose cast is a function of its own.
-function asText({ found, type }: Cell): SQL {
-  if (type && !type.array && type.kind === 'boolean')
+function asText(found: SQL, type: ColumnType): SQL {
+  if (!type.array && type.kind === 'boolean')
     return sql`case ${found} when true then 't' when false then 'f' end`
-  if (type && isCastOtherwise(type))
-    return sql`case when ${found} is not null then format('%s', ${found}) end`
+  if (isCastOtherwise(type)) return sql`case when ${found} is not null then format('%s', ${found}) end`
   return sql`${found}::text`
 }
 

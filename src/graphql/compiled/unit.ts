@@ -11,11 +11,12 @@ import { type AggregatePlan, wholeOf } from '../plan/aggregate-types.ts'
 import { type Slot, slot } from '../plan/slots.ts'
 import type { ListPlan } from '../plan/types.ts'
 import { Answer, type AnswerBounds, type RowCount } from './answer.ts'
-import { linksOf, sortRows } from './answers.ts'
+import { sortRows } from './answers.ts'
+import { type Layout, layOut } from './layout.ts'
 import type { Level, MeasureLevel } from './levels.ts'
 import { groupsKey, listKey, mapGroups, mapList } from './shapes.ts'
 import type { ListSource, Variables } from './sources.ts'
-import { compileLevels, cursorPlaces, type LevelShape, listsOf } from './statement.ts'
+import { compileLevels, cursorPlaces, isBare, type LevelShape, listsOf } from './statement.ts'
 
 /** The key by which a row at the root is asked for. */
 export type RowKey = readonly { readonly column: string; readonly value: Value }[]
@@ -66,14 +67,14 @@ export class Unit {
   readonly #parts: UnitParts
   readonly #id = ++units
   readonly #isConstant: boolean
+  readonly #layout: Layout
   #constant: { readonly plans: Plans; readonly key: string; readonly values: readonly Value[] } | undefined
 
   constructor(parts: UnitParts) {
     this.#parts = parts
     const groups = parts.levels.flatMap((level) => (level.kind === 'measures' ? (level.groups ?? []) : []))
     this.#isConstant = [...parts.sources, ...groups].every(({ isConstant }) => isConstant)
-    const isBare = parts.levels.length === 1
-    for (const level of parts.levels) level.offset = (isBare ? 0 : 1) + linksOf(level)
+    this.#layout = layOut(parts.levels, isBare(parts.levels))
   }
 
   /**
@@ -145,7 +146,7 @@ export class Unit {
     const take = (): Value => slot(next++)
     const key = rowKey.map(({ column }, i) => ({ column, value: slot(i) }))
     const shapes = levels.map((level): LevelShape => ({ level, key, ...shapeOf(level, plans, take) }))
-    const { text, slots } = compileLevels(shapes, { rows: rowsMax })
+    const { text, slots } = compileLevels(shapes, this.#layout, { rows: rowsMax })
     const places: number[][] = []
     for (const level of levels) {
       if (level.kind === 'list')

@@ -12,6 +12,7 @@ import { ANY_TENANT, type Slot, slot } from '../plan/slots.ts'
 import { type Changes, deleteRow, insertRows, type Key, updateRow, upsertRow } from '../plan/writes.ts'
 import { Answer } from './answer.ts'
 import { sortRows } from './answers.ts'
+import { type Layout, layOut } from './layout.ts'
 import type { RowLevel } from './levels.ts'
 import type { Variables } from './sources.ts'
 import { compileLevels, isBare, type LevelShape } from './statement.ts'
@@ -56,11 +57,11 @@ let units = 0
 export class WriteUnit {
   readonly #parts: WriteUnitParts
   readonly #id = ++units
+  readonly #layout: Layout
 
   constructor(parts: WriteUnitParts) {
     this.#parts = parts
-    const bare = isBare(parts.levels, parts)
-    for (const level of parts.levels) level.offset = bare ? 0 : 1 + level.by.length
+    this.#layout = layOut(parts.levels, isBare(parts.levels, parts))
   }
 
   /** @throws  an argument is refused */
@@ -97,7 +98,7 @@ export class WriteUnit {
       return { level, ...none, ...(i === 0 && { write: writeSql(table, withSlots(wanted)) }) }
     })
     // Each row refers to one at the most, so that no level can grow.
-    const { text, slots } = compileLevels(shapes, { rows: 1, surely })
+    const { text, slots } = compileLevels(shapes, this.#layout, { rows: 1, surely })
     const { name } = prepared(text)
     return { text, ...(name !== undefined && { name }), slots }
   }
