@@ -71,23 +71,40 @@ export interface Lists {
  * @throws QUERY_TOO_COMPLEX  a filter or an order too large
  */
 export function listPlan(
-  { tables, sizes }: Lists,
+  lists: Lists,
   table: Table,
   tenant: TenantId,
   args: ListArguments,
   parentColumns: readonly string[] | null = null,
 ): ListPlan {
-  checkEnds(args)
+  return pagePlan(lists, rowsOfList(lists, table, args), tenant, args, parentColumns)
+}
+
+/** Which rows a list has, and in which order: what all its pages share. */
+export type ListRows = Pick<ListPlan, 'table' | 'where' | 'order'>
+
+/** @throws as `listPlan`, for the filter and the order */
+export function rowsOfList({ tables }: Lists, table: Table, args: ListArguments): ListRows {
   const order = termsOf(tables, table, args.orderBy)
-  const mark = cursorMark(tenant, table, order)
+  return { table, where: conditionOf(tables, table, args.filter), order }
+}
+
+/** A page of `rows`. @throws as `listPlan`, for all that is about the page */
+export function pagePlan(
+  { sizes }: Lists,
+  rows: ListRows,
+  tenant: TenantId,
+  args: ListArguments,
+  parentColumns: readonly string[] | null,
+): ListPlan {
+  checkEnds(args)
+  const { table, order } = rows
   const position = (argument: 'after' | 'before') => {
     const cursor = args[argument]
-    return cursor == null ? null : decodeCursor(argument, cursor, mark, order)
+    return cursor == null ? null : decodeCursor(argument, cursor, cursorMark(tenant, table, order), order)
   }
   return {
-    table,
-    where: conditionOf(tables, table, args.filter),
-    order,
+    ...rows,
     limit: pageLimit(args, sizes()),
     offset: pageOffset(args.offset),
     backward: args.last != null,

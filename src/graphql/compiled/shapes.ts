@@ -52,13 +52,24 @@ function mapCondition(where: Condition, map: Map_): Condition {
 export function listKey(plan: ListPlan): string {
   const { where, order, backward, after, before, offset } = plan
   return [
-    where ? conditionKey(where) : '',
-    order.map(orderKey).join(),
+    where ? keyOf(where, conditionKey) : '',
+    keyOf(order, (terms) => terms.map(orderKey).join()),
     backward ? 'b' : 'f',
     positionKey(after),
     positionKey(before),
     offset > 0 ? 'o' : '',
   ].join('|')
+}
+
+// The filter and the order of a document that are no variables are the same objects each time.
+const keys = new WeakMap<object, string>()
+
+function keyOf<T extends object>(part: T, make: (part: T) => string): string {
+  const known = keys.get(part)
+  if (known !== undefined) return known
+  const key = make(part)
+  keys.set(part, key)
+  return key
 }
 
 function positionKey(position: Position | null): string {

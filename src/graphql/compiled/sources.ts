@@ -6,7 +6,7 @@
 import { type FieldNode, type GraphQLField, getArgumentValues, Kind, type ValueNode } from 'graphql'
 import type { TenantId } from '../../base/ids.ts'
 import type { Table } from '../../model/types.ts'
-import { type ListArguments, type Lists, listPlan } from '../pages.ts'
+import { type ListArguments, type Lists, pagePlan, rowsOfList } from '../pages.ts'
 import type { ListPlan } from '../plan/types.ts'
 
 /** Values of variables, coerced. */
@@ -38,8 +38,14 @@ export function listSource(
   node: FieldNode,
   by: readonly string[] | null,
 ): ListSource {
-  const make = (variables: Variables, tenant: TenantId): ListPlan =>
-    listPlan(lists, table, tenant, getArgumentValues(field, node, variables) as ListArguments, by)
+  const argumentsOf = (variables: Variables) => getArgumentValues(field, node, variables) as ListArguments
+  const rowsOf = (args: ListArguments) => rowsOfList(lists, table, args)
+  // Most documents leave the page alone to variables; its filter and its order are then read once.
+  const rows = usesVariable(node, ['filter', 'orderBy']) ? null : rowsOf(constantArguments(field, node))
+  const make = (variables: Variables, tenant: TenantId): ListPlan => {
+    const args = argumentsOf(variables)
+    return pagePlan(lists, rows ?? rowsOf(args), tenant, args, by)
+  }
   const hasFixedLimit = !usesVariable(node, ['first', 'last'])
   // A cursor belongs to one tenant, everything else of a constant list to all of them.
   if (usesVariable(node) || node.arguments?.some(({ name }) => /^(after|before)$/.test(name.value))) {
@@ -47,6 +53,13 @@ export function listSource(
   }
   const plan = make({}, '' as TenantId)
   return { index, table, by, hasFixedLimit, isConstant: true, of: () => plan }
+}
+
+/** The arguments of a field that hold no variables. */
+function constantArguments(field: GraphQLField<unknown, unknown>, node: FieldNode): ListArguments {
+  const given = node.arguments?.filter(({ value }) => !holdsVariable(value)) ?? []
+  const constants = { ...node, arguments: given }
+  return getArgumentValues(field, constants) as ListArguments
 }
 
 /** Whether the arguments of a field, or those of them that are named, hold variables. */

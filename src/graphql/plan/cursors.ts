@@ -7,7 +7,7 @@
  * a cursor gets nothing that `filter` would not give, because the tenant never comes from the cursor.
  */
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { fail } from '../../base/errors.ts'
 import type { TenantId } from '../../base/ids.ts'
 import type { Row } from '../../db/batch.ts'
@@ -20,11 +20,12 @@ import { type OrderTerm, type Position, planText } from './types.ts'
 const CURSOR_LENGTH_MAX = 65_536
 
 export function cursorMark(tenant: TenantId, table: Table, order: readonly OrderTerm[]): string {
-  return createHash('sha256')
-    .update([tenant, table.id, planText(order)].join('\0'))
-    .digest('base64url')
-    .slice(0, 12)
+  const known = texts.get(order) ?? planText(order)
+  texts.set(order, known)
+  return hash('sha256', [tenant, table.id, known].join('\0'), 'base64url').slice(0, 12)
 }
+
+const texts = new WeakMap<readonly OrderTerm[], string>()
 
 /** @param row  as `listStatement` gives it: columns, then computed values */
 export function encodeCursor(mark: string, table: Table, order: readonly OrderTerm[], row: Row): string {
