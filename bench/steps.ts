@@ -10,38 +10,26 @@
  * and calls each many times in a row; medians. A step is dearer where it stands, between others, than in such a row.
  */
 
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import { type AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
-import { type Config, loadConfig } from '../src/base/config.ts'
-import { type Event, eventBus } from '../src/base/events.ts'
-import type { TenantId } from '../src/base/ids.ts'
-import { createLog } from '../src/base/log.ts'
-import { createMetrics } from '../src/base/metrics.ts'
+import { loadConfig } from '../src/base/config.ts'
+import type { Event } from '../src/base/events.ts'
 import { deadlineIn, systemClock } from '../src/base/time.ts'
-import type { Row } from '../src/db/batch.ts'
-import { buildApi } from '../src/graphql/api.ts'
-import { createLane } from '../src/graphql/compiled/lane.ts'
-import { RequestScope, type ScopeParts } from '../src/graphql/context.ts'
-import { documentParser } from '../src/graphql/limits/limits.ts'
-import { transactionPlugin } from '../src/graphql/transaction.ts'
 import { readParameters } from '../src/http/body.ts'
 import { persistedDocuments } from '../src/http/documents.ts'
 import { beginExchange, type Exchange } from '../src/http/exchange.ts'
 import { send } from '../src/http/front.ts'
 import { takeIn } from '../src/http/intake.ts'
-import { operationMetrics } from '../src/http/operation-metrics.ts'
 import { createHttpServer } from '../src/http/server.ts'
-import { admitShards } from '../src/shards/admission.ts'
-import type { Door } from '../src/shards/door.ts'
 import { requireAgreement } from '../src/tenant/agreement.ts'
-import { authenticator } from '../src/tenant/authenticate.ts'
 import type { Identity } from '../src/tenant/types.ts'
 import { openWorldDoor } from '../test/kit/door.ts'
 import { openDatabase } from './database.ts'
 import { spreadOf } from './figures.ts'
 import { bodyOf, type Caller, callersOf, type Question, runLoad, writeRequests } from './load.ts'
+import { type Parts, partsOf } from './parts.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SLICE_S = Number(process.env.SLICE_S ?? 2)
@@ -67,7 +55,7 @@ try {
   )
   try {
     await measure(
-      await partsOf(loadConfig(configFile), gate),
+      await partsOf(loadConfig(configFile), gate, nowhere),
       await callersOf(database.shards.map(({ tenants }) => tenants)),
     )
   } finally {
@@ -76,64 +64,6 @@ try {
 } finally {
   closeSync(nowhere)
   await database.stop()
-}
-
-/** What main.ts makes, on a door that has seen each statement before. */
-async function partsOf(config: Config, gate: Awaited<ReturnType<typeof openWorldDoor>>) {
-  const { model, end } = await admitShards([...gate.fleet.values()], config, (event) =>
-    gate.events.push(event),
-  )
-  end()
-  const metrics = createMetrics({ version: 'bench' })
-  const sink = { writableLength: 0, on: () => {}, write: (line: string) => writeSync(nowhere, line) }
-  const log = createLog('info', sink)
-  const emit = eventBus(log.listener, metrics.listener)
-  const api = buildApi(model, () => config.limits, [], emit)
-  const door = replayed(gate.door)
-  const contextFor = (request: Omit<ScopeParts, 'door'>) => ({
-    scope: new RequestScope({ ...request, door }),
-  })
-  const parse = documentParser(() => config.limits)
-  const tables = new Map(model.tables.map((table) => [table.id, table]))
-  const { authenticate } = authenticator({ issuers: config.tokens, clock: systemClock, emit })
-  const operations = operationMetrics(metrics.registry)
-  const options = {
-    config: () => config,
-    permissions: () => api,
-    authenticate,
-    placementOf: (tenant: TenantId) => gate.placements.find(tenant),
-    contextFor,
-    parse,
-    lane: createLane({
-      permissions: () => api,
-      tables,
-      limits: () => config.limits,
-      parse,
-      door,
-      contextFor,
-    }),
-    plugins: [operations.plugin, transactionPlugin()],
-    countCompiled: operations.countCompiled,
-    emit,
-    clock: systemClock,
-  }
-  return { options, log, metrics }
-}
-
-type Parts = Awaited<ReturnType<typeof partsOf>>
-
-/** Gives the rows of the first answer to a statement to all who ask it: what a shard does is no part of this. */
-function replayed(door: Door): Door {
-  const known = new Map<string, Row[][]>()
-  return {
-    ...door,
-    async batch(tenant, mode, deadline, statements) {
-      const text = statements.map((statement) => statement.text).join()
-      const rows = known.get(text) ?? (await door.batch(tenant, mode, deadline, statements))
-      known.set(text, rows)
-      return rows
-    },
-  }
 }
 
 async function measure(parts: Parts, callers: readonly Caller[]): Promise<void> {
