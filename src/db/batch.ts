@@ -44,6 +44,13 @@ export interface BatchPlan {
  */
 export const BATCH_BYTES_MAX = 67_108_864
 
+const answeredBefore = new WeakMap<Error, readonly Result[]>()
+
+/** What the statements of a batch have answered before the one that was refused with `error`. */
+export function resultsBefore(error: Error): readonly Result[] {
+  return answeredBefore.get(error) ?? []
+}
+
 type Settle = (error: Error | null, results: Result[]) => void
 
 export class Batch {
@@ -104,6 +111,7 @@ export class Batch {
   }
 
   handleError(error: Error): void {
+    answeredBefore.set(error, this.#results)
     this.callback(error)
   }
 

@@ -60,7 +60,7 @@ export function isFatal(error: unknown): boolean {
 }
 
 // The session goes on after it.
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !isFatal(error)
 }
 

@@ -10,8 +10,8 @@
 
 import { fail } from '../base/errors.ts'
 import type { Deadline } from '../base/time.ts'
-import type { Result } from './batch.ts'
-import { Connection, ConnectionLost, type ConnectionOptions } from './connection.ts'
+import { type Result, resultsBefore } from './batch.ts'
+import { Connection, ConnectionLost, type ConnectionOptions, isRefusal } from './connection.ts'
 import type { Statement } from './sql.ts'
 
 export interface PoolOptions extends ConnectionOptions {
@@ -28,6 +28,12 @@ export interface PoolOptions extends ConnectionOptions {
   /** Told of each connection that ended otherwise than by `end()`. */
   readonly onDestroyed: (reason: string) => void
 }
+
+/**
+ * Looks at the answers of a batch, or at those before the one that was refused: a refusal may be another's as well. When
+ * it throws, the connection is destroyed, because it can no longer be trusted to answer the right question.
+ */
+export type Check = (results: readonly Result[], isRefused: boolean) => void
 
 export interface PoolStats {
   readonly shared: number
@@ -66,27 +72,18 @@ export class Pool {
   }
 
   /**
-   * Run `statements` as one batch on a shared connection. When `check` throws at the answers, the
-   * connection is destroyed: it can no longer be trusted to answer the right question.
+   * Run `statements` as one batch on a shared connection.
    *
    * @throws OVERLOADED  no connection had room by the deadline, or too many wait already
    * @throws             what `Connection.open` and `Connection.batch` throw
    */
-  batch(
-    statements: readonly Statement[],
-    deadline: Deadline,
-    check: (results: Result[]) => void = () => {},
-  ): Promise<Result[]> {
+  batch(statements: readonly Statement[], deadline: Deadline, check: Check = () => {}): Promise<Result[]> {
     const connection = this.#sharedWithRoom(true)
     if (connection) return this.#send(connection, statements, deadline, check)
     return this.#batchLater(statements, deadline, check)
   }
 
-  async #batchLater(
-    statements: readonly Statement[],
-    deadline: Deadline,
-    check: (results: Result[]) => void,
-  ): Promise<Result[]> {
+  async #batchLater(statements: readonly Statement[], deadline: Deadline, check: Check): Promise<Result[]> {
     let mayGrow = true
     for (;;) {
       const connection = this.#sharedWithRoom(mayGrow)
@@ -148,12 +145,15 @@ export class Pool {
     connection: Connection,
     statements: readonly Statement[],
     deadline: Deadline,
-    check: (results: Result[]) => void,
+    check: Check,
   ): Promise<Result[]> {
     try {
       const results = await connection.batch(statements, deadline)
-      distrustIfThrows(connection, () => check(results))
+      distrustIfThrows(connection, () => check(results, false))
       return results
+    } catch (error) {
+      if (isRefusal(error)) distrustIfThrows(connection, () => check(resultsBefore(error), true))
+      throw error
     } finally {
       if (
         this.#shared.length > this.#options.shared &&

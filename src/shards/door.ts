@@ -18,13 +18,15 @@ import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
 import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
 import { type Connection, ConnectionLost, isFatal, isStalePlan, sqlState } from '../db/connection.ts'
-import { prepared, type Statement } from '../db/sql.ts'
+import type { Check } from '../db/pool.ts'
+import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 import { explain, FENCE, isDemoted, isWorthAnotherRead } from './failures.ts'
+import { BEGIN, beginTenant, COMMIT, type Mode, ROLLBACK, SHARED_LOCK_MS, tenantOf } from './fence.ts'
 import type { Router } from './router.ts'
 import type { Shard } from './shard.ts'
 
-export type Mode = 'read' | 'write'
+export type { Mode } from './fence.ts'
 
 /** A transaction of one tenant that is open now. */
 export interface TenantSession {
@@ -95,10 +97,20 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     })
   }
 
-  /** The tenant that the fence has set must be the one asked for: see the head of this file. @param count  of statements */
-  function requireTenant(results: readonly Result[], count: number, asked: TenantId, shard: Shard): void {
+  /**
+   * The tenant that the fence has set must be the one asked for: see the head of this file.
+   *
+   * @param count  of statements; null where one was refused, which may be the fence
+   */
+  function requireTenant(
+    results: readonly Result[],
+    count: number | null,
+    asked: TenantId,
+    shard: Shard,
+  ): void {
     const answered = tenantOf(results)
-    if (answered === asked && results.length === count) return
+    if (count === null ? ['', asked].includes(answered) : answered === asked && results.length === count)
+      return
     emit({ kind: 'connection.mixup', shard: shard.key, asked, answered })
     fail('INTERNAL_SERVER_ERROR', 'The database answered for another request; nothing of it was used.')
   }
@@ -114,7 +126,8 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
     const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
     const all = [...before, fence, ...statements]
-    const check = (results: Result[]): void => requireTenant(results, all.length, placement.tenant, shard)
+    const check: Check = (results, isRefused) =>
+      requireTenant(results, isRefused ? null : all.length, placement.tenant, shard)
     try {
       const results = await shard.use((pool) => pool.batch(all, deadline, check))
       return results.slice(before.length + 1).map(({ rows }) => rows)
@@ -232,13 +245,6 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
   return { batch, withTenant }
 }
 
-// Where the tenant stands is told by the answer and not by the question: at the same place of another kind of batch
-// stands a value of somebody's row, which may be any tenant's name and belongs in no alarm.
-function tenantOf(results: readonly Result[]): string {
-  const fence = results.find(({ tag }) => tag !== 'SET' && tag !== 'BEGIN')
-  return fence?.rows[0]?.[0] ?? ''
-}
-
 /** Work of an extension may wait for ever; its connection may not. COMMIT has not been sent, so nothing was kept. */
 async function inTime<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
   const late = Promise.withResolvers<never>()
@@ -252,32 +258,6 @@ async function inTime<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
 }
 
 const GRACE_MS = 250
-
-const BEGIN = prepared('begin')
-const COMMIT = prepared('commit')
-const ROLLBACK = prepared('rollback')
-
-const BEGIN_TENANT = prepared('select shardgate.begin_tenant($1, $2, $3, $4)')
-
-const BEGIN_BRIEF = prepared('select shardgate.begin_tenant($1, $2, $3, $4, $5)')
-
-/**
- * Milliseconds that a write on a shared connection waits for the locks of others: longer than any single write takes
- * and short for those whose batches stand behind it, because answers come in order.
- */
-const SHARED_LOCK_MS = 50
-
-/** @param lockMs  how long it may wait for locks; left out, as long as there is time */
-function beginTenant(
-  { tenant, epoch }: Placement,
-  mode: Mode,
-  deadline: Deadline,
-  lockMs?: number,
-): Statement {
-  const leftMs = Math.ceil(deadline.remainingMs())
-  if (lockMs === undefined) return { ...BEGIN_TENANT, values: [tenant, epoch, mode, leftMs] }
-  return { ...BEGIN_BRIEF, values: [tenant, epoch, mode, leftMs, Math.min(leftMs, lockMs)] }
-}
 
 async function runOne(connection: Connection, statement: Statement, deadline: Deadline): Promise<Row[]> {
   const [result] = await connection.batch([statement], deadline)

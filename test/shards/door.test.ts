@@ -137,6 +137,18 @@ describe('answers that were mixed up', () => {
   })
 })
 
+it('D6: a refusal that is another tenant’s is no word about a write, which was kept', async () => {
+  const proxy = shardOf(one!).proxy!
+  const write = (tenant: WorldTenant, id: number | null) =>
+    gate.ask(tenant.id, INSERT, [tenant.id, id], 'write')
+  const isInsert = ({ statements }: { statements: readonly string[] }) => statements.includes(INSERT)
+  const replayed = proxy.replayAnswer(isInsert, isInsert)
+  await expect(write(other!, null)).rejects.toMatchObject({ code: '23502' })
+  await expect(write(one!, 4_711)).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+  await replayed
+  expect(await gate.ask(one!.id, 'select name from app.projects where id = 4711')).toHaveLength(1)
+})
+
 describe('answers to another kind of batch', () => {
   // The place of one kind's tenant is that of the other kind's first row, which here claims to be the asking tenant.
   it.each([
