@@ -1,6 +1,7 @@
 /**
  * Isolation from outside: random operations of many tenants at once against a gateway process, while its
- * backends are killed, its tables locked, its connections cut, and its clients hang up.
+ * backends are killed, its tables locked, its connections cut, and its clients hang up. The same operations go through
+ * both lanes: first with the compiled one, then with the resolvers alone.
  *
  * The short form runs with the other tests. The long form, in numbers of operations, and any run again:
  *
@@ -9,10 +10,10 @@
  */
 
 import { setImmediate } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startFaults } from '../kit/faults.ts'
 import { type FuzzSetup, type FuzzTenant, fuzz, twins } from '../kit/fuzz.ts'
-import { type Gateway, startGateway, worldSchema, worldToken } from '../kit/gateway.ts'
+import { type Gateway, logged, reconfigure, startGateway, worldSchema, worldToken } from '../kit/gateway.ts'
 import { openProbe } from '../kit/probe.ts'
 import { runRandom } from '../kit/random.ts'
 import { startWorld, type World } from '../kit/shard-fixture.ts'
@@ -92,58 +93,77 @@ const innerFaults = (): string[] =>
     .split('\n')
     .filter((line) => line.includes('"kind":"request.failed"') || line.includes('"kind":"connection.mixup"'))
 
+/** How many operations the compiled lane has answered. */
+const compiled = (): number =>
+  logged(gateway, 'request.done').filter(({ lane }) => lane === 'compiled').length
+
 const bystanders = () => Promise.all(world.tenants.slice(ASKING).map((tenant) => world.contents(tenant)))
 
-it(
-  `shows nobody a foreign value in ${COUNT} operations while everything fails around it`,
-  async () => {
-    const before = await bystanders()
-    const faults = startFaults(world, setup.random.fork('faults'), { everyMs: 120, lockMs: REQUEST_MS + 300 })
-    const counts = await fuzz(setup, COUNT, 2)
-    await faults.stop()
-    const { leaks, lost, ...numbers } = counts
-    console.log(
-      JSON.stringify({
-        seed: setup.random.seed,
-        ...numbers,
-        ...faults.counts,
-        scannedBytes: world.scanner.bytes,
-      }),
-    )
+describe.each([true, false])('with the compiled lane: %s', (compiledLane) => {
+  const half = Math.ceil(COUNT / 2)
 
-    expect(gateway.ended).toBeUndefined()
-    expect(leaks).toEqual([])
-    expect(lost).toEqual([])
-    expect(counts.sent).toBeGreaterThanOrEqual(COUNT)
-    expect(innerFaults()).toEqual([])
-    expect(counts.codes.INTERNAL_SERVER_ERROR ?? 0).toBe(0)
-    // A run in which nothing was asked, answered, kept or broken would prove nothing.
-    expect(counts.withForeign).toBeGreaterThan(COUNT / 3)
-    expect(counts.answered).toBeGreaterThan(COUNT / 3)
-    expect(counts.mutationsKept).toBeGreaterThan(COUNT / 100)
-    expect(faults.counts.killed).toBeGreaterThan(0)
-    expect(await bystanders()).toEqual(before)
-  },
-  TIMEOUT_MS,
-)
+  beforeAll(async () => {
+    if (!compiledLane) await reconfigure(world, gateway, { http: { compiledLane } })
+  })
+
+  it(
+    `shows nobody a foreign value in ${half} operations while everything fails around it`,
+    async () => {
+      const before = await bystanders()
+      const answered = compiled()
+      const random = setup.random.fork(`faults, compiled lane: ${compiledLane}`)
+      const faults = startFaults(world, random, { everyMs: 120, lockMs: REQUEST_MS + 300 })
+      const counts = await fuzz(setup, half, 2)
+      await faults.stop()
+      const { leaks, lost, ...numbers } = counts
+      const byLane = { compiled: compiled() - answered }
+      const { seed } = setup.random
+      console.log(
+        JSON.stringify({
+          ...{ seed, ...numbers, ...byLane, ...faults.counts, scannedBytes: world.scanner.bytes },
+        }),
+      )
+
+      expect(gateway.ended).toBeUndefined()
+      expect(leaks).toEqual([])
+      expect(lost).toEqual([])
+      expect(counts.sent).toBeGreaterThanOrEqual(half)
+      expect(innerFaults()).toEqual([])
+      expect(counts.codes.INTERNAL_SERVER_ERROR ?? 0).toBe(0)
+      // A run in which nothing was asked, answered, kept or broken would prove nothing.
+      expect(counts.withForeign).toBeGreaterThan(half / 3)
+      expect(counts.answered).toBeGreaterThan(half / 3)
+      expect(counts.mutationsKept).toBeGreaterThan(half / 100)
+      expect(faults.counts.killed).toBeGreaterThan(0)
+      if (compiledLane) expect(byLane.compiled).toBeGreaterThan(half / 10)
+      else expect(byLane.compiled).toBe(0)
+      expect(await bystanders()).toEqual(before)
+    },
+    TIMEOUT_MS,
+  )
+
+  it(
+    'answers foreign values byte for byte as it answers values of nobody',
+    async () => {
+      await Promise.all(setup.tenants.map(recovered))
+      const answered = compiled()
+      const counts = await twins(setup, Math.ceil(half / 30))
+      const byLane = { compiled: compiled() - answered }
+      console.log(JSON.stringify({ twins: counts.asked, mutations: counts.mutations, ...byLane }))
+      expect(counts.differences).toEqual([])
+      expect(counts.mutations).toBeGreaterThan(0)
+      if (compiledLane) expect(byLane.compiled).toBeGreaterThan(counts.asked / 4)
+      else expect(byLane.compiled).toBe(0)
+    },
+    TIMEOUT_MS,
+  )
+})
 
 it('has stored nothing of one tenant in the rows of another', async () => {
   for (const tenant of world.tenants) {
     expect(world.scanner.scan(tenant.id, await world.contents(tenant))).toEqual([])
   }
 })
-
-it(
-  'answers foreign values byte for byte as it answers values of nobody',
-  async () => {
-    await Promise.all(setup.tenants.map(recovered))
-    const counts = await twins(setup, Math.ceil(COUNT / 30))
-    console.log(JSON.stringify({ twins: counts.asked, mutations: counts.mutations }))
-    expect(counts.differences).toEqual([])
-    expect(counts.mutations).toBeGreaterThan(0)
-  },
-  TIMEOUT_MS,
-)
 
 it('writes no value of any tenant into its log or its metrics', async () => {
   const metrics = await fetch(`${gateway.adminUrl}/metrics`).then((answer) => answer.text())
