@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TrustedDocuments } from '../../src/graphql/documents/trusted.ts'
+import { persistedDocuments } from '../../src/http/documents.ts'
+import type { Exchange } from '../../src/http/exchange.ts'
 import { type Edge, type EdgeOptions, startEdge } from '../kit/edge.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -334,5 +336,23 @@ describe.each([
         'UNAUTHENTICATED',
       )
     })
+  })
+})
+
+describe('a change of the configuration', () => {
+  it('holds for what was registered before it', () => {
+    let documents = { apq: true, trusted: [], trustedOnly: false }
+    const stage = persistedDocuments({ config: () => ({ documents }), trusted: () => trusted })
+    const hash = persistedQuery(sha256('{ hello }'))
+    const exchange = { lane: 'resolver', identity: { tenant: 'acme' } } as unknown as Exchange
+    stage.resolve(exchange, { query: '{ hello }', ...hash })
+    stage.keep(exchange)
+    const ask = () => stage.resolve({} as Exchange, hash).query
+    expect(ask()).toBe('{ hello }')
+    documents = { ...documents, trustedOnly: true }
+    expect(ask).toThrow('No trusted document')
+    expect(() => stage.resolve({} as Exchange, { documentId: sha256('{ hello }') })).toThrow('No document')
+    documents = { ...documents, apq: false, trustedOnly: false }
+    expect(ask).toThrow('PersistedQueryNotSupported')
   })
 })

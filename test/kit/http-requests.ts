@@ -87,6 +87,8 @@ export const PARTS = {
     odd: [
       ...['"extensions":[]', '"extensions":1', '"debug":true', '"debug":null', '"__proto__":{"query":"{"}'],
       ...['"query":"{ old }"', '"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}'],
+      ...['"extensions":{"persistedQuery":{"version":2}}', '"extensions":{"persistedQuery":[]}'],
+      ...['"documentId":"sha256:x"', '"documentId":null', '"documentId":1'],
     ],
   },
   token: {

@@ -51,7 +51,7 @@ export function registeredDocuments(room = ROOM): RegisteredDocuments {
     weight += more
   }
 
-  // By looking at all: 100 µs with as many tenants as documents, only where a document is pushed out.
+  // By looking at all: 300 µs where each of 10,000 tenants has a document, and only when one is pushed out.
   function largest(): Share | undefined {
     let found: Share | undefined
     for (const share of shares.values()) if (!found || share.weight > found.weight) found = share
