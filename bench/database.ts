@@ -19,7 +19,7 @@ import { migrate } from '../src/control/migrate.ts'
 import { type Client, withClient } from '../src/db/client.ts'
 import type { EmbeddedServer } from '../src/db/embedded/server.ts'
 import { type EmbeddedServers, startEmbedded } from '../src/db/embedded/start.ts'
-import { type BenchTenant, fillRows, planTenants, type TenantSize } from './rows.ts'
+import { type BenchTenant, fillRows, type Layout, planTenants, type TenantSize } from './rows.ts'
 
 export const SCHEMA = 'bench'
 /** Signs the tokens of the benchmark; every server knows it. */
@@ -63,6 +63,8 @@ export interface DatabaseOptions {
   readonly sizes: readonly TenantSize[]
   /** Default is 1; tenants are dealt to the shards in turn. */
   readonly shards?: number
+  /** How rows lie on disk; default is 'mixed'. */
+  readonly layout?: Layout
   /** Of each shard: '1GB'. */
   readonly sharedBuffers: string
   readonly report: (sentence: string) => void
@@ -117,7 +119,7 @@ async function makeOnce(
   options: DatabaseOptions,
   shards: readonly BenchShard[],
 ): Promise<void> {
-  const made = createHash('sha256').update(JSON.stringify([options.sizes, shards.length]))
+  const made = createHash('sha256').update(JSON.stringify([options.sizes, shards.length, options.layout]))
   for (const file of ['rows.ts', 'database.ts', 'tables/20260101000000_tickets.sql'])
     made.update(readFileSync(join(import.meta.dirname, file)))
   const wanted = made.digest('hex')
@@ -126,7 +128,7 @@ async function makeOnce(
   await makeDatabases(shards)
   for (const shard of shards) {
     options.report(`Filling ${shard.key}: ${shard.tenants.length} tenants.`)
-    await fillRows(shard.superuserUrl, SCHEMA, shard.tenants)
+    await fillRows(shard.superuserUrl, SCHEMA, shard.tenants, options.layout)
   }
   writeFileSync(mark, wanted)
   options.report(`The rows are there after ${Math.round((performance.now() - started) / 1_000)} s.`)

@@ -1,8 +1,9 @@
 /**
  * Rows of the benchmark's tenants, made by Postgres out of numbers: the same on every run.
  *
- * A row's id tells its place: the k-th row of the i-th of n tenants has the id k * n + i + 1. So ids of one tenant
- * are known without a query, and rows of all tenants lie between each other on disk, as they do in life.
+ * A row's id tells its place: the k-th row of the i-th of n tenants has the id k * n + i + 1, so that ids of a tenant are
+ * known without a query. On disk rows lie in the order of their ids, between those of other tenants, as when all tenants
+ * have written at once; or together, as when tenants have been imported or moved.
  */
 
 import { createHash } from 'node:crypto'
@@ -54,11 +55,11 @@ const STATUSES = `array['new','open','open','waiting','resolved','closed','close
 const PRIORITIES = `array['low','normal','normal','high','urgent']`
 
 // One text in eight has what JSON has to escape, and one in sixteen a letter of two bytes.
-const FILL = [
+const fillWith = (order: string): string[] => [
   `insert into users (tenant_id, id, name, email, role, created_at)
    select id, k * n + i + 1, 'Person ' || k || ' of ' || left(id::text, 8), 'person' || k || '@' || left(id::text, 8) || '.test',
      case when k % 4 = 0 then 'agent' else 'requester' end, timestamptz '2024-01-01' + k * interval '1 hour'
-   from plan, generate_series(0, users - 1) k order by 2`,
+   from plan, generate_series(0, users - 1) k ${order}`,
   `insert into tickets (tenant_id, id, subject, body, status, priority, author_id, assignee_id, created_at, updated_at)
    select id, k * n + i + 1,
      'Ticket ' || k || case when k % 16 = 0 then ' für ' else ' for ' end || left(id::text, 8) || ': it does not print',
@@ -68,17 +69,28 @@ const FILL = [
      case when k % 5 = 0 then null else ((k * 17 + i) % users) * n + i + 1 end,
      timestamptz '2024-01-01' + (k * 977 + i) * interval '1 second',
      timestamptz '2024-01-02' + (k * 977 + i) * interval '1 second' + interval '0.25 seconds'
-   from plan, generate_series(0, tickets - 1) k order by 2`,
+   from plan, generate_series(0, tickets - 1) k ${order}`,
   `insert into comments (tenant_id, id, ticket_id, author_id, body, created_at)
    select id, (k * ${COMMENTS_PER_TICKET} + j) * n + i + 1, k * n + i + 1, ((k * 13 + j * 7 + i) % users) * n + i + 1,
      case when (k + j) % 8 = 0 then E'He says "off and on again".\\n' else 'Have you tried it off and on again? ' end
        || 'Comment ' || j || ' on ticket ' || k || ', written to be of ordinary length.',
      timestamptz '2024-01-01' + (k * 977 + i) * interval '1 second' + (j + 1) * interval '10 minutes'
-   from plan, generate_series(0, tickets - 1) k, generate_series(0, ${COMMENTS_PER_TICKET - 1}) j order by 2`,
+   from plan, generate_series(0, tickets - 1) k, generate_series(0, ${COMMENTS_PER_TICKET - 1}) j ${order}`,
 ]
 
-/** Fill the tables of `schema`. @param url  of a superuser, who is past the policies and may leave triggers out */
-export async function fillRows(url: string, schema: string, tenants: readonly BenchTenant[]): Promise<void> {
+export type Layout = 'mixed' | 'together'
+
+/**
+ * Fill the tables of `schema`.
+ *
+ * @param url  of a superuser, who is past the policies and may leave triggers out
+ */
+export async function fillRows(
+  url: string,
+  schema: string,
+  tenants: readonly BenchTenant[],
+  layout: Layout = 'mixed',
+): Promise<void> {
   await withClient(url, async (client) => {
     // References hold by the way the rows are made; checking each would take longer than all the rest.
     await client.query(
@@ -90,7 +102,8 @@ export async function fillRows(url: string, schema: string, tenants: readonly Be
       text: 'insert into plan select * from jsonb_to_recordset($1) as t (id uuid, i int, n int, users int, tickets int)',
       values: [JSON.stringify(plan)],
     })
-    for (const text of FILL) await client.query(text)
+    const order = layout === 'mixed' ? 'order by 2' : 'order by 1, 2'
+    for (const text of fillWith(order)) await client.query(text)
     for (const table of ['users', 'tickets', 'comments']) await settle(client, table)
   })
 }

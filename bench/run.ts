@@ -25,7 +25,7 @@ import { loadTable, reportOf } from './report.ts'
 import { keepResults, machineLines } from './results.ts'
 import { removeMadeRows, SIZES } from './rows.ts'
 import { SERVER_NAMES, SERVERS, type ServerName, startServer } from './servers.ts'
-import { measureSlice } from './slices.ts'
+import { measureSlice, turned } from './slices.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SLICE_S = Number(process.env.SLICE_S ?? 2)
@@ -115,12 +115,6 @@ async function measure(db: BenchDatabase, load: LoadName): Promise<Slice[]> {
     }
   }
   return slices
-}
-
-// Nobody always comes after the same other.
-function turned<T>(list: readonly T[], by: number): T[] {
-  const first = by % list.length
-  return [...list.slice(first), ...list.slice(0, first)]
 }
 
 async function measureOnce(

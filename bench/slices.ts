@@ -36,3 +36,9 @@ export function cpuNow({ shards }: BenchDatabase, pid: number) {
   const postgres = shards.reduce((sum, shard) => sum + clusterCpu(shard.pid), 0)
   return { server: cpuOf(pid), postgres, machine: machineCpu() }
 }
+
+/** The list, begun elsewhere each round: nobody always comes after the same other. */
+export function turned<T>(list: readonly T[], round: number): T[] {
+  const first = round % list.length
+  return [...list.slice(first), ...list.slice(0, first)]
+}

@@ -15,12 +15,12 @@ import { variantOfQ3 } from '../variants.ts'
 import type { Growth } from './compare.ts'
 import { openInspector } from './inspector.ts'
 
-const DOCUMENTS = 10_000
-const STEP = 1_000
-/** Documents after which all caches are taken to be full. */
-const FULL = 5_000
+const DOCUMENTS = 20_000
+const STEP = 2_000
+/** Documents after which memory has to stay what it is. */
+const FULL = 10_000
 /** Heap after all documents, of that after `FULL`. */
-const GOAL = 1.1
+const GOAL = 1.05
 
 interface Reading {
   readonly documents: number

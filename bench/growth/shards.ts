@@ -1,4 +1,4 @@
-/** 200 tenants on 1 to 8 shards; the more shards, the fewer connections to each. */
+/** 200 tenants on 1 to 8 shards; the more shards, the fewer connections that reads share to each. */
 
 import { compareStages, type Growth, type GrowthOptions } from './compare.ts'
 
@@ -8,12 +8,12 @@ const GOAL = 1.15
 
 export function growShards(options: GrowthOptions): Promise<Growth> {
   const stages = Object.entries(CONNECTIONS).map(([count, readConnections]) => ({
-    title: `${count} shards, ${readConnections} connections each`,
+    title: `${count} × ${readConnections}`,
     name: `shards-${count}`,
     sizes: [{ size: 'S', tenants: 200, users: 20, tickets: 250 }],
     shards: Number(count),
     sharedBuffers: '256MB',
     shardSettings: { readConnections },
   }))
-  return compareStages('Shards', stages, GOAL, options)
+  return compareStages('Shards × connections that reads share', stages, GOAL, options)
 }
