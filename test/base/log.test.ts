@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { fail } from '../../src/base/errors.ts'
 import type { Event } from '../../src/base/events.ts'
 import { createLog, describeError, type LogSink, lineOf, scrub } from '../../src/base/log.ts'
@@ -16,8 +16,14 @@ function memorySink(): LogSink & { lines: string[] } {
   return { lines, writableLength: 0, write: (line) => lines.push(line), on: () => {} }
 }
 
-/** A turn of the event loop: so long the lines of requests wait. */
-const turn = () => new Promise(setImmediate)
+/** Let the time pass for which lines of requests wait for each other. */
+const wait = () => vi.advanceTimersByTime(10)
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 const done: Event = {
   kind: 'request.done',
@@ -31,10 +37,10 @@ const done: Event = {
 }
 
 describe('lines', () => {
-  it('writes one JSON object a line, with the level as a word', async () => {
+  it('writes one JSON object a line, with the level as a word', () => {
     const sink = memorySink()
     createLog('info', sink).listener(done)
-    await turn()
+    wait()
     expect(sink.lines).toHaveLength(1)
     expect(JSON.parse(sink.lines[0]!)).toMatchObject({
       level: 'info',
@@ -44,7 +50,7 @@ describe('lines', () => {
     })
   })
 
-  it('writes requests of one turn together, and every other line at once and after them', async () => {
+  it('writes requests of 10 ms together, and every other line at once and after them', () => {
     const sink = memorySink()
     const { listener } = createLog('info', sink)
     const kinds = () =>
@@ -60,20 +66,20 @@ describe('lines', () => {
     expect(kinds()).toEqual([['request.done', 'request.done', 'gateway.stopped']])
     listener(done)
     listener(done)
-    await turn()
+    wait()
     expect(kinds().slice(1)).toEqual([['request.done', 'request.done']])
     listener(done)
-    await turn()
-    await turn()
+    wait()
+    wait()
     expect(kinds()).toHaveLength(3)
   })
 
-  it('does not write what is below its level', async () => {
+  it('does not write what is below its level', () => {
     const sink = memorySink()
     const { listener } = createLog('warn', sink)
     listener(done)
     listener({ ...done, status: 503 })
-    await turn()
+    wait()
     expect(sink.lines.map((line) => JSON.parse(line).status)).toEqual([503])
   })
 
@@ -126,17 +132,17 @@ describe('secrets', () => {
 })
 
 describe('fault 65: a blocked or broken sink', () => {
-  it('drops and counts once too much waits', async () => {
+  it('drops and counts once too much waits', () => {
     const sink = memorySink()
     const full = { ...sink, writableLength: 2 ** 21 }
     const log = createLog('info', full)
     for (let i = 0; i < 10; i += 1) log.listener(done)
-    await turn()
+    wait()
     expect(sink.lines).toHaveLength(0)
     expect(log.dropped()).toBe(10)
   })
 
-  it('neither throws when the sink throws nor ends the process when it breaks', async () => {
+  it('neither throws when the sink throws nor ends the process when it breaks', () => {
     let broken: ((error: Error) => void) | undefined
     const sink: LogSink = {
       writableLength: 0,
@@ -149,7 +155,7 @@ describe('fault 65: a blocked or broken sink', () => {
     }
     const log = createLog('info', sink)
     log.listener(done)
-    await turn()
+    wait()
     broken?.(new Error('ENOSPC'))
     expect(log.dropped()).toBe(2)
   })
