@@ -84,8 +84,10 @@ describe('the limit of rows', () => {
   ])('is reached by %s, and may be reached: %s', async (_, source, rows) => {
     limits.rows = rows
     expect(await codes(source)).toEqual([])
+    expect(await api.compiled(tenant, source)).toBe(JSON.stringify(await api.run(tenant, source)))
     limits.rows = rows - 1
     expect(await codes(source)).toEqual(['QUERY_TOO_COMPLEX'])
+    expect(await api.compiled(tenant, source)).toBe(null)
   })
 
   it('counts what is asked for by id', async () => {
@@ -93,8 +95,10 @@ describe('the limit of rows', () => {
     const source = `{ nodes(ids: [${`"${projects.nodes[0].id}" `.repeat(10)}]) { id } }`
     limits.rows = 10
     expect(await codes(source)).toEqual([])
+    expect(await api.compiled(tenant, source)).toContain('nodes')
     limits.rows = 9
     expect(await codes(source)).toEqual(['QUERY_TOO_COMPLEX'])
+    expect(await api.compiled(tenant, source)).toBe(null)
   })
 
   it('holds for what is read too: many parents do not fill the memory before their rows are counted', async () => {
