@@ -17,8 +17,12 @@ export const cpuOf = (pid: number): number => timesOf(pid)?.own ?? 0
 
 /** Of a whole Postgres: the postmaster, its children that live, and those that have ended. */
 export function clusterCpu(postmaster: number): number {
-  const { own = 0, reaped = 0 } = timesOf(postmaster) ?? {}
-  return own + reaped + sessionsOf(postmaster).reduce((sum, pid) => sum + cpuOf(pid), 0)
+  for (;;) {
+    const { own = 0, reaped = 0 } = timesOf(postmaster) ?? {}
+    const living = sessionsOf(postmaster).reduce((sum, pid) => sum + cpuOf(pid), 0)
+    // A child that has ended meanwhile is in neither of the two: look again.
+    if ((timesOf(postmaster)?.reaped ?? 0) === reaped) return own + reaped + living
+  }
 }
 
 /** Processes of a Postgres: sessions and its own. */
