@@ -1,12 +1,17 @@
 /** The contract of http/front.ts: what the compiled lane is asked, and what becomes of what it says. */
 
 import { once } from 'node:events'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { GraphQLError } from 'graphql'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { GatewayError } from '../../src/base/errors.ts'
 import { lineOf } from '../../src/base/log.ts'
 import { createMetrics } from '../../src/base/metrics.ts'
+import { systemClock } from '../../src/base/time.ts'
 import type { Lane, LaneOperation, LaneRequest } from '../../src/graphql/compiled/types.ts'
+import { readParameters } from '../../src/http/body.ts'
+import { beginExchange } from '../../src/http/exchange.ts'
 import { operationMetrics } from '../../src/http/operation-metrics.ts'
 import { type Edge, INNER_CANARY, startEdge } from '../kit/edge.ts'
 
@@ -46,6 +51,7 @@ beforeEach(() => {
 const admin = async () => ({ authorization: `Bearer ${await edge.token(['admin'])}` })
 const modern = { accept: 'application/graphql-response+json' }
 const failed = (error: Error) => new GraphQLError(error.message, { originalError: error })
+const TIMES = { requestMs: 1_000, leavingMs: 1_000 }
 const search = (parameters: Record<string, string>) => `/graphql?${new URLSearchParams(parameters)}`
 
 describe('the lane', () => {
@@ -181,6 +187,15 @@ describe('a lane that fails', () => {
 })
 
 describe('a client that hangs up', () => {
+  it('before its body is whole is refused, so that nothing waits for it', async () => {
+    const request = Object.assign(new IncomingMessage(new Socket()), { method: 'POST' })
+    const exchange = beginExchange(request, new ServerResponse(request), TIMES, systemClock)
+    const reading = readParameters(exchange, 1_000)
+    request.push('{"query":"{ hel')
+    request.destroy()
+    await expect(reading).rejects.toMatchObject({ code: 'BAD_REQUEST', message: 'The body was cut off.' })
+  })
+
   it('while the lane works breaks nothing, whatever the lane then says', async () => {
     const lost = failed(new GatewayError('OUTCOME_UNKNOWN', 'Lost.'))
     for (const late of ['{"data":{"hello":"late"}}', null, { errors: [lost] }]) {
