@@ -89,6 +89,13 @@ describe('begin_tenant', () => {
   })
 })
 
+it('costs a caller that sets no time for locks no second call', async () => {
+  const { rows } = await app.query(
+    `explain (verbose, costs off) select shardgate.begin_tenant('a', 1, 'read', 5000)`,
+  )
+  expect(rows[1]['QUERY PLAN']).toContain("begin_tenant('a'::text, '1'::bigint, 'read'::text, 5000, 5000)")
+})
+
 describe('F15: a writer that waits behind a cutover', () => {
   const LOCK = 'select pg_advisory_xact_lock(shardgate.tenant_lock($1))'
   // The backend of `app` says itself that it waits, so that nothing here has to sleep.

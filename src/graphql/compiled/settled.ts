@@ -38,7 +38,7 @@ export async function written<T>(write: () => Promise<T>, answer: (result: T) =>
   try {
     return answer(result)
   } catch (cause) {
-    const message = 'The change was kept, and its answer cannot be given.'
+    const message = 'The change may have been kept; its answer cannot be given.'
     throw new Settled(new GatewayError('OUTCOME_UNKNOWN', message, {}, { cause }))
   }
 }
