@@ -10,6 +10,7 @@ import { openConfiguredApi, type WorldApi } from '../kit/api.ts'
 import { OPERATIONS_MS } from '../kit/generated-operations.ts'
 import { nastyWorld } from '../kit/worlds/fixture-worlds.ts'
 import type { ForeignWorld } from '../kit/worlds/foreign-world.ts'
+import { expectSameAnswers, expectSameColumns, expectSameEffects, TYPED } from '../kit/worlds/lanes-checks.ts'
 import { expectNothingTold, expectSoundOperations } from '../kit/worlds/served-checks.ts'
 import { fixtureIn, STYLES } from '../kit/worlds/style.ts'
 import { findByValue, orderByEach, readAll, type TypeCheck, writeAgain } from '../kit/worlds/type-checks.ts'
@@ -203,6 +204,14 @@ describe.each(['uuid', 'int'] as const)('a database with tenants of type %s', (t
     () => expectSoundOperations(world, api, tenantType),
     OPERATIONS_MS,
   )
+
+  // More of it, in the same tables: both-lanes.test.ts with a COUNT.
+  it('has one meaning in both lanes', async () => {
+    const lanes = { ...world, api }
+    await expectSameAnswers(lanes, tenantType, 900)
+    if (tenantType === 'uuid') await expectSameColumns(lanes, tenantType, TYPED)
+    await expectSameEffects(lanes, tenantType, 30)
+  })
 })
 
 interface Contents {
