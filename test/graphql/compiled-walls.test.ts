@@ -200,7 +200,7 @@ describe('each statement of the lanes', () => {
         left++
       }
     }
-    expect(left).toBeGreaterThan(60)
+    expect(left).toBeGreaterThan(40)
   })
 })
 

@@ -88,7 +88,7 @@ const isFiltered: Held = (select, _, alias, column, { values }, tenant) => {
     'g',
   )
   const found = [...select.matchAll(predicate)].some(([, , number]) => values[Number(number) - 1] === tenant)
-  const conditions = /\b(?:where|on)\b(.*)/s.exec(select)?.[1] ?? ''
+  const conditions = /\b(?:where|on)\b(.*?)(?:\b(?:returning|group by|order by)\b|$)/s.exec(select)?.[1] ?? ''
   return found && !/\bor\b/i.test(conditions)
 }
 
