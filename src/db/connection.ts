@@ -181,6 +181,11 @@ export class Connection {
     return this.#sentAt.length
   }
 
+  /** Whether a batch would leave in one write with others. */
+  get isLoading(): boolean {
+    return this.#outbox.isWaiting
+  }
+
   /** Whether the oldest batch in flight takes so long that others should not queue behind it. */
   get stalled(): boolean {
     const [oldest] = this.#sentAt

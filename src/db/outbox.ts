@@ -19,6 +19,11 @@ export class Outbox {
     this.#sink = sink
   }
 
+  /** Whether something waits for the end of the turn: more would go with it at no cost. */
+  get isWaiting(): boolean {
+    return this.#parts.length > 0
+  }
+
   /** Send `parts` at the end of this turn of the event loop, behind what was added before. */
   add(parts: readonly Uint8Array[]): void {
     if (this.#parts.length === 0) setImmediate(() => this.#flush())

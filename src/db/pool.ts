@@ -277,9 +277,19 @@ function leastLoaded(
 ): Connection | undefined {
   let least: Connection | undefined
   for (const connection of connections) {
-    if ((!least || connection.inFlight < least.inFlight) && suits(connection)) least = connection
+    if ((!least || loadOf(connection) < loadOf(least)) && suits(connection)) least = connection
   }
   return least
+}
+
+/**
+ * Batches that leave together are one write and one read for both sides, so that a few more on one connection are less
+ * work than the same on several.
+ */
+const TOGETHER = 4
+
+function loadOf(connection: Connection): number {
+  return connection.inFlight - (connection.isLoading ? TOGETHER : 0)
 }
 
 function remove<T>(items: T[], item: T): void {
