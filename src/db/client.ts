@@ -4,7 +4,7 @@
  */
 
 import pg from 'pg'
-import { clientConfig } from './connection.ts'
+import { clientConfig } from './settings.ts'
 import type { Statement } from './sql.ts'
 
 export { sqlState } from './connection.ts'

@@ -13,14 +13,8 @@ import pg from 'pg'
 import type { Deadline } from '../base/time.ts'
 import { Batch, type Result } from './batch.ts'
 import { Outbox } from './outbox.ts'
+import { type ConnectionOptions, clientConfig } from './settings.ts'
 import type { Statement } from './sql.ts'
-
-export interface ConnectionOptions {
-  readonly url: string
-  /** Milliseconds for the TCP connection and the log-in together. */
-  readonly connectMs: number
-  readonly applicationName: string
-}
 
 /**
  * The connection is gone, and with it the answer. Unless the reason is 'unsent', nobody knows whether
@@ -87,23 +81,6 @@ export function raisedState(error: unknown): string | undefined {
   return state && /^(P0001|(?!72|F0|HV|P0|XX|SG)[6-9A-Z])/.test(state) ? state : undefined
 }
 
-// Values travel as Postgres text: pg's own parsers lose microseconds (Date) and digits (numbers).
-const TEXT_TYPES = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
-
-// One text form for every value on every connection, plans that do not depend on the tenant that came
-// first, and a server that gives up on its own soon after a client has gone.
-const SETTINGS = [
-  'plan_cache_mode=force_generic_plan',
-  'client_min_messages=error',
-  'DateStyle=ISO',
-  'IntervalStyle=iso_8601',
-  'TimeZone=UTC',
-  'bytea_output=hex',
-  'extra_float_digits=1',
-  'idle_in_transaction_session_timeout=15s',
-  'client_connection_check_interval=1s',
-]
-
 /** Statements that one connection keeps prepared; the least recently used are closed. */
 const PREPARED_MAX = 500
 /** Characters of all their texts: one of 100 kB takes the server some 5 MB. */
@@ -121,17 +98,6 @@ const inSteps = (ms: number): number => Math.ceil(ms / STEP_MS) * STEP_MS
 
 /** Milliseconds after which a batch in flight is no short read: a hundred times a point query. */
 const STALLED_MS = 200
-
-export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
-  return {
-    connectionString: options.url,
-    connectionTimeoutMillis: options.connectMs,
-    application_name: options.applicationName,
-    keepAlive: true,
-    types: TEXT_TYPES,
-    options: SETTINGS.map((setting) => `-c ${setting}`).join(' '),
-  }
-}
 
 export class Connection {
   readonly #client: pg.Client

@@ -11,7 +11,8 @@
 import { fail } from '../base/errors.ts'
 import type { Deadline } from '../base/time.ts'
 import { type Result, resultsBefore } from './batch.ts'
-import { Connection, ConnectionLost, type ConnectionOptions, isRefusal } from './connection.ts'
+import { Connection, ConnectionLost, isRefusal } from './connection.ts'
+import type { ConnectionOptions } from './settings.ts'
 import type { Statement } from './sql.ts'
 
 export interface PoolOptions extends ConnectionOptions {
