@@ -133,7 +133,9 @@ async function compare(setup: IsolationSetup, pair: Pair, random: Random): Promi
 
 async function timed({ api, asker }: IsolationSetup, pair: Pair, isForeign: boolean): Promise<number> {
   const start = performance.now()
-  await api.run(asker, pair.query, isForeign ? pair.theirs : pair.nobodys)
+  const variables = isForeign ? pair.theirs : pair.nobodys
+  // As the gateway does: what the compiled lane leaves, the resolvers answer.
+  if ((await api.compiled(asker, pair.query, variables)) === null) await api.run(asker, pair.query, variables)
   return (performance.now() - start) * 1_000
 }
 
