@@ -115,6 +115,15 @@ describe('rows of any table', () => {
     expect(await same(source, { one: projects[1], ids: mixed })).toContain('null')
     await same(source, { one: none, ids: [] })
   })
+
+  it('has its children once, however often it is asked for', async () => {
+    const { projects } = JSON.parse(await same('{ projects(last: 1) { nodes { id } } }')).data
+    const ids = [projects.nodes[0].id, projects.nodes[0].id]
+    const source =
+      'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Project { tasks { nodes { id } totalCount } } } }'
+    const [first, second] = JSON.parse(await same(source, { ids })).data.nodes
+    expect(second).toEqual(first)
+  })
 })
 
 describe('aggregates', () => {

@@ -230,9 +230,11 @@ function keysOf(parents: readonly Parent[]): SQL {
       found.map((value) => sql`${value} is not null`),
       ' and ',
     )
-    const isUnique = parents.length === 1 && level.table.primaryKey.every((column) => own.includes(column))
-    const distinct =
-      isUnique && own.length > 0 && level.table.primaryKey.length > 0 ? sql.blank : sql` distinct`
+    const { primaryKey } = level.table
+    const isWhole = primaryKey.length > 0 && primaryKey.every((column) => own.includes(column))
+    // One row may be asked for by its id more than once.
+    const isUnique = parents.length === 1 && isWhole && !level.isNumbered
+    const distinct = isUnique ? sql.blank : sql` distinct`
     return sql`select${distinct} ${columns} from ${name(level)} where ${given}`
   })
   return sql.join(selects, ' union ')
