@@ -15,6 +15,7 @@ import type { Random } from './random.ts'
 import { schemaSource, type ValuePool } from './schema-source.ts'
 import { notingStepsBack } from './steps-back.ts'
 import { type Contents, countDefaults, type TenantRows, watchRows } from './tenant-rows.ts'
+import { varied } from './varying.ts'
 
 export interface EffectsSetup {
   readonly api: WorldApi
@@ -82,10 +83,9 @@ async function changeBy(
   const { operation, again } = repeatableOperation(api.schema, 'mutation', random, source, SHAPE)
   const { query, conditions } = dress(api.schema, operation.query, random)
   const asked = { seed: random.seed, tenant: changed.tenant.id, query }
-  const { variables } = operation
-  await changeOne(api, changed.rows, { ...asked, variables: { ...variables, ...conditions() } }, tally)
-  for (let i = 0; i < 2; i++)
-    await changeOne(api, changed.rows, { ...asked, variables: { ...again(), ...conditions() } }, tally)
+  const variables = { ...operation.variables, ...conditions() }
+  for (const given of [variables, varied(variables, random), { ...again(), ...conditions() }])
+    await changeOne(api, changed.rows, { ...asked, variables: given }, tally)
 }
 
 async function changeOne(

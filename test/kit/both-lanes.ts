@@ -2,7 +2,7 @@
  * Both lanes: generated queries, each asked of the compiled lane and of the resolvers. Where the compiled lane
  * answers, the resolvers have no error and the same text, byte for byte.
  *
- * A document is asked several times: with other variables, by other tenants, and with cursors that its own answer
+ * A document is asked several times: with other variables and nearly the same ones, by other tenants, and with cursors that its own answer
  * gave. Documents are numbered, and number and seed give a document whatever ran before it.
  */
 
@@ -15,6 +15,7 @@ import { repeatableOperation, type Shape, type ValueSource } from './operations.
 import type { Random } from './random.ts'
 import { readPool, schemaSource, type ValuePool } from './schema-source.ts'
 import { notingStepsBack } from './steps-back.ts'
+import { varied } from './varying.ts'
 
 export interface LanesSetup {
   readonly api: WorldApi
@@ -22,6 +23,8 @@ export interface LanesSetup {
   readonly random: Random
 }
 
+/** How often a document is asked with nearly the same variables. */
+const NEARLY = 4
 /** Documents under way at once. */
 const AT_ONCE = 8
 
@@ -30,7 +33,8 @@ const SHAPE: Shape = {
   rootFields: 2,
   depth: 5,
   width: 4,
-  inputs: 5,
+  inputs: 6,
+  sparse: true,
   written: 0.4,
   holes: 0.15,
   defaults: 0.15,
@@ -62,17 +66,21 @@ async function askDocument(
   random: Random,
   tally: Tally,
 ): Promise<void> {
-  const source = withoutCursors(pools, random)
+  const at = random.int(tenants.length)
+  const tenant = tenants[at]!
+  const source = withoutCursors(pools, at, random)
   const { operation, again } = repeatableOperation(api.schema, 'query', random, source, SHAPE)
   const { query, conditions } = dress(api.schema, operation.query, random)
   const ask = ({ id }: GeneratedTenant, variables: object) =>
     askOne(api, { seed: random.seed, tenant: id, query, variables }, tally)
-  const tenant = random.pick(tenants)
   const variables = { ...operation.variables, ...conditions() }
   const data = await ask(tenant, variables)
   for (const cursors of cursorsFor(query, data, random)) await ask(tenant, { ...variables, ...cursors })
   if (!query.includes('$')) return
-  for (let i = 0; i < 2; i++) await ask(random.pick(tenants), { ...again(), ...conditions() })
+  const others = { ...again(), ...conditions() }
+  await ask(random.pick(tenants), others)
+  const base = data ? variables : others
+  for (let i = 0; i < NEARLY; i++) await ask(tenant, varied(base, random))
 }
 
 /** Ask one lane and then the other. @returns the data, where there is no error */
@@ -81,6 +89,7 @@ async function askOne(api: WorldApi, asked: Asked & { tenant: GeneratedTenant['i
   const { value: compiled, reasons } = await notingStepsBack(() => api.compiled({ id }, query, variables))
   const answer = await resolved(api, id, query, variables)
   tally.note(asked, compiled, answer, reasons)
+  if (compiled !== null && answer.text.includes('[{')) tally.filled++
   return answer.data
 }
 
@@ -100,10 +109,10 @@ export async function resolved(
   }
 }
 
-/** As `schemaSource`, but that lists are asked without a cursor first. */
-function withoutCursors(pools: readonly ValuePool[], random: Random): ValueSource {
-  const [own, ...others] = random.shuffle(pools) as [ValuePool, ...ValuePool[]]
-  const source = schemaSource(own, others, () => false)
+/** As `schemaSource`, mostly with the tenant's own values, and lists are asked without a cursor first. */
+function withoutCursors(pools: readonly ValuePool[], own: number, random: Random): ValueSource {
+  const foreign = random.chance(0.2) ? pools.toSpliced(own, 1) : []
+  const source = schemaSource(pools[own]!, foreign, () => false)
   return (place, stream) => {
     const isCursor = place.input === undefined && /^(after|before)$/.test(place.path.at(-1) ?? '')
     return isCursor ? null : source(place, stream)

@@ -5,10 +5,12 @@
 
 import {
   type ArgumentNode,
+  type ASTNode,
   type DirectiveNode,
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  type FragmentSpreadNode,
   type GraphQLCompositeType,
   type GraphQLSchema,
   getNamedType,
@@ -23,6 +25,8 @@ import {
   type SelectionSetNode,
   type ValueNode,
   type VariableDefinitionNode,
+  type VariableNode,
+  visit,
 } from 'graphql'
 import type { Random } from './random.ts'
 
@@ -40,9 +44,15 @@ export function dress(schema: GraphQLSchema, query: string, random: Random): Dre
   if (!root) throw new TypeError(`dress: the schema has no ${node.operation}`)
   const dresser = new Dresser(schema, random)
   const selectionSet = dresser.set(node.selectionSet, root)
-  const variableDefinitions = [...(node.variableDefinitions ?? []), ...dresser.cursors, ...dresser.conditions]
+  const fragments = used(selectionSet, dresser.fragments)
+  const variables = namesOf(Kind.VARIABLE, [selectionSet, ...fragments])
+  const variableDefinitions = [
+    ...(node.variableDefinitions ?? []),
+    ...dresser.cursors,
+    ...dresser.conditions,
+  ].filter(({ variable }) => variables.has(variable.name.value))
   const operation: OperationDefinitionNode = { ...node, variableDefinitions, selectionSet }
-  const definitions = random.shuffle([operation, ...dresser.fragments])
+  const definitions = random.shuffle([operation, ...fragments])
   const document: DocumentNode = { kind: Kind.DOCUMENT, definitions }
   return {
     query: print(document),
@@ -56,6 +66,30 @@ function drawn(
   random: Random,
 ): [readonly [string, boolean]] | [] {
   return defaultValue && random.chance(0.5) ? [] : [[variable.name.value, random.chance(0.5)]]
+}
+
+/** Those that are reached; where a field is asked for twice, a part of it may be lost. */
+function used(from: ASTNode, fragments: readonly FragmentDefinitionNode[]): FragmentDefinitionNode[] {
+  const found = new Set<string>()
+  const reach = (node: ASTNode): void => {
+    for (const name of namesOf(Kind.FRAGMENT_SPREAD, [node])) {
+      if (found.has(name)) continue
+      found.add(name)
+      const fragment = fragments.find((candidate) => candidate.name.value === name)
+      if (fragment) reach(fragment)
+    }
+  }
+  reach(from)
+  return fragments.filter(({ name }) => found.has(name.value))
+}
+
+function namesOf(kind: Kind.VARIABLE | Kind.FRAGMENT_SPREAD, nodes: readonly ASTNode[]): Set<string> {
+  const names = new Set<string>()
+  const enter = (node: ASTNode): void => {
+    if (node.kind === kind) names.add((node as VariableNode | FragmentSpreadNode).name.value)
+  }
+  for (const node of nodes) visit(node, { enter })
+  return names
 }
 
 const CHANCES = {

@@ -35,6 +35,8 @@ export class Tally {
   asked = 0
   /** Answers of the compiled lane. */
   taken = 0
+  /** Those with rows in a list. */
+  filled = 0
   /** What it left to the resolvers, which had no error. */
   left = 0
   /** What it left to the resolvers, which refused it. */

@@ -18,11 +18,12 @@ export function literal(type: GraphQLInputType, value: unknown): string {
   return `{ ${parts.join(', ')} }`
 }
 
-/** Whether every key is a name, as the document wants it; a JSON value may have any. */
-export function hasOnlyNames(value: unknown): boolean {
+/** Whether a document can hold `value`: every key is a name, though those of a JSON value may be anything, and no text breaks off within a character. */
+export function isWritable(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
   if (typeof value !== 'object' || value === null) return true
   const keys = Array.isArray(value) ? [] : Object.keys(value)
-  return keys.every((key) => /^[_A-Za-z]\w*$/.test(key)) && Object.values(value).every(hasOnlyNames)
+  return keys.every((key) => /^[_A-Za-z]\w*$/.test(key)) && Object.values(value).every(isWritable)
 }
 
 // Values of scalars such as JSON may be objects; GraphQL writes their keys without quotes.

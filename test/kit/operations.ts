@@ -27,7 +27,7 @@ import {
   isListType,
   isNonNullType,
 } from 'graphql'
-import { hasOnlyNames, literal } from './literals.ts'
+import { isWritable, literal } from './literals.ts'
 import type { Random } from './random.ts'
 
 /** Where a value is wanted. */
@@ -59,6 +59,8 @@ export interface Shape {
   readonly width?: number
   /** Levels of input objects, arguments and fields above them counted; default 8. */
   readonly inputs?: number
+  /** Whether input objects have one or two fields, because many conditions together leave no rows; default false. */
+  readonly sparse?: boolean
   /** Chance that an argument is written into the document instead of travelling as a variable; default 0.25. */
   readonly written?: number
   /** Chance that a part of what is written is a variable all the same; default 0. */
@@ -102,6 +104,17 @@ export function repeatableOperation(
   return { operation, again: () => writer.again() }
 }
 
+const DEFAULTS: Required<Shape> = {
+  rootFields: 3,
+  depth: 5,
+  width: 5,
+  inputs: 8,
+  sparse: false,
+  written: 0.25,
+  holes: 0,
+  defaults: 0,
+}
+
 /** Chance that an optional argument or input field is given. */
 const GIVEN = 0.35
 
@@ -127,16 +140,7 @@ class Writer {
     this.#kind = kind
     this.#random = random
     this.#values = values
-    this.#shape = {
-      rootFields: 3,
-      depth: 5,
-      width: 5,
-      inputs: 8,
-      written: 0.25,
-      holes: 0,
-      defaults: 0,
-      ...shape,
-    }
+    this.#shape = { ...DEFAULTS, ...shape }
   }
 
   again(): Record<string, unknown> {
@@ -204,7 +208,7 @@ class Writer {
       const value = this.#value(arg.type, [...path, arg.name])
       if (value === undefined) return []
       const place = [...path, arg.name]
-      if (this.#random.chance(this.#shape.written) && hasOnlyNames(value))
+      if (this.#random.chance(this.#shape.written) && isWritable(value))
         return [`${arg.name}: ${this.#literal(arg.type, value, place)}`]
       return [`${arg.name}: ${this.#variable(arg.type, value, place)}`]
     })
@@ -213,7 +217,7 @@ class Writer {
 
   #variable(type: GraphQLInputType, value: unknown, path: string[], input?: string): string {
     const name = `v${this.declared.length + 1}`
-    const hasDefault = this.#happens('defaults') && value !== null && hasOnlyNames(value)
+    const hasDefault = this.#happens('defaults') && value !== null && isWritable(value)
     this.declared.push(`$${name}: ${type}${hasDefault ? ` = ${literal(type, value)}` : ''}`)
     this.variables[name] = value
     const draw = () => this.#value(type, path, input)
@@ -262,9 +266,12 @@ class Writer {
   #inputObject(type: GraphQLInputObjectType, path: string[]): Record<string, unknown> {
     const fields = Object.values(type.getFields())
     const deep = path.length > this.#shape.inputs
+    const share = this.#shape.sparse ? 0.5 / fields.length : Math.max(GIVEN, 2 / fields.length) / 2
     const wanted = (field: GraphQLInputField): boolean =>
-      isNonNullType(field.type) || (!deep && this.#random.chance(Math.max(GIVEN, 2 / fields.length) / 2))
-    const chosen = type.isOneOf ? [this.#random.pick(fields)] : fields.filter(wanted)
+      isNonNullType(field.type) || (!deep && this.#random.chance(share))
+    const some = fields.filter(wanted)
+    const chosen =
+      type.isOneOf || (this.#shape.sparse && some.length === 0) ? [this.#random.pick(fields)] : some
     const entries = chosen.map(
       (field) => [field.name, this.#value(field.type, [...path, field.name], type.name)] as const,
     )

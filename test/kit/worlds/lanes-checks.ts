@@ -39,7 +39,7 @@ export async function expectSameEffects(lanes: Lanes, name: string, count: numbe
   const tally = await changeInBothLanes({ ...lanes, random }, count)
   expectNoDifference(name, 'mutations', tally, random.seed)
   expect(tally.asked).toBeGreaterThanOrEqual(count)
-  expect(tally.effective).toBeGreaterThan(count / 20)
+  if (count >= 100) expect(tally.effective).toBeGreaterThan(count / 20)
 }
 
 function expectNoDifference(name: string, kind: string, tally: Tally, seed?: string): void {
