@@ -77,17 +77,17 @@ export function listPlan(
   args: ListArguments,
   parentColumns: readonly string[] | null = null,
 ): ListPlan {
-  return pagePlan(lists, rowsOfList(lists, table, args), tenant, args, parentColumns)
+  const { tables } = lists
+  const rows = {
+    table,
+    order: termsOf(tables, table, args.orderBy),
+    where: conditionOf(tables, table, args.filter),
+  }
+  return pagePlan(lists, rows, tenant, args, parentColumns)
 }
 
 /** Which rows a list has, and in which order: what all its pages share. */
 export type ListRows = Pick<ListPlan, 'table' | 'where' | 'order'>
-
-/** @throws as `listPlan`, for the filter and the order */
-export function rowsOfList({ tables }: Lists, table: Table, args: ListArguments): ListRows {
-  const order = termsOf(tables, table, args.orderBy)
-  return { table, where: conditionOf(tables, table, args.filter), order }
-}
 
 /** A page of `rows`. @throws as `listPlan`, for all that is about the page */
 export function pagePlan(

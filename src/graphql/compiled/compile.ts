@@ -1,6 +1,6 @@
 /** From the selection of an operation to its units: one for each field of Query. */
 
-import { type GraphQLObjectType, getArgumentValues } from 'graphql'
+import type { GraphQLObjectType } from 'graphql'
 import type { TenantId } from '../../base/ids.ts'
 import { lookupKeys } from '../../model/lookups.ts'
 import type { Table } from '../../model/types.ts'
@@ -8,12 +8,12 @@ import { keyOfLookup } from '../lookups.ts'
 import { meaningOf } from '../meanings.ts'
 import type { Lists } from '../pages.ts'
 import { decodeIdOf } from '../plan/ids.ts'
+import { argumentReader, type Variables } from './arguments.ts'
 import { Compiler } from './compiler.ts'
 import { constant } from './objects.ts'
 import { listWriter } from './pages.ts'
 import { NodeRows, rowUnit, unitOf } from './row-units.ts'
 import type { Selected, Selections } from './selections.ts'
-import type { Variables } from './sources.ts'
 import { StepBack } from './step-back.ts'
 import type { Asked, RowKey, Unit } from './unit.ts'
 
@@ -45,7 +45,7 @@ function askerOf(
   const compiler = new Compiler(selections, lists, listWriter)
   if (!field) return plainAsker(unitOf(compiler, constant(type.name)))
   const meaning = meaningOf(field)
-  const argumentsOf = (variables: Variables): Arguments => getArgumentValues(field, nodes[0]!, variables)
+  const argumentsOf = argumentReader(field, nodes[0]!)
   switch (meaning?.kind) {
     case 'list': {
       const source = compiler.source(meaning.table, field, nodes[0]!, null)
@@ -75,8 +75,6 @@ function askerOf(
       throw new StepBack()
   }
 }
-
-type Arguments = Readonly<Record<string, unknown>>
 
 const plainAsker =
   (unit: Unit): Ask =>

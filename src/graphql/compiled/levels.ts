@@ -9,7 +9,8 @@
 
 import type { Table } from '../../model/types.ts'
 import type { Groups, Measure } from '../plan/aggregate-types.ts'
-import type { ListSource, Variables } from './sources.ts'
+import type { Variables } from './arguments.ts'
+import type { ListSource } from './sources.ts'
 
 /** Columns of the rows of a level that lead to another one. */
 export interface Parent {

@@ -1,12 +1,6 @@
 /** Writers of what is measured over a whole list: its count, its aggregates, its groups. */
 
-import {
-  type FieldNode,
-  type GraphQLField,
-  type GraphQLObjectType,
-  getArgumentValues,
-  getNamedType,
-} from 'graphql'
+import { type FieldNode, type GraphQLField, type GraphQLObjectType, getNamedType } from 'graphql'
 import type { Row } from '../../db/batch.ts'
 import { type GroupArguments, groupsOf, orderedMeasures } from '../aggregates/arguments.ts'
 import { selectedMeasures } from '../aggregates/selection.ts'
@@ -22,11 +16,11 @@ import { measuresOfNothing } from '../plan/aggregates.ts'
 import { measureType } from '../plan/measures.ts'
 import type { Answer } from './answer.ts'
 import { rowsOf } from './answers.ts'
+import { argumentReader, usesVariable, type Variables } from './arguments.ts'
 import type { ListCompiler, WriteList } from './compiler.ts'
 import type { GroupSource, MeasureLevel } from './levels.ts'
 import { constant, objectWriter } from './objects.ts'
 import type { Selected } from './selections.ts'
-import { usesVariable, type Variables } from './sources.ts'
 import { StepBack } from './step-back.ts'
 import { valueWriter } from './values.ts'
 
@@ -65,8 +59,9 @@ export function groupsWriter(
 ): WriteList {
   const { table } = list.source
   const { sizes } = list.compiler.lists
+  const argumentsOf = argumentReader(field, nodes[0]!)
   const make = (variables: Variables) => {
-    const args = getArgumentValues(field, nodes[0]!, variables) as unknown as GroupArguments
+    const args = argumentsOf(variables) as unknown as GroupArguments
     const groups = groupsOf(table, args, sizes())
     return { groups, measures: measuresIn(list, nodes, orderedMeasures(groups)) }
   }

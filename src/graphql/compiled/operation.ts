@@ -9,7 +9,6 @@
 import {
   type DocumentNode,
   getNamedType,
-  getVariableValues,
   isInputObjectType,
   Kind,
   type OperationDefinitionNode,
@@ -25,14 +24,15 @@ import type { Mode } from '../../shards/door.ts'
 import { estimateRows } from '../limits/estimate.ts'
 import { checkInputs } from '../limits/inputs.ts'
 import type { AnswerBounds } from './answer.ts'
+import type { Variables } from './arguments.ts'
 import { compileQuery, type RootField } from './compile.ts'
 import { failedResult } from './failed.ts'
 import { conditionVariables, type Selections, selectionsOf } from './selections.ts'
 import { Settled, written } from './settled.ts'
-import type { Variables } from './sources.ts'
 import { StepBack } from './step-back.ts'
 import type { LaneOperation, LaneParts, LaneRequest } from './types.ts'
 import type { Asked } from './unit.ts'
+import { type ReadVariables, variableReader } from './variables.ts'
 import { compileMutation } from './writes.ts'
 
 /** The operation for one set of values of the variables that @skip and @include look at. */
@@ -86,6 +86,7 @@ class Operation {
   readonly #definitions: readonly VariableDefinitionNode[]
   readonly #writes: boolean
   readonly #holdsInputs: boolean
+  readonly #readVariables: ReadVariables
   readonly #id = ++operations
   /** Whether no values of variables can make the row estimate too large. */
   #isSmall: boolean | undefined
@@ -103,6 +104,7 @@ class Operation {
     this.#definitions = node.variableDefinitions ?? []
     this.#writes = node.operation === OperationTypeNode.MUTATION
     this.#holdsInputs = this.#definitions.some(({ type }) => this.#isInput(type))
+    this.#readVariables = variableReader(parts.permissions().schema, this.#definitions)
     this.conditions = conditionVariables(document)
   }
 
@@ -154,14 +156,9 @@ class Operation {
     const { permissions, limits } = this.#parts
     const { schema } = permissions()
     if (this.#holdsInputs) checkInputs(schema, this.#node, variables, limits().rows)
-    if (this.#definitions.length > 0) {
-      const { coerced, errors } = getVariableValues(schema, this.#definitions, variables, { maxErrors: 1 })
-      if (errors) throw new StepBack()
-      this.#checkEstimate(coerced)
-      return coerced
-    }
-    this.#checkEstimate(variables)
-    return {}
+    const coerced = this.#readVariables(variables)
+    this.#checkEstimate(coerced)
+    return coerced
   }
 
   #allows({ variables, identity }: LaneRequest): boolean | null {

@@ -15,7 +15,7 @@ import {
   visit,
 } from 'graphql'
 import { collectFields, collectSubfields } from 'graphql/execution/collectFields.js'
-import type { Variables } from './sources.ts'
+import type { Variables } from './arguments.ts'
 import { StepBack } from './step-back.ts'
 
 export interface Selected {

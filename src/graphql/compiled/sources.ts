@@ -3,14 +3,14 @@
  * once; what depends on variables is read for each request, by the functions that the resolvers use.
  */
 
-import { type FieldNode, type GraphQLField, getArgumentValues, Kind, type ValueNode } from 'graphql'
+import type { FieldNode, GraphQLField } from 'graphql'
 import type { TenantId } from '../../base/ids.ts'
 import type { Table } from '../../model/types.ts'
-import { type ListArguments, type Lists, pagePlan, rowsOfList } from '../pages.ts'
+import { conditionOf } from '../filters/plans.ts'
+import { termsOf } from '../orders.ts'
+import { type ListArguments, type Lists, pagePlan } from '../pages.ts'
 import type { ListPlan } from '../plan/types.ts'
-
-/** Values of variables, coerced. */
-export type Variables = Readonly<Record<string, unknown>>
+import { argumentReader, usesVariable, type Variables } from './arguments.ts'
 
 export interface ListSource {
   /** Its place among the lists of its root field. */
@@ -38,13 +38,14 @@ export function listSource(
   node: FieldNode,
   by: readonly string[] | null,
 ): ListSource {
-  const argumentsOf = (variables: Variables) => getArgumentValues(field, node, variables) as ListArguments
-  const rowsOf = (args: ListArguments) => rowsOfList(lists, table, args)
-  // Most documents leave the page alone to variables; its filter and its order are then read once.
-  const rows = usesVariable(node, ['filter', 'orderBy']) ? null : rowsOf(constantArguments(field, node))
+  const { tables } = lists
+  const argumentsOf = argumentReader(field, node)
+  // Most documents leave the page alone to variables: the order and the filter are then read once.
+  const order = onceUnless(usesVariable(node, ['orderBy']), ({ orderBy }) => termsOf(tables, table, orderBy))
+  const where = onceUnless(usesVariable(node, ['filter']), ({ filter }) => conditionOf(tables, table, filter))
   const make = (variables: Variables, tenant: TenantId): ListPlan => {
-    const args = argumentsOf(variables)
-    return pagePlan(lists, rows ?? rowsOf(args), tenant, args, by)
+    const args = argumentsOf(variables) as ListArguments
+    return pagePlan(lists, { table, order: order(args), where: where(args) }, tenant, args, by)
   }
   const hasFixedLimit = !usesVariable(node, ['first', 'last'])
   // A cursor belongs to one tenant, everything else of a constant list to all of them.
@@ -55,22 +56,12 @@ export function listSource(
   return { index, table, by, hasFixedLimit, isConstant: true, of: () => plan }
 }
 
-/** The arguments of a field that hold no variables. */
-function constantArguments(field: GraphQLField<unknown, unknown>, node: FieldNode): ListArguments {
-  const given = node.arguments?.filter(({ value }) => !holdsVariable(value)) ?? []
-  const constants = { ...node, arguments: given }
-  return getArgumentValues(field, constants) as ListArguments
-}
-
-/** Whether the arguments of a field, or those of them that are named, hold variables. */
-export function usesVariable(node: FieldNode, names?: readonly string[]): boolean {
-  return (node.arguments ?? []).some(
-    ({ name, value }) => (!names || names.includes(name.value)) && holdsVariable(value),
-  )
-}
-
-function holdsVariable(value: ValueNode): boolean {
-  if (value.kind === Kind.VARIABLE) return true
-  if (value.kind === Kind.LIST) return value.values.some(holdsVariable)
-  return value.kind === Kind.OBJECT && value.fields.some((field) => holdsVariable(field.value))
+/** `read`, each time or only once. */
+function onceUnless<T>(varies: boolean, read: (args: ListArguments) => T): (args: ListArguments) => T {
+  if (varies) return read
+  let known: { readonly value: T } | undefined
+  return (args) => {
+    known ??= { value: read(args) }
+    return known.value
+  }
 }

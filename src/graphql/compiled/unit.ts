@@ -12,10 +12,11 @@ import { type Slot, slot } from '../plan/slots.ts'
 import type { ListPlan } from '../plan/types.ts'
 import { Answer, type AnswerBounds, type RowCount } from './answer.ts'
 import { sortRows } from './answers.ts'
+import type { Variables } from './arguments.ts'
 import { type Layout, layOut } from './layout.ts'
 import type { Level, MeasureLevel } from './levels.ts'
 import { groupsKey, listKey, mapGroups, mapList } from './shapes.ts'
-import type { ListSource, Variables } from './sources.ts'
+import type { ListSource } from './sources.ts'
 import { compileLevels, cursorPlaces, isBare, type LevelShape, listsOf } from './statement.ts'
 
 /** The key by which a row at the root is asked for. */

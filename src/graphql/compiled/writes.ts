@@ -9,13 +9,7 @@
  * write changes must not be selected with it: that is the resolver lane's, which reads afterwards.
  */
 
-import {
-  type GraphQLField,
-  type GraphQLObjectType,
-  getArgumentValues,
-  getNamedType,
-  isObjectType,
-} from 'graphql'
+import { type GraphQLField, type GraphQLObjectType, getNamedType, isObjectType } from 'graphql'
 import type { LimitsConfig } from '../../base/config.ts'
 import type { Table } from '../../model/types.ts'
 import { isWhole } from '../lookups.ts'
@@ -28,6 +22,7 @@ import { columnOf } from '../plan/fragments.ts'
 import { decodeIdOf } from '../plan/ids.ts'
 import type { Tables } from '../plan/types.ts'
 import type { Key } from '../plan/writes.ts'
+import { argumentReader } from './arguments.ts'
 import type { RootField } from './compile.ts'
 import { Compiler } from './compiler.ts'
 import type { RowLevel } from './levels.ts'
@@ -86,11 +81,12 @@ function writeUnit(
   const levels = boundLevels(compiler, type, nodes, parts.limits())
   requireKnown(meaning, levels)
   const wants = wanter(meaning, parts.tables)
+  const argumentsOf = argumentReader(field, nodes[0]!)
   return new WriteUnit({
     table,
     levels,
     surely: verb === 'upsert' || (verb === 'create' && table.reaches === true),
-    wantedBy: (variables) => wants(getArgumentValues(field, nodes[0]!, variables)),
+    wantedBy: (variables) => wants(argumentsOf(variables)),
     write(answer) {
       const [row] = answer.found[level.tag]!.rows
       if (row) return write(row, answer)
