@@ -32,6 +32,8 @@ const DOCUMENT_COUNT = Number(process.env.DOCUMENTS ?? 300)
 const STARTS = Number(process.env.STARTS ?? 7)
 /** Documents before those that count: the server's own code is compiled by then. */
 const WARM_UP = 100
+/** Documents that are asked for before they come again: near each other in time, and enough for the CPU's clock. */
+const TOGETHER = 25
 /** Tenants that ask for documents; the warm-up has made their tokens known. */
 const ASKING = 50
 const REQUESTS = 100
@@ -95,43 +97,44 @@ async function firstSight(
   return withServer(db, name, async (server, client) => {
     const warmUp = questions(name, callers, 0, WARM_UP)
     for (let pass = 0; pass < 3; pass++) await askAll(client, warmUp)
-    const all = questions(name, callers, WARM_UP, DOCUMENT_COUNT)
-    const passes: Pass[] = []
-    for (let pass = 0; pass < 3; pass++) passes.push(await askTimed(db, server, client, all))
+    const passes = Array.from({ length: 3 }, (): Pass => ({ times: [], serverCpu: 0, postgresCpu: 0 }))
+    for (let from = 0; from < DOCUMENT_COUNT; from += TOGETHER) {
+      const some = questions(name, callers, WARM_UP + from, Math.min(TOGETHER, DOCUMENT_COUNT - from))
+      for (const pass of passes) await addTo(pass, db, server, client, some)
+    }
     const [first, second, third] = passes as [Pass, Pass, Pass]
     return {
       first: spreadOf(first.times),
       second: spreadOf(second.times),
       third: spreadOf(third.times),
       more: spreadOf(first.times.map((ms, i) => ms - (third.times[i] ?? 0))),
-      serverCpu: first.serverCpu - third.serverCpu,
-      postgresCpu: first.postgresCpu - third.postgresCpu,
+      serverCpu: (first.serverCpu - third.serverCpu) / DOCUMENT_COUNT,
+      postgresCpu: (first.postgresCpu - third.postgresCpu) / DOCUMENT_COUNT,
     }
   })
 }
 
+/** What all documents have taken when they were asked for the first, the second or the third time. */
 interface Pass {
-  readonly times: readonly number[]
-  /** Milliseconds per request. */
-  readonly serverCpu: number
-  readonly postgresCpu: number
+  /** Milliseconds of each. */
+  readonly times: number[]
+  /** Milliseconds of all. */
+  serverCpu: number
+  postgresCpu: number
 }
 
-async function askTimed(
+async function addTo(
+  pass: Pass,
   db: BenchDatabase,
   { pid }: ServerProcess,
   client: Client,
-  all: readonly Question[],
-): Promise<Pass> {
+  some: readonly Question[],
+): Promise<void> {
   const before = cpuNow(db, pid)
-  const times = await askAll(client, all)
+  pass.times.push(...(await askAll(client, some)))
   const after = cpuNow(db, pid)
-  const each = (us: number): number => us / 1_000 / all.length
-  return {
-    times,
-    serverCpu: each(after.server - before.server),
-    postgresCpu: each(after.postgres - before.postgres),
-  }
+  pass.serverCpu += (after.server - before.server) / 1_000
+  pass.postgresCpu += (after.postgres - before.postgres) / 1_000
 }
 
 function questions(name: ServerName, callers: readonly Caller[], from: number, count: number): Question[] {

@@ -20,10 +20,28 @@ export function reportOf({ title, conditions, loads, servers, slices }: Run): st
     `# ${title}`,
     conditions.map((line) => `- ${line}`).join('\n'),
     'Median of the rounds (least–most). CPU is microseconds per request; times are milliseconds.',
+    `## Requests per second\n\n${glanceTable(slices, loads, servers, ['rate'])}`,
+    `## CPU of server + Postgres per request, µs\n\n${glanceTable(slices, loads, servers, ['serverCpu', 'postgresCpu'])}`,
     ...loads.map((load) => `## ${load}: ${TITLES[load]}\n\n${loadTable(slices, load, servers)}`),
   ]
-  if (comparisons.length > 0) parts.push(`## Shardgate beside the others\n\n${goalTable(comparisons)}`)
+  if (comparisons.length > 0) {
+    parts.splice(5, 0, `## Shardgate beside the others\n\n${goalGlance(comparisons, loads)}`)
+    parts.push(`## Every ratio\n\n${goalTable(comparisons)}`)
+  }
   return `${parts.join('\n\n')}\n`
+}
+
+/** Medians alone: a line for a server, a column for an operation. */
+function glanceTable(
+  slices: readonly Slice[],
+  loads: readonly LoadName[],
+  servers: readonly ServerName[],
+  figures: readonly Figure[],
+): string {
+  const cell = (server: ServerName, load: LoadName): string =>
+    figures.map((figure) => figureOf(slices, server, load, figure)?.median.toFixed(0) ?? '').join(' + ')
+  const rows = servers.map((server) => [SERVERS[server].title, ...loads.map((load) => cell(server, load))])
+  return markdownTable(['', ...loads], rows)
 }
 
 const COLUMNS: readonly (readonly [string, Figure, number])[] = [
@@ -45,11 +63,28 @@ export function loadTable(slices: readonly Slice[], load: LoadName, servers: rea
   return markdownTable(['', ...COLUMNS.map(([head]) => head)], rows)
 }
 
+/** Each ratio with its goal in brackets; what is missed is bold. */
+function goalGlance(comparisons: readonly Comparison[], loads: readonly LoadName[]): string {
+  const goals = [...new Set(comparisons.map(({ goal }) => goal))]
+  const rows = goals.map((goal) => {
+    const cells = loads.map((load) => {
+      const found = comparisons.find((one) => one.goal === goal && one.load === load)
+      if (!found) return ''
+      const text = `${found.ratio.median.toFixed(2)} (${boundOf(found)})`
+      return found.met ? text : `**${text}**`
+    })
+    return [goal.title, ...cells]
+  })
+  return markdownTable(['', ...loads], rows)
+}
+
+const boundOf = ({ goal, wanted }: Comparison): string => `${goal.figure === 'rate' ? '≥' : '≤'} ${wanted}`
+
 /** Ratios are medians of the ratios of single rounds. */
 function goalTable(comparisons: readonly Comparison[]): string {
-  const rows = comparisons.map(({ load, goal, wanted, ratio, met }) => {
-    const bound = goal.figure === 'rate' ? '≥' : '≤'
-    return [load, goal.title, spreadText(ratio, 2), `${bound} ${wanted}`, met ? 'met' : '**missed**']
+  const rows = comparisons.map((one) => {
+    const { load, goal, ratio, met } = one
+    return [load, goal.title, spreadText(ratio, 2), boundOf(one), met ? 'met' : '**missed**']
   })
   return markdownTable(['', 'ratio', 'median (least–most)', 'goal', ''], rows)
 }

@@ -13,7 +13,9 @@ function repository(): Files {
   const paths = readdirSync(TOP)
     .filter((name) => !LEFT_OUT.includes(name))
     .flatMap((name) => (statSync(join(TOP, name)).isDirectory() ? below(name) : [name]))
-    .filter((path) => TEXT.test(path) && statSync(join(TOP, path)).isFile())
+    .filter(
+      (path) => TEXT.test(path) && !path.includes('/node_modules/') && statSync(join(TOP, path)).isFile(),
+    )
   return new Map(paths.map((path) => [path, readFileSync(join(TOP, path), 'utf8')]))
 }
 
