@@ -12,6 +12,7 @@ import type { ErrorCode } from '../base/errors.ts'
 import type { Event, LaneName, Route } from '../base/events.ts'
 import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
 import type { Identity } from '../tenant/types.ts'
+import { headerValues } from './headers.ts'
 
 type RequestDone = Extract<Event, { kind: 'request.done' }>
 
@@ -90,7 +91,7 @@ function splitOnce(url: string): [string, string] {
 }
 
 function requestIdOf(request: IncomingMessage): string {
-  const [given, ...more] = request.headersDistinct['x-request-id'] ?? []
+  const [given, ...more] = headerValues(request, 'x-request-id')
   return given !== undefined && more.length === 0 && SANE_ID.test(given) ? given : randomUUID()
 }
 

@@ -9,11 +9,12 @@ import type { IncomingMessage } from 'node:http'
 import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import type { FindPlacement } from '../directory/types.ts'
-import { requireAgreement } from '../tenant/agreement.ts'
+import { type HeaderValue, requireAgreement } from '../tenant/agreement.ts'
 import type { Identity } from '../tenant/types.ts'
 import { readParameters, tooLarge } from './body.ts'
 import type { PersistedDocuments } from './documents.ts'
 import type { Exchange, Parameters } from './exchange.ts'
+import { headerValues } from './headers.ts'
 
 export interface IntakeOptions {
   readonly config: () => Config
@@ -44,7 +45,7 @@ async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<P
   requireAgreement({
     tenant: identity.tenant,
     subdomain: placement.subdomain,
-    headers: request.headersDistinct,
+    headers: { 'x-tenant-id': named(request, 'x-tenant-id'), host: named(request, 'host') },
     baseDomain: http.baseDomain,
   })
   return options.documents.resolve(exchange, await readParameters(exchange, limits.bodyBytes))
@@ -87,15 +88,20 @@ function checkMediaType(header: string | undefined): void {
   }
 }
 
-// Node keeps the first of two and drops the other; a proxy in front may look at the other one.
+/** Undefined for a header that did not come. */
+function named(request: IncomingMessage, name: string): HeaderValue {
+  const values = headerValues(request, name)
+  return values.length > 0 ? values : undefined
+}
+
 function authorizationOf({ request }: Exchange): string | undefined {
-  const [value, ...more] = request.headersDistinct.authorization ?? []
+  const [value, ...more] = headerValues(request, 'authorization')
   if (more.length > 0) fail('UNAUTHENTICATED', 'The Authorization header came twice.', { reason: 'scheme' })
   return value
 }
 
 /** Only a mutation asks what the key is (graphql/idempotency.ts); '' is none that it takes. */
 export function idempotencyKeyOf({ request }: Exchange): string | undefined {
-  const [key, ...more] = request.headersDistinct['idempotency-key'] ?? []
+  const [key, ...more] = headerValues(request, 'idempotency-key')
   return more.length > 0 ? '' : key
 }
