@@ -22,7 +22,7 @@ import { chosen } from './options.ts'
 import { ensurePeers, peerVersions } from './peers.ts'
 import type { ServerProcess } from './processes.ts'
 import { markdownTable, spreadText } from './report.ts'
-import { keepResults, machineLines } from './results.ts'
+import { keepResults, machineLines, showOnPage } from './results.ts'
 import { removeMadeRows, SIZES } from './rows.ts'
 import { SERVERS, type ServerName, startServer } from './servers.ts'
 import { cpuNow } from './slices.ts'
@@ -66,15 +66,17 @@ async function run(db: BenchDatabase): Promise<void> {
     }
   }
   for (const { superuserUrl } of db.shards) await removeMadeRows(superuserUrl, SCHEMA)
-  const report = [
-    '# What is new',
+  const figures = [
     [...machineLines(), ...peerVersions(names)].map((line) => `- ${line}`).join('\n'),
     `## First sight of a document: ${DOCUMENT_COUNT} variants of Q3\n\n${sightTable(sights)}`,
     `## The first ${REQUESTS} requests of a new process, ${STARTS} starts\n\n${startTable(starts)}`,
   ].join('\n\n')
   const data = { sights: Object.fromEntries(sights), starts: Object.fromEntries(starts) }
-  const file = keepResults(names.length === NAMES.length ? 'first' : 'partial-first', `${report}\n`, data)
-  console.log(`${report}\n\nKept in ${file} and beside it.`)
+  const report = `# What is new\n\n${figures}\n`
+  const whole = names.length === NAMES.length
+  const file = keepResults(whole ? 'first' : 'partial-first', report, data)
+  if (whole) showOnPage('first', figures)
+  console.log(`${report}\nKept in ${file} and beside it.`)
 }
 
 interface FirstSight {

@@ -13,7 +13,7 @@ import { growMemory } from './growth/memory.ts'
 import { growShards } from './growth/shards.ts'
 import { growTenants } from './growth/tenants.ts'
 import { chosen } from './options.ts'
-import { keepResults, machineLines } from './results.ts'
+import { keepResults, machineLines, showOnPage } from './results.ts'
 
 const PARTS = { tenants: growTenants, shards: growShards, memory: growMemory } as const
 const NAMES = Object.keys(PARTS) as (keyof typeof PARTS)[]
@@ -29,6 +29,8 @@ for (const name of names) {
   data[name] = figures
 }
 const lines = machineLines().map((line) => `- ${line}`)
-const report = ['# Growth', lines.join('\n'), ...texts].join('\n\n')
+const figures = [lines.join('\n'), ...texts].join('\n\n')
 const whole = names.length === NAMES.length
-console.log(`Kept in ${keepResults(whole ? 'growth' : 'partial-growth', `${report}\n`, data)} and beside it.`)
+const file = keepResults(whole ? 'growth' : 'partial-growth', `# Growth\n\n${figures}\n`, data)
+if (whole) showOnPage('growth', figures)
+console.log(`Kept in ${file} and beside it.`)

@@ -14,20 +14,32 @@ export interface Run {
   readonly slices: readonly Slice[]
 }
 
-export function reportOf({ title, conditions, loads, servers, slices }: Run): string {
+/** The run at a glance: its conditions, and medians alone. */
+export function glanceOf({ conditions, loads, servers, slices }: Run): string {
+  const comparisons = compare(slices, loads)
+  const parts = [
+    conditions.map((line) => `- ${line}`).join('\n'),
+    `## Requests per second\n\n${glanceTable(slices, loads, servers, ['rate'])}`,
+    `## CPU of server + Postgres per request, µs\n\n${glanceTable(slices, loads, servers, ['serverCpu', 'postgresCpu'])}`,
+  ]
+  if (comparisons.length > 0) {
+    const note = 'Ratios, with the goal in brackets; bold is what is missed.'
+    parts.push(`## Shardgate beside the others\n\n${note}\n\n${goalGlance(comparisons, loads)}`)
+  }
+  return parts.join('\n\n')
+}
+
+/** The glance, and after it each figure with its spread. */
+export function reportOf(run: Run): string {
+  const { title, loads, servers, slices } = run
   const comparisons = compare(slices, loads)
   const parts = [
     `# ${title}`,
-    conditions.map((line) => `- ${line}`).join('\n'),
-    'Median of the rounds (least–most). CPU is microseconds per request; times are milliseconds.',
-    `## Requests per second\n\n${glanceTable(slices, loads, servers, ['rate'])}`,
-    `## CPU of server + Postgres per request, µs\n\n${glanceTable(slices, loads, servers, ['serverCpu', 'postgresCpu'])}`,
+    glanceOf(run),
+    'From here on: median of the rounds (least–most). CPU is microseconds per request; times are milliseconds.',
     ...loads.map((load) => `## ${load}: ${TITLES[load]}\n\n${loadTable(slices, load, servers)}`),
   ]
-  if (comparisons.length > 0) {
-    parts.splice(5, 0, `## Shardgate beside the others\n\n${goalGlance(comparisons, loads)}`)
-    parts.push(`## Every ratio\n\n${goalTable(comparisons)}`)
-  }
+  if (comparisons.length > 0) parts.push(`## Every ratio\n\n${goalTable(comparisons)}`)
   return `${parts.join('\n\n')}\n`
 }
 
@@ -63,7 +75,6 @@ export function loadTable(slices: readonly Slice[], load: LoadName, servers: rea
   return markdownTable(['', ...COLUMNS.map(([head]) => head)], rows)
 }
 
-/** Each ratio with its goal in brackets; what is missed is bold. */
 function goalGlance(comparisons: readonly Comparison[], loads: readonly LoadName[]): string {
   const goals = [...new Set(comparisons.map(({ goal }) => goal))]
   const rows = goals.map((goal) => {

@@ -1,7 +1,7 @@
 /** Where results are kept: a file for people and one for programs. Runs of a part do not overwrite those of the whole. */
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 
@@ -14,6 +14,19 @@ export function keepResults(name: string, markdown: string, data: object): strin
   const file = join(FOLDER, `${name}.md`)
   writeFileSync(file, markdown)
   return file
+}
+
+const PAGE = join(import.meta.dirname, '../docs/performance.md')
+
+/** Put figures into their place on the page, between the two comments that name it; headings go a level down. */
+export function showOnPage(name: string, markdown: string): void {
+  const [begin, end] = [`<!-- figures: ${name} -->`, `<!-- end: ${name} -->`]
+  const [before, rest = ''] = readFileSync(PAGE, 'utf8').split(begin)
+  const [, after] = rest.split(end)
+  if (after === undefined)
+    throw new Error(`${PAGE} has no place for the figures "${name}": ${begin} … ${end}`)
+  const figures = markdown.trim().replaceAll(/^## /gm, '### ')
+  writeFileSync(PAGE, `${before}${begin}\n\n${figures}\n\n${end}${after}`)
 }
 
 /** What a reader has to know of the machine. */

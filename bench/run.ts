@@ -21,8 +21,8 @@ import { MIX, OPERATIONS, type OperationName } from './operations.ts'
 import { chosen } from './options.ts'
 import { ensurePeers, peerVersions } from './peers.ts'
 import type { ServerProcess } from './processes.ts'
-import { loadTable, reportOf } from './report.ts'
-import { keepResults, machineLines } from './results.ts'
+import { glanceOf, loadTable, reportOf } from './report.ts'
+import { keepResults, machineLines, showOnPage } from './results.ts'
 import { removeMadeRows, SIZES } from './rows.ts'
 import { SERVER_NAMES, SERVERS, type ServerName, startServer } from './servers.ts'
 import { measureSlice, turned } from './slices.ts'
@@ -72,9 +72,11 @@ async function run(db: BenchDatabase): Promise<void> {
     ...lanes,
     strangersLine(slices),
   ]
-  const report = reportOf({ title: 'Shardgate beside others', conditions, loads, servers: names, slices })
+  const done = { title: 'Shardgate beside others', conditions, loads, servers: names, slices }
+  const report = reportOf(done)
   const whole = loads.length === LOADS.length && names.length === SERVER_NAMES.length
   const file = keepResults(whole ? 'bench' : 'partial', report, { conditions, slices })
+  if (whole) showOnPage('bench', glanceOf(done))
   console.log(report)
   say(`Kept in ${file} and beside it.`)
 }
