@@ -81,10 +81,10 @@ async function changeBy(
 ): Promise<void> {
   const source = changeSource(changed.pool)
   const { operation, again } = repeatableOperation(api.schema, 'mutation', random, source, SHAPE)
-  const { query, conditions } = dress(api.schema, operation.query, random)
+  const { query, added } = dress(api.schema, operation.query, random)
   const asked = { seed: random.seed, tenant: changed.tenant.id, query }
-  const variables = { ...operation.variables, ...conditions() }
-  for (const given of [variables, varied(variables, random), { ...again(), ...conditions() }])
+  const variables = { ...operation.variables, ...added() }
+  for (const given of [variables, varied(variables, random), { ...again(), ...added() }])
     await changeOne(api, changed.rows, { ...asked, variables: given }, tally)
 }
 

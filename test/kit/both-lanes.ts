@@ -70,17 +70,17 @@ async function askDocument(
   const tenant = tenants[at]!
   const source = withoutCursors(pools, at, random)
   const { operation, again } = repeatableOperation(api.schema, 'query', random, source, SHAPE)
-  const { query, conditions } = dress(api.schema, operation.query, random)
+  const { query, added } = dress(api.schema, operation.query, random)
   const ask = ({ id }: GeneratedTenant, variables: object) =>
     askOne(api, { seed: random.seed, tenant: id, query, variables }, tally)
-  const variables = { ...operation.variables, ...conditions() }
+  const variables = { ...operation.variables, ...added() }
   const data = await ask(tenant, variables)
   for (const cursors of cursorsFor(query, data, random)) await ask(tenant, { ...variables, ...cursors })
   if (!query.includes('$')) return
-  const others = { ...again(), ...conditions() }
+  const others = { ...again(), ...added() }
   await ask(random.pick(tenants), others)
   const base = data ? variables : others
-  for (let i = 0; i < NEARLY; i++) await ask(tenant, varied(base, random))
+  for (let i = 0; i < NEARLY; i++) await ask(tenant, { ...varied(base, random), ...added() })
 }
 
 /** Ask one lane and then the other. @returns the data, where there is no error */

@@ -4,7 +4,7 @@ import { Kind, parse, type SelectionSetNode } from 'graphql'
 import type { Data } from './api.ts'
 import type { Random } from './random.ts'
 
-/** Two sets of variables that continue lists of an answer; none where it gave no cursor that has a place. */
+/** Sets of variables that continue lists of an answer; none where it gave no cursor that has a place. */
 export function cursorsFor(query: string, data: Data, random: Random): Record<string, string>[] {
   if (!data || !/(after|before): \$/.test(query)) return []
   const found = new Map<string, string[]>()
@@ -17,10 +17,19 @@ export function cursorsFor(query: string, data: Data, random: Random): Record<st
   const draw = () => {
     const some = known.filter(() => random.chance(0.6))
     const chosen = some.length > 0 ? some : known
-    return Object.fromEntries(chosen.map(({ name, cursors }) => [name, random.pick(cursors)]))
+    return Object.fromEntries(chosen.map(({ name, cursors }) => [name, pickCursor(cursors, random)]))
   }
-  return [draw(), draw()]
+  return [draw(), draw(), draw()]
 }
+
+/** One of the cursors, and each way in which some of their values are null as often as another. */
+function pickCursor(cursors: readonly string[], random: Random): string {
+  const nulls = (cursor: string) =>
+    String((JSON.parse(decoded(cursor)) as unknown[]).map((value) => value === null))
+  return random.pick(random.pick([...Map.groupBy(cursors, nulls).values()]))
+}
+
+const decoded = (cursor: string): string => Buffer.from(cursor, 'base64url').toString()
 
 interface CursorVariable {
   /** Response names of the connection and of what is above it. */
@@ -62,5 +71,5 @@ function collectCursors(value: Data, path: string, found: Map<string, string[]>)
 
 // An opaque list whose first item is a mark of twelve characters; aliases hide the names of fields.
 function isCursor(value: string): boolean {
-  return /^\["[\w-]{12}"/.test(Buffer.from(value, 'base64url').toString())
+  return /^\["[\w-]{12}"/.test(decoded(value))
 }

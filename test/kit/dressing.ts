@@ -32,8 +32,8 @@ import type { Random } from './random.ts'
 
 export interface Dressed {
   readonly query: string
-  /** Values for the variables of the directives; some are left to their defaults. */
-  conditions(): Record<string, boolean>
+  /** Values for the variables of directives and sizes; some are left to their defaults. */
+  added(): Record<string, boolean | number | null>
 }
 
 /** Give the operation of `query`, which stands alone in it, other words. */
@@ -49,6 +49,7 @@ export function dress(schema: GraphQLSchema, query: string, random: Random): Dre
   const variableDefinitions = [
     ...(node.variableDefinitions ?? []),
     ...dresser.cursors,
+    ...dresser.sizes,
     ...dresser.conditions,
   ].filter(({ variable }) => variables.has(variable.name.value))
   const operation: OperationDefinitionNode = { ...node, variableDefinitions, selectionSet }
@@ -56,16 +57,28 @@ export function dress(schema: GraphQLSchema, query: string, random: Random): Dre
   const document: DocumentNode = { kind: Kind.DOCUMENT, definitions }
   return {
     query: print(document),
-    conditions: () =>
-      Object.fromEntries(dresser.conditions.flatMap((definition) => drawn(definition, random))),
+    added: () =>
+      Object.fromEntries([
+        ...dresser.conditions.flatMap((definition) => drawnFlag(definition, random)),
+        ...drawnSizes(dresser.sizes, random),
+      ]),
   }
 }
 
-function drawn(
-  { variable, defaultValue }: VariableDefinitionNode,
-  random: Random,
-): [readonly [string, boolean]] | [] {
+type Drawn = readonly [name: string, value: boolean | number | null]
+
+function drawnFlag({ variable, defaultValue }: VariableDefinitionNode, random: Random): Drawn[] {
   return defaultValue && random.chance(0.5) ? [] : [[variable.name.value, random.chance(0.5)]]
+}
+
+function drawnSizes(sizes: readonly VariableDefinitionNode[], random: Random): Drawn[] {
+  return sizes.flatMap(({ variable }, i): Drawn[] => {
+    if (i % 2 === 1) return []
+    const pair = random.shuffle([variable, sizes[i + 1]!.variable]).map(({ name }) => name.value)
+    const [given, other] = pair as [string, string]
+    const value: Drawn = [given, random.int(6)]
+    return random.chance(0.5) ? [value] : [value, [other, null]]
+  })
 }
 
 /** Those that are reached; where a field is asked for twice, a part of it may be lost. */
@@ -114,6 +127,8 @@ const CURSORS = [
 class Dresser {
   readonly conditions: VariableDefinitionNode[] = []
   readonly cursors: VariableDefinitionNode[] = []
+  /** Of each list `first` and `last`, of which one may be given. */
+  readonly sizes: VariableDefinitionNode[] = []
   readonly fragments: FragmentDefinitionNode[] = []
   readonly #schema: GraphQLSchema
   readonly #random: Random
@@ -149,23 +164,28 @@ class Dresser {
     return isCompositeType(inner) ? { selectionSet: this.set(selectionSet, inner) } : {}
   }
 
-  /** A connection with a place for a cursor, and with cursors to put there; any other field as it is. */
+  /** A connection with places for cursors or sizes, and with cursors to put there; any other field as it is. */
   #paged(field: FieldNode, type: GraphQLCompositeType): FieldNode {
     const found = 'getFields' in type ? type.getFields()[field.name.value] : undefined
-    const argument = this.#random.pick(['after', 'before'])
-    const isGiven = field.arguments?.some(({ name }) => name.value === argument)
-    if (isGiven || !field.selectionSet || !found?.args.some(({ name }) => name === argument)) return field
-    const variable = { kind: Kind.VARIABLE, name: this.#name('cursor') } as const
-    const string = { kind: Kind.NAMED_TYPE, name: nameOf('String') } as const
-    this.cursors.push({ kind: Kind.VARIABLE_DEFINITION, variable, type: string })
+    const isList = ['first', 'after'].every((name) => found?.args.some((arg) => arg.name === name))
+    const names = this.#random.pick([['after'], ['before'], ['after', 'before'], ['first', 'last']])
+    const isGiven = field.arguments?.some(({ name }) => names.includes(name.value))
+    if (!isList || isGiven || !field.selectionSet) return field
+    const added = names.map((name) => this.#argument(name))
     return {
       ...field,
-      arguments: [
-        ...(field.arguments ?? []),
-        { kind: Kind.ARGUMENT, name: nameOf(argument), value: variable },
-      ],
+      arguments: [...(field.arguments ?? []), ...added],
       selectionSet: setOf([...field.selectionSet.selections, this.#random.pick(CURSORS)]),
     }
+  }
+
+  #argument(name: string): ArgumentNode {
+    const isSize = name === 'first' || name === 'last'
+    const variable = { kind: Kind.VARIABLE, name: this.#name(isSize ? name : 'cursor') } as const
+    const type = { kind: Kind.NAMED_TYPE, name: nameOf(isSize ? 'Int' : 'String') } as const
+    const into = isSize ? this.sizes : this.cursors
+    into.push({ kind: Kind.VARIABLE_DEFINITION, variable, type })
+    return { kind: Kind.ARGUMENT, name: nameOf(name), value: variable }
   }
 
   /** The field with some of what it selects: both parts are merged again. */

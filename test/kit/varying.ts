@@ -9,7 +9,8 @@ import type { Random } from './random.ts'
 export function varied(variables: object, random: Random): Record<string, unknown> {
   const places = [...placesIn(variables)]
   if (places.length === 0) return { ...variables }
-  const copy = structuredClone(variables) as Record<string, unknown>
+  // As they travel; a number that JavaScript cannot hold is an object that cannot be cloned.
+  const copy = JSON.parse(JSON.stringify(variables)) as Record<string, unknown>
   const { path, changes } = random.pick(places)
   const { parent, key } = parentOf(copy, path)
   random.pick(changes)(parent, key)

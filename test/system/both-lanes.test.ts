@@ -73,8 +73,8 @@ const LARGE: readonly Named[] = [
 const WORLDS = process.env.COUNT ? [...SMALL, ...LARGE] : SMALL
 
 const EACH = Math.ceil(Number(process.env.COUNT ?? 3_200) / WORLDS.length)
-/** For each mutation: it takes as long as twenty queries, because rows are read and brought back. */
-const QUERIES = 20
+/** For each mutation: it takes as long as ten queries, because rows are read and brought back. */
+const QUERIES = 10
 const TIMEOUT = 60_000 + EACH * 100
 
 describe.each(WORLDS)('both lanes: %s', (name, make) => {
