@@ -23,6 +23,7 @@ import { beginExchange, doneEvent, type Exchange } from './exchange.ts'
 import { createFront, type FrontOptions } from './front.ts'
 import type { Route } from './graphiql.ts'
 import { createGraphql, type GraphqlOptions } from './graphql.ts'
+import { OpenExchanges } from './open-exchanges.ts'
 import { answerBrokenRequest } from './sockets.ts'
 
 export interface HttpServerOptions
@@ -70,7 +71,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { leavingMs } = settings
   const documents = persistedDocuments(options)
   const answerApi = createGraphql({ ...options, documents })
-  const open = new Set<Exchange>()
+  const open = new OpenExchanges()
   let draining = false
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -80,9 +81,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       { requestMs: config().limits.requestMs, leavingMs },
       clock,
     )
-    open.add(exchange)
+    const close = open.add(exchange)
     response.once('close', () => {
-      open.delete(exchange)
+      close()
       emit(doneEvent(exchange, clock))
     })
     try {
