@@ -8,6 +8,7 @@ import { openConfiguredApi, type WorldApi } from '../kit/api.ts'
 import { OPERATIONS_MS } from '../kit/generated-operations.ts'
 import { logtoWorld } from '../kit/worlds/fixture-worlds.ts'
 import type { ForeignWorld } from '../kit/worlds/foreign-world.ts'
+import { expectSameAnswers, expectSameEffects } from '../kit/worlds/lanes-checks.ts'
 import { fetchLogto } from '../kit/worlds/logto.ts'
 import { expectNothingTold, expectSoundOperations } from '../kit/worlds/served-checks.ts'
 
@@ -116,6 +117,12 @@ describe.skipIf(folder === undefined)('the tables of Logto', () => {
     () => expectSoundOperations(world, api, 'logto'),
     OPERATIONS_MS,
   )
+
+  it('have one meaning in both lanes', async () => {
+    const lanes = { ...world, api }
+    await expectSameAnswers(lanes, 'logto', 500)
+    await expectSameEffects(lanes, 'logto', 30)
+  })
 
   async function idOf(tenant: ForeignWorld['tenants'][number]): Promise<string> {
     const { users } = await api.data(tenant, '{ users(first: 1) { nodes { id } } }')

@@ -44,7 +44,7 @@ export async function expectSameEffects(lanes: Lanes, name: string, count: numbe
 
 function expectNoDifference(name: string, kind: string, tally: Tally, seed?: string): void {
   const { differences, examples, ...numbers } = tally
-  console.log(JSON.stringify({ world: name, kind, seed, ...numbers, share: tally.share }, null, 1))
+  console.log(JSON.stringify({ world: name, kind, seed, ...numbers, share: tally.share }))
   if (process.env.EXAMPLES) console.log(JSON.stringify(examples, null, 1))
   expect(differences.length, JSON.stringify(differences, null, 2)).toBe(0)
 }
