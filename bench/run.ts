@@ -3,7 +3,7 @@
  *
  *     npm run bench                                              everything, some 12 minutes
  *     QUERIES=Q1,Q3 SERVERS=ours,limit-rows npm run bench        a part of it
- *     ROUNDS=3 SLICE_S=1 CONNECTIONS=32 npm run bench            shorter
+ *     ROUNDS=3 SLICE_S=1 WARM_S=1 npm run bench                  shorter
  *
  * Starts Postgres and the servers, asks each the same and compares the answers, and then lets them take turns in short
  * slices: on a machine that others use too, only figures of the same minute can be compared. Ratios are medians of
@@ -29,6 +29,8 @@ import { measureSlice, turned } from './slices.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SLICE_S = Number(process.env.SLICE_S ?? 2)
+/** Before the first round: V8 is still compiling what is new to it, the more the larger a server is. */
+const WARM_S = Number(process.env.WARM_S ?? 5)
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 32)
 const loads = chosen('QUERIES', LOADS)
 const names = chosen('SERVERS', SERVER_NAMES)
@@ -67,7 +69,7 @@ async function run(db: BenchDatabase): Promise<void> {
   const conditions = [
     ...machineLines(),
     ...peerVersions(names),
-    `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
+    `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s after ${WARM_S} s that do not count, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
     `${callers.length} tenants, ${compared} answers compared and equal before the first slice`,
     ...lanes,
     strangersLine(slices),
@@ -102,7 +104,7 @@ function sample(callers: readonly Caller[]): Caller[] {
   return [...sizes].flatMap((size) => callers.filter(({ tenant }) => tenant.size === size).slice(0, 4))
 }
 
-/** All rounds of one operation; the first slice of each server warms it up and does not count. */
+/** All rounds of one operation; each server is warm before the first. */
 async function measure(db: BenchDatabase, load: LoadName): Promise<Slice[]> {
   const slices: Slice[] = []
   for (let round = 0; round <= ROUNDS; round++) {
@@ -132,7 +134,7 @@ async function measureOnce(
     database,
     file,
     connections: CONNECTIONS,
-    seconds: SLICE_S,
+    seconds: round === 0 ? WARM_S : SLICE_S,
     first,
   })
   if (load === 'Q5' || load === 'Q7') await removeMade(database)
