@@ -39,6 +39,7 @@ export class Answer {
   readonly aggregates: readonly (AggregatePlan | null)[]
   readonly #parts: AnswerParts
   readonly #marks: string[] = []
+  readonly #texts: Map<Row, string>[] = []
 
   constructor(parts: AnswerParts) {
     this.found = parts.found
@@ -57,6 +58,17 @@ export class Answer {
   /** @throws StepBack  the answer may be too large: `RequestScope.takeValue` knows */
   check(text: string): void {
     if (text.length > this.#parts.bounds.bytes) throw new StepBack()
+  }
+
+  /** What `write` makes of `row`, written when it is first asked for. @param memo  number of the writer */
+  once(memo: number, row: Row, write: (row: Row, answer: Answer) => string): string {
+    this.#texts[memo] ??= new Map()
+    const texts = this.#texts[memo]
+    const known = texts.get(row)
+    if (known !== undefined) return known
+    const text = write(row, this)
+    texts.set(row, text)
+    return text
   }
 
   cursor(tag: number, source: number, row: Row): string {

@@ -26,6 +26,7 @@ export class Compiler {
   readonly writeList: MakeListWriter
   readonly levels: Level[] = []
   readonly sources: ListSource[] = []
+  #memos = 0
   /** Levels of rows without relations below them, which several parents share. */
   readonly #shared = new Map<string, RowLevel>()
 
@@ -39,6 +40,11 @@ export class Compiler {
     const source = listSource(this.lists, this.sources.length, table, field, node, by)
     this.sources.push(source)
     return source
+  }
+
+  /** A number for a writer whose texts an answer may keep. */
+  addMemo(): number {
+    return this.#memos++
   }
 
   add<L extends Level>(level: Omit<L, 'tag' | 'links' | 'cells' | 'more'>): L {

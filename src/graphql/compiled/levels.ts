@@ -42,6 +42,8 @@ export interface RowLevel extends Leveled {
   readonly columns: string[]
   /** Of a row at the root: there may be several, numbered as their keys are. */
   readonly isNumbered?: boolean
+  /** Of a list: one row more than it shows is read, which tells whether there are further ones. */
+  peeks?: boolean
   /** Whether the columns of the list's order are read too, behind the others. */
   hasCursors: boolean
   /** Below a write: bytes of a value, at most. Postgres refuses a row that could not be written out: see faults.ts. */

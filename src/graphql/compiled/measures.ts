@@ -127,7 +127,7 @@ function measuredWriter(
   type: GraphQLObjectType,
   nodes: readonly FieldNode[],
 ): WriteMeasured {
-  return objectWriter<[Measured]>(
+  return objectWriter<Measured>(
     list.compiler.selections
       .under(type, nodes)
       .map((selected) => [selected.key, partWriter(list, type, selected)]),
@@ -141,7 +141,7 @@ function partWriter(list: ListCompiler, type: GraphQLObjectType, { field, nodes 
   if (meaning?.kind === 'groupKey') return keysWriter(list, inner, nodes)
   if (meaning?.kind !== 'measures') throw new StepBack()
   if (meaning.of === 'count') return measureWriter(list, COUNT, null)
-  return objectWriter<[Measured]>(
+  return objectWriter<Measured>(
     list.compiler.selections
       .under(inner, nodes)
       .map((selected) => [selected.key, columnWriter(list, inner, meaning.of, selected)]),
@@ -177,7 +177,7 @@ function countText(text: string | null): string {
 }
 
 function keysWriter(list: ListCompiler, type: GraphQLObjectType, nodes: readonly FieldNode[]): WriteMeasured {
-  return objectWriter<[Measured]>(
+  return objectWriter<Measured>(
     list.compiler.selections.under(type, nodes).map(({ key, field, nodes: below }) => {
       if (!field) return [key, constant(type.name)]
       const meaning = meaningOf(field)

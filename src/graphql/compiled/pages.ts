@@ -108,7 +108,7 @@ function edgesWriter(
 ): WritePage {
   const type = getNamedType(field.type) as GraphQLObjectType
   const level = list.rows()
-  const write = objectWriter<[Row, Answer]>(
+  const write = objectWriter<Row, Answer>(
     list.compiler.selections.under(type, nodes).map(({ key, field: part, nodes: below }) => {
       if (!part) return [key, constant(type.name)]
       const meaning = meaningOf(part)
@@ -134,13 +134,15 @@ function pageInfoWriter(
 ): WritePage {
   const type = getNamedType(field.type) as GraphQLObjectType
   list.rows()
-  return objectWriter<[Page]>(
+  return objectWriter<Page>(
     list.compiler.selections.under(type, nodes).map(({ key, field: part }) => {
       if (!part) return [key, constant(type.name)]
       const meaning = meaningOf(part)
       if (meaning?.kind !== 'pageInfo') throw new StepBack()
-      if (meaning.part === 'hasNextPage') return [key, hasNextPage]
-      if (meaning.part === 'hasPreviousPage') return [key, hasPreviousPage]
+      if (meaning.part === 'hasNextPage' || meaning.part === 'hasPreviousPage') {
+        list.rows().peeks = true
+        return [key, meaning.part === 'hasNextPage' ? hasNextPage : hasPreviousPage]
+      }
       const cursor = cursorWriter(list)
       const at = meaning.part === 'startCursor' ? 0 : -1
       return [

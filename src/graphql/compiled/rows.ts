@@ -90,7 +90,10 @@ function oneWriter(
   const type = getNamedType(field.type) as GraphQLObjectType
   const isLeaf = !holdsRelation(compiler, type, nodes)
   const referred = compiler.referred(target, others, level, own, isLeaf)
-  const write = rowWriter(compiler, referred, type, nodes)
+  const writeRow = rowWriter(compiler, referred, type, nodes)
+  // Twenty people write a hundred comments: each is written once.
+  const memo = compiler.addMemo()
+  const write: WriteRow = isLeaf ? (row, answer) => answer.once(memo, row, writeRow) : writeRow
   return (row, answer) => {
     const link = linkOf(row, level, places)
     if (link === null) return 'null'

@@ -40,7 +40,7 @@ export interface LevelShape {
   readonly plan: ListPlan | null
   /** Of measures. */
   readonly aggregate: AggregatePlan | null
-  /** Rows wanted and one more; slots or a literal. */
+  /** Rows to be read; a slot or a literal. */
   readonly limit: SQL
   readonly offset: SQL | null
   /** Of a row at the root: its key. */
@@ -144,7 +144,7 @@ function levelSql(shape: LevelShape, rowsMax: number): SQL {
   if (level.kind === 'one') return referredSql(level)
   const { aggregate } = shape
   const inner = aggregate ? measuredSql(aggregate, ANY_TENANT) : pageSql(shape)
-  // A page is read one row longer than it is; so many rows in all are more than an answer may hold, whatever they are.
+  // A page may be read one row longer than it is; so many in all are more than an answer may hold, whatever they are.
   return sql`select k.*, t.* from (${keysOf(level.parents)}) as k cross join lateral (${inner}) as t
     limit ${sql.literal(2 * rowsMax + 2)}`
 }

@@ -180,7 +180,8 @@ function shapeOf(level: Level, { lists, aggregates }: Plans, map: Map_): Omit<Le
   const { index, hasFixedLimit } = level.source!
   const plan = lists[index]!
   const asked = mapList(plan, map)
-  const limit = hasFixedLimit ? sql.literal(plan.limit + 1) : sql.value(map(plan.limit + 1) as number)
+  const rows = plan.limit + (level.peeks ? 1 : 0)
+  const limit = hasFixedLimit ? sql.literal(rows) : sql.value(map(rows) as number)
   const offset = plan.offset > 0 ? sql.value(map(plan.offset) as number) : null
   return { ...none, plan: asked, limit, offset }
 }
