@@ -182,6 +182,21 @@ describe('permissions', () => {
     }
   })
 
+  it('hang on no text that looks like the values of conditions', async () => {
+    const query = `
+      query Other($x: Boolean!, $all: Boolean!, $z: Boolean!) {
+        projects { nodes { name @skip(if: $x) rowId @skip(if: $all) share @skip(if: $z) } } }
+      query Own($x: String, $all: Boolean!, $z: String) {
+        projects(filter: { name: { neq: $x } }) { nodes { name budgetCents @include(if: $all) } }
+        tasks(filter: { title: { neq: $z } }) { totalCount } }`
+    const ask = (role: 'admin' | 'viewer', x: string, all: boolean, z: string) =>
+      api.compiled(as(role), query, { x, all, z }, 'Own')
+    for (let round = 0; round < 2; round++) {
+      expect(await ask('admin', 'q', true, 'false,z')).toContain('budgetCents')
+      expect(await ask('viewer', 'q,true', false, 'z')).not.toContain('budgetCents')
+    }
+  })
+
   it('hang on what filters in variables speak of', async () => {
     const speaking = { filter: { not: { tasks: { some: { project: { budgetCents: { gt: '0' } } } } } } }
     for (let round = 0; round < 2; round++) {

@@ -44,7 +44,12 @@ export interface WorldApi {
   /** As `run`, and expects no error. */
   data(tenant: Asker, source: string, variables?: object): Promise<Data>
   /** The answer of the compiled lane as it stands; null where it leaves the operation to the other lane. */
-  compiled(tenant: Asker, source: string, variables?: object): ReturnType<LaneOperation['run']>
+  compiled(
+    tenant: Asker,
+    source: string,
+    variables?: object,
+    operationName?: string,
+  ): ReturnType<LaneOperation['run']>
   /** What `work` gives, and the statements that ran for it, in the order in which they were sent. */
   record<T>(work: () => Promise<T>): Promise<{ value: T; ran: readonly Statement[] }>
   end(): void
@@ -126,8 +131,8 @@ function apiOf(
     schema,
     gate,
     run,
-    async compiled(tenant, source, variables = {}) {
-      const operation = lane.find(source, null)
+    async compiled(tenant, source, variables = {}, operationName) {
+      const operation = lane.find(source, operationName)
       const request = { identity: identityOf(tenant), requestId: 'test', deadline: deadlineIn(5_000) }
       const given = variables as Record<string, unknown>
       return operation?.run({ ...request, variables: given, idempotencyKey: undefined }) ?? null

@@ -105,7 +105,7 @@ class Operation {
     this.#writes = node.operation === OperationTypeNode.MUTATION
     this.#holdsInputs = this.#definitions.some(({ type }) => this.#isInput(type))
     this.#readVariables = variableReader(parts.permissions().schema, this.#definitions)
-    this.conditions = conditionVariables(document)
+    this.conditions = conditionVariables(document, node)
   }
 
   async run(request: LaneRequest): ReturnType<LaneOperation['run']> {

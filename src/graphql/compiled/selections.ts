@@ -7,11 +7,13 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  GraphQLBoolean,
   type GraphQLField,
   type GraphQLObjectType,
   type GraphQLSchema,
   Kind,
   type OperationDefinitionNode,
+  type TypeNode,
   visit,
 } from 'graphql'
 import { collectFields, collectSubfields } from 'graphql/execution/collectFields.js'
@@ -71,8 +73,13 @@ function fieldOf(type: GraphQLObjectType, { name }: FieldNode): GraphQLField<unk
   return field
 }
 
-/** Names of the variables that @skip and @include look at, in the whole document. */
-export function conditionVariables(document: DocumentNode): string[] {
+/**
+ * Names of the variables of `operation` that @skip and @include look at, in the whole document. Booleans alone: in
+ * another operation the same name may be that of a text, which whoever asks has chosen.
+ */
+export function conditionVariables(document: DocumentNode, operation: OperationDefinitionNode): string[] {
+  const booleans = (operation.variableDefinitions ?? []).filter(({ type }) => isBoolean(type))
+  const known = new Set(booleans.map(({ variable }) => variable.name.value))
   const names = new Set<string>()
   visit(document, {
     Directive({ name, arguments: given = [] }) {
@@ -80,5 +87,10 @@ export function conditionVariables(document: DocumentNode): string[] {
       for (const { value } of given) if (value.kind === Kind.VARIABLE) names.add(value.name.value)
     },
   })
-  return [...names]
+  return [...names].filter((name) => known.has(name))
+}
+
+function isBoolean(type: TypeNode): boolean {
+  if (type.kind === Kind.NON_NULL_TYPE) return isBoolean(type.type)
+  return type.kind === Kind.NAMED_TYPE && type.name.value === GraphQLBoolean.name
 }
