@@ -1,4 +1,4 @@
-/** From the selection of an operation to its units: one for each field of Query. */
+/** From the selection of a query to its units: one for each field of Query. Those of mutations are in writes.ts. */
 
 import type { GraphQLObjectType } from 'graphql'
 import type { TenantId } from '../../base/ids.ts'
