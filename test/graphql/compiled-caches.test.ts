@@ -191,10 +191,8 @@ describe('permissions', () => {
         tasks(filter: { title: { neq: $z } }) { totalCount } }`
     const ask = (role: 'admin' | 'viewer', x: string, all: boolean, z: string) =>
       api.compiled(as(role), query, { x, all, z }, 'Own')
-    for (let round = 0; round < 2; round++) {
-      expect(await ask('admin', 'q', true, 'false,z')).toContain('budgetCents')
-      expect(await ask('viewer', 'q,true', false, 'z')).not.toContain('budgetCents')
-    }
+    expect(await ask('admin', 'q', true, 'false,z')).toContain('budgetCents')
+    expect(await ask('viewer', 'q,true', false, 'z')).not.toContain('budgetCents')
   })
 
   it('hang on what filters in variables speak of', async () => {
@@ -246,15 +244,16 @@ describe('what changes while documents are known', () => {
     expect(await api.compiled(tenant, PAGE)).toContain('title')
   })
 
+  const fence = (now: string) =>
+    world.sql(tenant.shard, 'update shardgate.tenant_fence set state = $2 where tenant_id = $1', [
+      tenant.id,
+      now,
+    ])
+
   it.each([
     ['suspended', 'TENANT_SUSPENDED'],
     ['moved', 'TENANT_MOVING'],
   ])('a tenant that is %s is refused at once', async (state, code) => {
-    const fence = (now: string) =>
-      world.sql(tenant.shard, 'update shardgate.tenant_fence set state = $2 where tenant_id = $1', [
-        tenant.id,
-        now,
-      ])
     expect(await api.compiled(tenant, PAGE)).toContain('title')
     await fence(state)
     try {
@@ -268,11 +267,6 @@ describe('what changes while documents are known', () => {
 
   it('a tenant that is frozen reads, and does not write', async () => {
     const write = `mutation { createLabel(input: { taskId: 1, word: "frozen" }) { ... on Label { word } } }`
-    const fence = (now: string) =>
-      world.sql(tenant.shard, 'update shardgate.tenant_fence set state = $2 where tenant_id = $1', [
-        tenant.id,
-        now,
-      ])
     const before = await world.contents(tenant)
     await fence('frozen')
     try {

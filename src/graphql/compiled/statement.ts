@@ -61,6 +61,15 @@ export function isBare({ length }: readonly unknown[], { surely }: Pick<Bounds, 
   return length === 1 && !surely
 }
 
+/**
+ * Rows at which a level is cut off: a page is read one row longer than it shows. An answer within its bounds may come to
+ * as many all the same, where what is read for nothing (that one row more) has long lists below it. So whoever gets as
+ * many must not take them for all.
+ */
+export function readMax(rowsMax: number): number {
+  return 2 * rowsMax + 2
+}
+
 export function compileLevels(shapes: readonly LevelShape[], layout: Layout, bounds: Bounds): Compiled {
   const { rows, surely = false } = bounds
   if (isBare(shapes, bounds)) return compileSlots(bare(shapes[0]!))
@@ -144,9 +153,8 @@ function levelSql(shape: LevelShape, rowsMax: number): SQL {
   if (level.kind === 'one') return referredSql(level)
   const { aggregate } = shape
   const inner = aggregate ? measuredSql(aggregate, ANY_TENANT) : pageSql(shape)
-  // A page may be read one row longer than it is; so many in all are more than an answer may hold, whatever they are.
   return sql`select k.*, t.* from (${keysOf(level.parents)}) as k cross join lateral (${inner}) as t
-    limit ${sql.literal(2 * rowsMax + 2)}`
+    limit ${sql.literal(readMax(rowsMax))}`
 }
 
 function pageSql({ level, plan, limit, offset }: LevelShape): SQL {

@@ -17,7 +17,8 @@ import { type Layout, layOut } from './layout.ts'
 import type { Level, MeasureLevel } from './levels.ts'
 import { groupsKey, listKey, mapGroups, mapList } from './shapes.ts'
 import type { ListSource } from './sources.ts'
-import { compileLevels, cursorPlaces, isBare, type LevelShape, listsOf } from './statement.ts'
+import { compileLevels, cursorPlaces, isBare, type LevelShape, listsOf, readMax } from './statement.ts'
+import { StepBack } from './step-back.ts'
 
 /** The key by which a row at the root is asked for. */
 export type RowKey = readonly { readonly column: string; readonly value: Value }[]
@@ -81,9 +82,10 @@ export class Unit {
   /**
    * @param key  of the row or the rows at the root
    * @throws GatewayError  an argument is refused
+   * @throws StepBack      from `write`: there may be more rows than were read
    */
   ask(variables: Variables, tenant: TenantId, key: RowKey = []): AskedUnit {
-    const { levels, write } = this.#parts
+    const { levels, write, rowsMax } = this.#parts
     const { plans, key: listsKey, values: listValues } = this.#lists(variables, tenant)
     const known = this.#statement(`${key.map(({ column }) => column).join()}:${listsKey}`, plans, key)
     const values = [...key.map(({ value }) => value), ...listValues]
@@ -95,8 +97,9 @@ export class Unit {
     }
     const { cursorPlaces: places = [] } = known ?? {}
     const { lists, aggregates } = plans
-    const answerOf: AskedUnit['answerOf'] = (rows, bounds, count) =>
-      new Answer({
+    const answerOf: AskedUnit['answerOf'] = (rows, bounds, count) => {
+      if (rows.length >= readMax(rowsMax)) throw new StepBack()
+      return new Answer({
         tenant,
         found: sortRows(levels, rows),
         plans: lists,
@@ -105,6 +108,7 @@ export class Unit {
         bounds,
         count,
       })
+    }
     return {
       statements: statement ? [statement] : [],
       answerOf,
