@@ -34,6 +34,7 @@ import { readTrustedDocuments, type TrustedDocuments, unfitDocuments } from './g
 import { exampleQueries } from './graphql/examples.ts'
 import { loadExtensions } from './graphql/extension.ts'
 import { documentParser } from './graphql/limits/limits.ts'
+import { hearLostErrors } from './graphql/lost-errors.ts'
 import type { Permissions } from './graphql/permissions/permissions.ts'
 import { transactionPlugin } from './graphql/transaction.ts'
 import { type AdminOptions, createAdminServer } from './http/admin.ts'
@@ -90,7 +91,7 @@ export const runGateway: RunGateway = async ({ config, load }) => {
       gate: authenticatorOf(config, emit),
       trusted: await readTrustedDocuments(config),
     }
-    closers.push(watchers.statistics.end)
+    closers.push(watchers.statistics.end, hearLostErrors(emit))
     const parts = await makeParts(live, watchers, closers)
     const watch = watchConfig({ config, load, emit, apply: (next) => reconfigure(live, parts, next) })
     closers.push(watch.stop)

@@ -177,6 +177,17 @@ describe('ids and cursors', () => {
   })
 })
 
+describe('a list', () => {
+  // The first rows have a parent, which is waited for; the last has none and fails at once, and the list with it.
+  it('of which several items fail does not end the gateway', async () => {
+    const query = `{ tasks(orderBy: [{ parentId: ASC_NULLS_LAST }]) { edges { node {
+      parent { id } invoices(offset: 1, last: 1) { totalCount } } } } }`
+    await caller.refused({ query }, 'BAD_USER_INPUT')
+    await caller.data({ query: '{ tasks { totalCount } }' })
+    expect(gateway.ended).toBeUndefined()
+  })
+})
+
 describe('bodies', () => {
   it.each<[string, string, string, Record<string, string>?]>([
     ['nothing', '', 'BAD_REQUEST'],
