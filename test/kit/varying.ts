@@ -1,6 +1,7 @@
 /**
- * Variables that are nearly those of the last time: one flag, direction, operator or item of them is another. What is
- * remembered for a document must not hang on less than what its statement hangs on.
+ * Variables that are nearly those of the last time: one flag, direction, operator or item of them is another, and now
+ * and then a value is of another kind. What is remembered for a document must not hang on less than what its
+ * statement hangs on.
  */
 
 import type { Random } from './random.ts'
@@ -13,9 +14,34 @@ export function varied(variables: object, random: Random): Record<string, unknow
   const copy = JSON.parse(JSON.stringify(variables)) as Record<string, unknown>
   const { path, changes } = random.pick(places)
   const { parent, key } = parentOf(copy, path)
-  random.pick(changes)(parent, key)
+  if (random.chance(SPOILED)) set(parent, key, random.pick(ODD))
+  else random.pick(changes)(parent, key)
   return copy
 }
+
+/** Chance that a value becomes one that is hardly ever allowed: which, both lanes have to agree on. */
+const SPOILED = 0.08
+const ODD = [
+  null,
+  0,
+  -0,
+  1,
+  1.5,
+  1e20,
+  -1,
+  '',
+  '1',
+  ' 1',
+  'true',
+  'ASC',
+  true,
+  [],
+  [null],
+  [[1]],
+  {},
+  { eq: 1 },
+  { '': 1 },
+]
 
 type Holder = Record<string, unknown>
 type Change = (parent: Holder, key: string) => void
@@ -55,6 +81,8 @@ function changesOf(value: unknown, key: string): Change[] {
   if (Array.isArray(value)) {
     if (value.length > 1) to(value.toReversed())
     if (value.length > 1) to(value.slice(1))
+    // GraphQL takes an item for a list of one.
+    if (value.length > 0) to(value[0])
   }
   for (const other of ALIKE.find((names) => names.includes(key)) ?? []) {
     if (other !== key) changes.push((parent, name) => rename(parent, name, other))
