@@ -20,12 +20,21 @@ import { type OrderTerm, type Position, planText } from './types.ts'
 const CURSOR_LENGTH_MAX = 65_536
 
 export function cursorMark(tenant: TenantId, table: Table, order: readonly OrderTerm[]): string {
-  const known = texts.get(order) ?? planText(order)
-  texts.set(order, known)
-  return hash('sha256', [tenant, table.id, known].join('\0'), 'base64url').slice(0, 12)
+  const known = marks.get(order) ?? new Map<TenantId, string>()
+  marks.set(order, known)
+  if (known.size >= MARKS_MAX) known.clear()
+  const mark = known.get(tenant) ?? markOf(tenant, table, order)
+  known.set(tenant, mark)
+  return mark
 }
 
-const texts = new WeakMap<readonly OrderTerm[], string>()
+/** Marks of one order that are kept; a list that compiled operations share has the same order each time. */
+const MARKS_MAX = 1_000
+const marks = new WeakMap<readonly OrderTerm[], Map<TenantId, string>>()
+
+function markOf(tenant: TenantId, table: Table, order: readonly OrderTerm[]): string {
+  return hash('sha256', [tenant, table.id, planText(order)].join('\0'), 'base64url').slice(0, 12)
+}
 
 /** @param row  as `listStatement` gives it: columns, then computed values */
 export function encodeCursor(mark: string, table: Table, order: readonly OrderTerm[], row: Row): string {
