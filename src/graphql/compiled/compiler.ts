@@ -54,6 +54,20 @@ export class Compiler {
     return made
   }
 
+  /** The level of rows that a field at the top asks for by their keys, or writes. */
+  rowLevel(table: Table, isNumbered = false): RowLevel {
+    return this.add<RowLevel>({
+      kind: 'row',
+      table,
+      by: [],
+      parents: [],
+      source: null,
+      columns: [],
+      isNumbered,
+      hasCursors: false,
+    })
+  }
+
   /** The level of rows that others refer to; a shared one gets one more parent. */
   referred(target: Table, by: readonly string[], parent: RowLevel, own: readonly string[], isLeaf: boolean) {
     const name = `${target.id}\0${by.join('\0')}`

@@ -52,16 +52,7 @@ function rowLevel(
   if (!keys.flat().every((column) => isWhole(columnOf(table, column).type))) throw new StepBack()
   const type = compiler.selections.schema.getType(table.typeName)
   if (!isObjectType(type)) throw new StepBack()
-  const level = compiler.add<RowLevel>({
-    kind: 'row',
-    table,
-    by: [],
-    parents: [],
-    source: null,
-    columns: [],
-    isNumbered,
-    hasCursors: false,
-  })
+  const level = compiler.rowLevel(table, isNumbered)
   return { level, write: rowWriter(compiler, level, type, nodes) }
 }
 

@@ -68,15 +68,7 @@ function writeUnit(
   const type = selections.schema.getType(table.typeName)
   if (!isObjectType(type)) throw new StepBack()
   const compiler = new Compiler(selections, { tables: parts.tables, sizes: parts.limits }, () => stepBack())
-  const level = compiler.add<RowLevel>({
-    kind: 'row',
-    table,
-    by: [],
-    parents: [],
-    source: null,
-    columns: [],
-    hasCursors: false,
-  })
+  const level = compiler.rowLevel(table)
   const write = rowWriter(compiler, level, type, nodes)
   const levels = boundLevels(compiler, type, nodes, parts.limits())
   requireKnown(meaning, levels)
