@@ -84,7 +84,7 @@ export const runGateway: RunGateway = async ({ config, load }) => {
   keepYoungObjectsYoung()
   const closers: Closers = []
   try {
-    const watchers = observers(config)
+    const watchers = observers(config, closers)
     const { emit } = watchers
     const live: Live = {
       config,
@@ -220,8 +220,10 @@ async function reconfigure(live: Live, { emit, fleet, api }: Parts, next: Config
   await tellUnfit(live, api, emit)
 }
 
-function observers(config: Config): Watchers {
+function observers(config: Config, closers: Closers): Watchers {
   const log = createLog(config.logLevel)
+  process.on('exit', log.flush)
+  closers.push(() => process.off('exit', log.flush))
   const metrics = createMetrics({ version: VERSION, logDropped: log.dropped })
   const statistics = statisticsRecorder({ url: config.directory.url })
   return { emit: eventBus(log.listener, metrics.listener, statistics.listener), metrics, statistics }

@@ -35,6 +35,8 @@ export interface Log {
   readonly listener: Emit
   /** Lines that were lost because the sink was full or broken. */
   dropped(): number
+  /** Write what waits: for the end of the process, which on a fault comes at once. Those are the lines before it. */
+  flush(): void
 }
 
 // A megabyte is some 3,000 lines: seconds of a busy gateway, and nothing beside its heap.
@@ -79,7 +81,7 @@ export function createLog(level: LogLevel, sink: LogSink = process.stdout): Log 
     if (event.kind !== 'request.done' || waiting.length >= LINES_TOGETHER_MAX) flush()
     else if (waiting.length === 1) setTimeout(flush, HOLD_MS)
   }
-  return { listener, dropped: () => dropped }
+  return { listener, dropped: () => dropped, flush }
 }
 
 const nameOf = (label: string): object => ({ level: label })

@@ -74,6 +74,17 @@ describe('lines', () => {
     expect(kinds()).toHaveLength(3)
   })
 
+  it('writes what waits when it is told to, and not again', () => {
+    const sink = memorySink()
+    const { listener, flush } = createLog('info', sink)
+    listener(done)
+    flush()
+    expect(sink.lines).toHaveLength(1)
+    flush()
+    wait()
+    expect(sink.lines).toHaveLength(1)
+  })
+
   it('does not write what is below its level', () => {
     const sink = memorySink()
     const { listener } = createLog('warn', sink)
