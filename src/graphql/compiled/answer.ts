@@ -6,7 +6,7 @@ import type { AggregatePlan } from '../plan/aggregate-types.ts'
 import { cursorMark } from '../plan/cursors.ts'
 import { encodeOpaque } from '../plan/opaque.ts'
 import type { ListPlan } from '../plan/types.ts'
-import type { Found } from './answers.ts'
+import type { Found } from './found.ts'
 import { StepBack } from './step-back.ts'
 
 export interface AnswerBounds {

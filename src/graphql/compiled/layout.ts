@@ -7,14 +7,14 @@
  *     1    ticket  body             id      created_at     comments, by ticket
  *     2    id      name                                    users
  *
- * That saves the cast of each value to text and back, a quarter of Postgres's time on such a list. What depends on the
+ * That saves the cast of each value to text and back, and all types whose cast is another text. What depends on the
  * arguments of a request (measures, what only cursors need) stands behind, as text.
  */
 
 import { type SQL, sql } from '../../db/sql.ts'
 import type { ColumnType } from '../../model/types.ts'
 import { castTo, columnOf, readableType } from '../plan/fragments.ts'
-import { linksOf } from './answers.ts'
+import { linksOf } from './found.ts'
 import type { Level } from './levels.ts'
 
 /** The types of a statement's columns behind the tag, as far as they hang on the levels alone. */

@@ -1,11 +1,11 @@
 /**
- * The statement of a root field: one CTE for each level, and what they hold as plain rows of text, told apart by a tag.
+ * The statement of a root field: one CTE for each level, and what they hold as plain rows, told apart by a tag.
  *
  *     with l0 as materialized (the page), l1 as materialized (each parent of it, lateral its children), …
  *     select 0, … from l0 union all select 1, key of the parent, … from l1 union all select 2, id, … from users
  *
- * JSON made by Postgres would cost more of its time than everything else in a nested list: rows and a writer have
- * 0.4 of that. A root field with one level is a plain select, without tag and casts.
+ * JSON made by Postgres would cost more of its time than everything else in a nested list (`npm run bench` has both as
+ * limits). Where which value stands, layout.ts says. A root field with one level is a plain select without a tag.
  */
 
 import { type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
