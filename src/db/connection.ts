@@ -43,9 +43,12 @@ export function isBadParameter(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^[^"]*\$\d+( = |$)/.test(error.where ?? '')
 }
 
-/** Whether a prepared statement is gone or gives other columns than before: the tables have changed. */
+/**
+ * Whether a prepared statement is gone or gives other columns than before: the tables have changed. Or is there where it
+ * was thought to be gone, which each later batch would meet again.
+ */
 export function isStalePlan(error: unknown): boolean {
-  return ['0A000', '26000'].includes(sqlState(error) ?? '')
+  return ['0A000', '26000', '42P05'].includes(sqlState(error) ?? '')
 }
 
 /** Sent just before the server hangs up: after pg_terminate_backend, or when its disk is full. */
@@ -174,13 +177,14 @@ export class Connection {
   }
 
   /**
-   * Send `statements` in one implicit transaction and wait for all their answers.
+   * Send the statements in one implicit transaction and wait for all their answers.
    *
    * @throws ConnectionLost    no answer by the deadline, or the connection went away
    * @throws pg.DatabaseError  Postgres refused one of them; none has had an effect
    */
-  async batch(statements: readonly Statement[], deadline: Deadline): Promise<Result[]> {
+  async batch(asked: readonly Statement[], deadline: Deadline): Promise<Result[]> {
     if (this.#lost) throw new ConnectionLost('unsent', 'The connection is closed.', { cause: this.#lost })
+    const statements = fitTogether(asked) ? asked : this.#withoutNewNames(asked)
     const toParse = this.#unprepared(statements)
     const toClose = this.#evicted.splice(0)
     this.#parsing.push(toParse.map(({ name }) => name ?? ''))
@@ -223,13 +227,18 @@ export class Connection {
     this.#refused = undefined
   }
 
+  #withoutNewNames(statements: readonly Statement[]): Statement[] {
+    return statements.map((statement) => {
+      const { name, ...unnamed } = statement
+      return name && this.#prepared.has(name) ? statement : unnamed
+    })
+  }
+
   #unprepared(statements: readonly Statement[]): Statement[] {
     const fresh: Statement[] = []
     for (const statement of statements) {
       if (!statement.name || this.#prepared.get(statement.name)) continue
-      this.#prepared.set(statement.name, true, {
-        size: Math.min(statement.text.length, PREPARED_CHARS_MAX / 2),
-      })
+      this.#prepared.set(statement.name, true, { size: sizeOf(statement) })
       fresh.push(statement)
     }
     return fresh
@@ -268,4 +277,16 @@ export class Connection {
     this.#client.connection.stream.destroy()
     for (const listener of this.#onLost) listener(error.message)
   }
+}
+
+const sizeOf = ({ text }: Statement): number => Math.min(text.length, PREPARED_CHARS_MAX / 2)
+
+/**
+ * Whether a connection can keep all of them prepared. Of more than that the last would push out the first before they
+ * have run, the fence among them: what is closed then is asked for, or is there still when it is prepared again.
+ */
+function fitTogether(statements: readonly Statement[]): boolean {
+  let chars = 0
+  for (const statement of statements) chars += sizeOf(statement)
+  return statements.length <= PREPARED_MAX && chars <= PREPARED_CHARS_MAX
 }

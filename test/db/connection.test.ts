@@ -145,6 +145,24 @@ describe('prepared statements', () => {
     expect(await ask('select 0 + $1::int', [5], own)).toEqual([['5']])
     own.destroy('done')
   })
+
+  it.each([
+    ['as long', Array.from({ length: 10 }, (_, n) => prepared(`select ${n} /* ${'x'.repeat(60_000)} */`))],
+    ['as many', Array.from({ length: 501 }, (_, n) => prepared(`select ${n}`))],
+  ])('are not pushed out by others of their batch: %s', async (_, others) => {
+    const first = prepared("select 'first'")
+    const many = [first, ...others]
+    for (const before of [[], [first], others.slice(-2)]) {
+      const own = await open()
+      await own.batch(before, soon())
+      for (let round = 0; round < 2; round++) {
+        expect(await own.batch(many, soon())).toHaveLength(many.length)
+        expect(await own.batch([first], soon())).toMatchObject([{ rows: [['first']] }])
+        expect(await own.batch(others.slice(0, 2), soon())).toHaveLength(2)
+      }
+      own.destroy('done')
+    }
+  })
 })
 
 describe('a connection', () => {
