@@ -105,7 +105,7 @@ export function createLoaders(tenant: TenantId, run: Run): Loaders {
 
   return {
     row(table, by, key, apart = false) {
-      const name = `row ${table.id} ${by.join()} ${apart ? JSON.stringify(key) : ''}`
+      const name = `row ${JSON.stringify([table.id, by, apart ? key : null])}`
       return loader(name, (keys) => loadRows(table, by, keys)).load(key)
     },
     children: (plan, key, room) =>

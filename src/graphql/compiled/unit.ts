@@ -87,7 +87,7 @@ export class Unit {
   ask(variables: Variables, tenant: TenantId, key: RowKey = []): AskedUnit {
     const { levels, write, rowsMax } = this.#parts
     const { plans, key: listsKey, values: listValues } = this.#lists(variables, tenant)
-    const known = this.#statement(`${key.map(({ column }) => column).join()}:${listsKey}`, plans, key)
+    const known = this.#statement(`${columnsKey(key)}${listsKey}`, plans, key)
     const values = [...key.map(({ value }) => value), ...listValues]
     const statement = known && {
       text: known.text,
@@ -188,6 +188,11 @@ function shapeOf(level: Level, { lists, aggregates }: Plans, map: Map_): Omit<Le
   const limit = hasFixedLimit ? sql.literal(rows) : sql.value(map(rows) as number)
   const offset = plan.offset > 0 ? sql.value(map(plan.offset) as number) : null
   return { ...none, plan: asked, limit, offset }
+}
+
+// No name holds the character, and any other: a column may be named "a,b".
+function columnsKey(key: RowKey): string {
+  return key.map(({ column }) => `${column}\0`).join('')
 }
 
 function levelKey(level: Level, { lists, aggregates }: Plans): string {

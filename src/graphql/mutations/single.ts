@@ -83,7 +83,7 @@ export function isUpsertable(table: Table): boolean {
 
 export function addUpsert({ parts, writer, inputs }: MutationParts, table: Table): void {
   const keys = writableKeys(table)
-  const isPrimary = keys[0]?.columns.join() === table.primaryKey.join()
+  const isPrimary = JSON.stringify(keys[0]?.columns) === JSON.stringify(table.primaryKey)
   const columns = columnEnum(parts, table)
   parts.builder.mutationField(`upsert${table.typeName}`, (t) =>
     t.field({
