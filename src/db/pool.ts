@@ -170,9 +170,9 @@ export class Pool {
   // Answers come in order, so one slow batch holds up all behind it: a connection with one is passed
   // over while there is another.
   #sharedWithRoom(mayGrow: boolean): Connection | undefined {
-    const quick = leastLoaded(this.#shared, ({ stalled }) => !stalled)
+    const quick = leastLoaded(this.#shared, this.#options.depth, ({ stalled }) => !stalled)
     if (!quick && mayGrow && this.#canGrow()) return undefined
-    const least = quick ?? leastLoaded(this.#shared)
+    const least = quick ?? leastLoaded(this.#shared, this.#options.depth)
     if (!least || least.inFlight >= this.#options.depth) return undefined
     if (least.inFlight > 1) this.#growShared()
     return least
@@ -274,23 +274,24 @@ async function overloaded(queue: readonly unknown[]): Promise<never> {
 
 function leastLoaded(
   connections: readonly Connection[],
+  depth: number,
   suits: (connection: Connection) => boolean = () => true,
 ): Connection | undefined {
   let least: Connection | undefined
   for (const connection of connections) {
-    if ((!least || loadOf(connection) < loadOf(least)) && suits(connection)) least = connection
+    if ((!least || loadOf(connection, depth) < loadOf(least, depth)) && suits(connection)) least = connection
   }
   return least
 }
 
 /**
  * Batches that leave together are one write and one read for both sides, so that a few more on one connection are less
- * work than the same on several.
+ * work than the same on several. Not on one that is full: others may have room.
  */
 const TOGETHER = 4
 
-function loadOf(connection: Connection): number {
-  return connection.inFlight - (connection.isLoading ? TOGETHER : 0)
+function loadOf({ inFlight, isLoading }: Connection, depth: number): number {
+  return inFlight >= depth ? Number.POSITIVE_INFINITY : inFlight - (isLoading ? TOGETHER : 0)
 }
 
 function remove<T>(items: T[], item: T): void {

@@ -46,6 +46,17 @@ describe('shared connections', () => {
     expect(pool.stats).toMatchObject({ waiting: 0 })
   })
 
+  it('are all used by batches of one turn, where one of them is full', async () => {
+    open({ depth: 1 })
+    await Promise.all([pidOf(), pidOf()])
+    expect(pool.stats.shared).toBe(2)
+    for (let round = 0; round < 3; round++) {
+      const asked = [pidOf(), pidOf()]
+      expect(pool.stats.waiting).toBe(0)
+      expect(new Set(await Promise.all(asked)).size).toBe(2)
+    }
+  })
+
   it('refuse who would wait too long a line, and serve who waits', async () => {
     open({ shared: 1, depth: 1, waiting: 2 })
     await pidOf()
