@@ -117,6 +117,8 @@ function described(start: Contents, now: Contents): string {
     const before = start.get(table) ?? []
     const [old, fresh] = [new Set(before), new Set(rows)]
     return [
+      // Rows may be equal where there is no key.
+      ...(rows.length === before.length ? [] : [`${table}: ${rows.length} rows`]),
       ...before.filter((row) => !fresh.has(row)).map((row) => `${table} - ${row}`),
       ...rows.filter((row) => !old.has(row)).map((row) => `${table} + ${row}`),
     ]
