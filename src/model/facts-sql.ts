@@ -48,12 +48,15 @@ reaching as (
         )
     )
 ),
+-- Policies that look at other tables, or at functions that may: those of Shardgate look at none, Postgres's are not listed.
 depending as (
   select f.head
   from family f
   join pg_catalog.pg_policy p on p.polrelid = f.member
   join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
-    and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> p.polrelid
+  left join pg_catalog.pg_proc called on d.refclassid = 'pg_catalog.pg_proc'::regclass and called.oid = d.refobjid
+  where d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> p.polrelid
+    or called.oid is not null and called.pronamespace is distinct from to_regnamespace('shardgate')
 ),
 rights as (
   select jsonb_build_object(

@@ -121,7 +121,7 @@ export interface Table {
   readonly checks?: readonly Key[]
   /** Writing to it may change other rows, or leave out its own: triggers, rules, keys that follow a changed column. */
   readonly reaches?: true
-  /** Which of its rows are seen hangs on other tables: its policies look at them. */
+  /** Which of its rows are seen hangs on other tables: its policies look at them, or may. */
   readonly depends?: true
   readonly relations: readonly Relation[]
 }

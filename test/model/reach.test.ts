@@ -25,6 +25,12 @@ beforeAll(async () => {
     ${table('ruled')} create rule r as on delete to ruled do also delete from plain;
     ${key('kept', 'id')}
     ${key('followed', 'code')}
+    create function look() returns boolean stable language plpgsql as
+      'begin return exists (select from app.plain); end';
+    create schema shardgate;
+    create function shardgate.current_tenant() returns text stable language sql return current_setting('x');
+    ${table('calling')} create policy p on calling using (look());
+    ${table('fenced')} create policy p on fenced using (tenant_id = (select shardgate.current_tenant()));
     ${table('looking')} create policy p on looking using (exists (select from plain));
     ${table('guarded')} create policy p on guarded using (tenant_id = current_setting('x'));`)
 })
@@ -37,6 +43,6 @@ it('writes of a table reach others by triggers, rules, and keys that follow a co
   expect(having('reaches')).toEqual(['followed', 'parted', 'ruled', 'triggered'])
 })
 
-it('rows of a table hang on others by policies that look at them', () => {
-  expect(having('depends')).toEqual(['looking'])
+it('rows of a table hang on others by policies that look at them, or call what may', () => {
+  expect(having('depends')).toEqual(['calling', 'looking'])
 })
