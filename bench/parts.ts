@@ -56,6 +56,7 @@ export async function partsOf(
       parse,
       door,
       contextFor,
+      emit,
     }),
     plugins: [operations.plugin, transactionPlugin()],
     countCompiled: operations.countCompiled,

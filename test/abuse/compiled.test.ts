@@ -155,11 +155,13 @@ describe('a fault of our own', () => {
       throw new TypeError('a fault of our own')
     })
 
-  it('in the writer of a read leaves it to the other lane', async () => {
+  it('in the writer of a read leaves it to the other lane, and is told', async () => {
     const query = '{ tasks(first: 2) { nodes { title project { name } } } }'
     const faulty = fault()
     expect(await api.compiled(tenant, query)).toBe(null)
     expect(faulty).toHaveBeenCalled()
+    const told = api.gate.events.filter(({ kind }) => kind === 'request.failed')
+    expect(told).toMatchObject([{ requestId: 'test', tenant: tenant.id }])
     vi.restoreAllMocks()
     expect(await api.compiled(tenant, query)).toBe(JSON.stringify(await api.run(tenant, query)))
   })

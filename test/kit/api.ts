@@ -104,6 +104,7 @@ function apiOf(
     limits: sizes,
     parse: documentParser(sizes),
     door,
+    emit: (event) => void gate.events.push(event),
     contextFor: (request) => ({ scope: scopeOf(request) }),
   })
   async function run(

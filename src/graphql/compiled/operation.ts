@@ -121,6 +121,7 @@ class Operation {
       return await this.#answer(variant, variables, request)
     } catch (error) {
       const final = error instanceof Settled ? error.error : isMixup(error) ? error : null
+      this.#report(error, request)
       return variant && final ? failedResult(variant.selections, final) : null
     }
   }
@@ -146,9 +147,18 @@ class Operation {
         ? compileMutation(selections, { tables, limits })
         : compileQuery(selections, { tables, sizes: limits })
       return { selections, fields }
-    } catch {
+    } catch (error) {
+      this.#report(error)
       return null
     }
+  }
+
+  /** A fault of our own must not hide behind the resolvers, which answer as if nothing had been. */
+  #report(error: unknown, request?: LaneRequest): void {
+    if (!(error instanceof TypeError || error instanceof ReferenceError)) return
+    const { requestId = 'compiling', identity } = request ?? {}
+    const tenant = identity && { tenant: identity.tenant }
+    this.#parts.emit({ kind: 'request.failed', requestId, error, ...tenant })
   }
 
   /** @throws StepBack  a variable is refused, or there are too many input objects */

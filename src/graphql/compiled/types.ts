@@ -8,6 +8,7 @@
 
 import type { DocumentNode, ExecutionResult } from 'graphql'
 import type { LimitsConfig } from '../../base/config.ts'
+import type { Emit } from '../../base/events.ts'
 import type { Deadline } from '../../base/time.ts'
 import type { Door } from '../../shards/door.ts'
 import type { Identity } from '../../tenant/types.ts'
@@ -55,4 +56,6 @@ export interface LaneParts {
   readonly door: Door
   /** For rules that are code. */
   readonly contextFor: (request: LaneRequest) => GatewayContext
+  /** Told of faults of the lane itself as `request.failed`: the answer comes from the resolvers all the same. */
+  readonly emit: Emit
 }
