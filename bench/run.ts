@@ -16,7 +16,7 @@ import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Slice, strangersLine } from './figures.ts'
 import { LOADS } from './goals.ts'
 import { lanesLine } from './lanes.ts'
-import { type Caller, callersOf, type LoadName, loadProgram, writeRequests } from './load.ts'
+import { type Caller, callersOf, type LoadName, loadProgram, runLoad, writeRequests } from './load.ts'
 import { MIX, OPERATIONS, type OperationName } from './operations.ts'
 import { chosen } from './options.ts'
 import { ensurePeers, peerVersions } from './peers.ts'
@@ -29,6 +29,8 @@ import { measureSlice, turned } from './slices.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SLICE_S = Number(process.env.SLICE_S ?? 2)
+/** Before each slice: a server that has waited for its turn has yet to find its code and memory in the caches again. */
+const LEAD_S = Number(process.env.LEAD_S ?? 1)
 /** Before the first round: V8 is still compiling what is new to it, the more the larger a server is. */
 const WARM_S = Number(process.env.WARM_S ?? 5)
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 32)
@@ -69,7 +71,7 @@ async function run(db: BenchDatabase): Promise<void> {
   const conditions = [
     ...machineLines(),
     ...peerVersions(names),
-    `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s after ${WARM_S} s that do not count, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
+    `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s after ${LEAD_S} s, and ${WARM_S} s at first, that do not count, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
     `${callers.length} tenants, ${compared} answers compared and equal before the first slice`,
     ...lanes,
     strangersLine(slices),
@@ -129,6 +131,9 @@ async function measureOnce(
 ): Promise<Slice> {
   const file = files.get(load) ?? ''
   const first = round * 1_000
+  if (round > 0 && LEAD_S > 0) {
+    await runLoad({ file, port: server.port, connections: CONNECTIONS, seconds: LEAD_S, first })
+  }
   const figures = await measureSlice({
     server,
     database,
