@@ -150,21 +150,25 @@ describe('an operation that could read more than is ever answered', () => {
 })
 
 describe('a fault of our own', () => {
-  const fault = () =>
+  const fault = (error: Error = new TypeError('a fault of our own')) =>
     vi.spyOn(Answer.prototype, 'take').mockImplementation(() => {
-      throw new TypeError('a fault of our own')
+      throw error
     })
 
-  it('in the writer of a read leaves it to the other lane, and is told', async () => {
-    const query = '{ tasks(first: 2) { nodes { title project { name } } } }'
-    const faulty = fault()
-    expect(await api.compiled(tenant, query)).toBe(null)
-    expect(faulty).toHaveBeenCalled()
-    const told = api.gate.events.filter(({ kind }) => kind === 'request.failed')
-    expect(told).toMatchObject([{ requestId: 'test', tenant: tenant.id }])
-    vi.restoreAllMocks()
-    expect(await api.compiled(tenant, query)).toBe(JSON.stringify(await api.run(tenant, query)))
-  })
+  it.each([new TypeError('of JavaScript'), new Error('of a check')])(
+    'in the writer of a read leaves it to the other lane, and is told: %s',
+    async (error) => {
+      const query = '{ tasks(first: 2) { nodes { title project { name } } } }'
+      api.gate.events.splice(0)
+      const faulty = fault(error)
+      expect(await api.compiled(tenant, query)).toBe(null)
+      expect(faulty).toHaveBeenCalled()
+      const told = api.gate.events.filter(({ kind }) => kind === 'request.failed')
+      expect(told).toMatchObject([{ requestId: 'test', tenant: tenant.id, error }])
+      vi.restoreAllMocks()
+      expect(await api.compiled(tenant, query)).toBe(JSON.stringify(await api.run(tenant, query)))
+    },
+  )
 
   it('in the writer of a write is told, and the write is not done again', async () => {
     const create =

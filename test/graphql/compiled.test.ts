@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+import { addTiedTasks } from '../kit/tied-tasks.ts'
 
 let world: World
 let api: WorldApi
@@ -11,16 +12,7 @@ let tenant: WorldTenant
 beforeAll(async () => {
   world = await startWorld({ tenants: 2, shards: 1, rows: 3 })
   tenant = world.tenants[0]!
-  await world.sql(
-    tenant.shard,
-    `insert into app.tasks (tenant_id, id, project_id, title, state, effort, due_on, done)
-     select $1, 1000 + n, (select min(id) from app.projects where tenant_id = $1), 'task "' || n % 4,
-       (array['todo', 'doing', 'done'])[1 + n % 3]::app.task_state,
-       case when n % 3 = 0 then null else n % 5 end,
-       case when n % 4 = 0 then null else date '2026-01-01' + n % 3 end, n % 2 = 0
-     from generate_series(1, 60) n`,
-    [tenant.id],
-  )
+  await addTiedTasks(world, tenant, 'task "')
   api = await openWorldApi(world)
 })
 afterAll(async () => {

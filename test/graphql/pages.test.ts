@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { type Random, runRandom } from '../kit/random.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+import { addTiedTasks } from '../kit/tied-tasks.ts'
 
 let world: World
 let api: WorldApi
@@ -14,17 +15,7 @@ beforeAll(async () => {
   world = await startWorld({ tenants: 2, shards: 1, rows: 3 })
   tenant = world.tenants[0]!
   other = world.tenants[1]!
-  // Many equal values and nulls, so that ties and the places of nulls decide.
-  await world.sql(
-    tenant.shard,
-    `insert into app.tasks (tenant_id, id, project_id, title, state, effort, due_on, done)
-     select $1, 1000 + n, (select min(id) from app.projects where tenant_id = $1), 'task ' || n % 4,
-       (array['todo', 'doing', 'done'])[1 + n % 3]::app.task_state,
-       case when n % 3 = 0 then null else n % 5 end,
-       case when n % 4 = 0 then null else date '2026-01-01' + n % 3 end, n % 2 = 0
-     from generate_series(1, 60) n`,
-    [tenant.id],
-  )
+  await addTiedTasks(world, tenant)
   api = await openWorldApi(world)
 })
 afterAll(async () => {

@@ -155,7 +155,7 @@ class Operation {
 
   /** A fault of our own must not hide behind the resolvers, which answer as if nothing had been. */
   #report(error: unknown, request?: LaneRequest): void {
-    if (!(error instanceof TypeError || error instanceof ReferenceError)) return
+    if (!isFault(error)) return
     const { requestId = 'compiling', identity } = request ?? {}
     const tenant = identity && { tenant: identity.tenant }
     this.#parts.emit({ kind: 'request.failed', requestId, error, ...tenant })
@@ -247,6 +247,13 @@ function textOf(
     if (text.length > bounds.bytes) throw new StepBack()
   }
   return `{"data":{${text}}}`
+}
+
+/** Whatever stands for something that may happen has a class of its own: steps back, refusals, errors of Postgres. */
+function isFault(error: unknown): boolean {
+  return (
+    error instanceof Error && [Error, TypeError, ReferenceError].some((fault) => error.constructor === fault)
+  )
 }
 
 /** The answer was another request's: the door has raised the alarm, and the operation must not run again. */

@@ -8,7 +8,7 @@ import type { TenantId } from '../../base/ids.ts'
 import type { Row } from '../../db/batch.ts'
 import { prepared, type Statement, sql, type Value } from '../../db/sql.ts'
 import { type AggregatePlan, wholeOf } from '../plan/aggregate-types.ts'
-import { type Slot, slot } from '../plan/slots.ts'
+import { parametersOf, type Slot, slot } from '../plan/slots.ts'
 import type { ListPlan } from '../plan/types.ts'
 import { Answer, type AnswerBounds, type RowCount } from './answer.ts'
 import type { Variables } from './arguments.ts'
@@ -93,7 +93,7 @@ export class Unit {
       text: known.text,
       name: known.name!,
       lists: known.lists!,
-      values: known.slots.map((found) => (found.index < 0 ? tenant : found.of(values[found.index]!))),
+      values: parametersOf(known.slots, values, tenant),
     }
     const { cursorPlaces: places = [] } = known ?? {}
     const { lists, aggregates } = plans

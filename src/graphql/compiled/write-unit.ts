@@ -8,7 +8,7 @@ import type { TenantId } from '../../base/ids.ts'
 import { prepared, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
 import type { Table } from '../../model/types.ts'
 import { source } from '../plan/fragments.ts'
-import { ANY_TENANT, type Slot, slot } from '../plan/slots.ts'
+import { ANY_TENANT, parametersOf, type Slot, slot } from '../plan/slots.ts'
 import { type Changes, deleteRow, insertRows, type Key, updateRow, upsertRow } from '../plan/writes.ts'
 import { Answer } from './answer.ts'
 import type { Variables } from './arguments.ts'
@@ -69,11 +69,7 @@ export class WriteUnit {
     const { levels, wantedBy, write } = this.#parts
     const wanted = wantedBy(variables)
     const { slots, ...known } = this.#statement(wanted)
-    const values = valuesOf(wanted)
-    const statement = {
-      ...known,
-      values: slots.map((found) => (found.index < 0 ? tenant : found.of(values[found.index]!))),
-    }
+    const statement = { ...known, values: parametersOf(slots, valuesOf(wanted), tenant) }
     const none = { plans: [], aggregates: [], cursorPlaces: [] }
     return {
       statements: [statement],

@@ -33,6 +33,11 @@ export function slot(index: number): Value {
   return new Slot(index) as unknown as Value
 }
 
+/** The parameters of a compiled statement, for one request. */
+export function parametersOf(slots: readonly Slot[], values: readonly Value[], tenant: TenantId): Value[] {
+  return slots.map((found) => (found.index < 0 ? tenant : found.of(values[found.index]!)))
+}
+
 /** Stands for the tenant in a statement that serves all of them. */
 export const ANY_TENANT = new Slot(-1) as unknown as TenantId
 
