@@ -58,6 +58,17 @@ describe('lists', () => {
     )
   })
 
+  it('reads one row more than it shows only where somebody asks whether there are any', async () => {
+    const rowsRead = async (selected: string): Promise<unknown> => {
+      const source = `query ($n: Int) { tasks(first: $n) { nodes { title } ${selected} } }`
+      const { ran } = await api.record(() => api.compiled(tenant, source, { n: 5 }))
+      return ran[0]?.values.at(-1)
+    }
+    expect(await rowsRead('')).toBe(5)
+    expect(await rowsRead('pageInfo { endCursor }')).toBe(5)
+    expect(await rowsRead('pageInfo { hasNextPage }')).toBe(6)
+  })
+
   it('filters by constants and by variables', async () => {
     await same(
       '{ tasks(filter: { title: { startsWith: "task", in: ["task \\"1"] }, effort: { isNull: true } }) { nodes { title effort } } }',
@@ -74,6 +85,12 @@ describe('lists', () => {
 })
 
 describe('relations', () => {
+  it('to one row, selected twice with other fields each time', async () => {
+    await same(
+      '{ tasks(first: 8) { nodes { a: project { name } b: project { rowId id } a2: project { name } } } }',
+    )
+  })
+
   it('to one and to many, below each other', async () => {
     await same(`{ projects { nodes { name tasks(first: 2, orderBy: [{ effort: DESC }]) {
       totalCount nodes { title project { name tasks(last: 1) { nodes { title } pageInfo { startCursor } } } } } } } }`)
