@@ -3,6 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/base/config.ts'
 import { deadlineIn } from '../../src/base/time.ts'
+import { ConnectionLost } from '../../src/db/connection.ts'
 import { prepared } from '../../src/db/sql.ts'
 import { Shard } from '../../src/shards/shard.ts'
 import { openWorldDoor, type WorldDoor } from '../kit/door.ts'
@@ -71,6 +72,24 @@ describe('a backend that is killed', () => {
       expect(await gate.ask(one!.id, TENANTS)).toEqual([[one!.id]])
     }
     expect(gate.events.filter(({ kind }) => kind === 'shard.down')).toEqual([])
+  })
+})
+
+describe('a breaker', () => {
+  it('opens after failures in a row, and never for as many with successes between them', async () => {
+    const shard = gate.fleet.get(one!.shard)!
+    const fails = async (): Promise<void> => {
+      const lost = new ConnectionLost('deadline', 'no answer')
+      await expect(shard.use(() => Promise.reject(lost))).rejects.toBe(lost)
+    }
+    for (let i = 0; i < 5; i++) {
+      await fails()
+      await fails()
+      expect(await shard.use(async () => 'well')).toBe('well')
+    }
+    expect(shard.available).toBe(true)
+    for (let i = 0; i < 3; i++) await fails()
+    expect(shard.available).toBe(false)
   })
 })
 
