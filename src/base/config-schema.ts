@@ -25,11 +25,27 @@ const shard = z.strictObject({
   ownerUrl: databaseUrl
     .optional()
     .describe('Connection string of the owner role: migrations and the operator commands.'),
+  moverUrl: databaseUrl
+    .optional()
+    .describe('Connection string of the mover role: imports and moves of tenants; never given to a gateway.'),
   weight: z.number().min(0).max(1000).default(1).describe('Share of new tenants; 0 takes none.'),
   readConnections: count(3, 64).describe('Pipelined connections that short reads share.'),
   readDepth: count(16, 256).describe('Reads in flight on one pipelined connection, at most.'),
   writeConnections: count(8, 256).describe('Connections for mutations, one each.'),
+  databaseConnections: count(32, 1_000).describe(
+    "Connections to databases that are a tenant's own, all of them together.",
+  ),
+  databaseIdleMs: milliseconds(60_000).describe(
+    "Milliseconds after which the unused connections to a tenant's own database are closed.",
+  ),
   connectMs: milliseconds(2_000, 60_000).describe('Milliseconds to wait for a new connection.'),
+})
+
+const plan = z.strictObject({
+  isolation: z
+    .enum(['shared', 'schema', 'database'])
+    .default('shared')
+    .describe('How a new tenant of this plan is kept on its shard.'),
 })
 
 const issuer = z
@@ -238,6 +254,23 @@ export const configFile = z.strictObject({
     })
     .prefault({}),
   documents: documents.prefault({}),
+  plans: z.record(z.string().min(1), plan).default({}).describe('What tenants are given, by their plan.'),
+  migrations: z
+    .string()
+    .min(1)
+    .default('./migrations')
+    .describe('Folder of the migrations of the served tables, relative to this file.'),
+  exports: z
+    .string()
+    .min(1)
+    .default('./exports')
+    .describe('Folder for exports of tenants, relative to this file.'),
+  quarantineDays: z
+    .int()
+    .min(0)
+    .max(3_650)
+    .default(30)
+    .describe('Days between the offboarding of a tenant and the moment from which it may be purged.'),
   extensions: z
     .array(z.string().min(1))
     .default([])

@@ -30,6 +30,8 @@ export interface Config extends Omit<ConfigFile, '$schema'> {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug'
   /** Folder for what `start` keeps: embedded databases, development secrets. */
   readonly dataDir: string
+  /** Who gives a command, for the audit log. */
+  readonly operator: string
 }
 
 export type ShardConfig = ConfigFile['shards'][string]
@@ -142,6 +144,7 @@ function environmentSettings(env: Environment, faults: string[]) {
     // A person who has just typed "start" reads a table of addresses, not a log.
     logLevel: logLevelOf(env.LOG_LEVEL || (mode === 'production' ? 'info' : 'warn'), faults),
     dataDir: resolve(env.SHARDGATE_DATA || '.shardgate'),
+    operator: env.SHARDGATE_OPERATOR || env.USER || 'unknown',
   }
 }
 

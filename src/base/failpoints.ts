@@ -11,6 +11,8 @@ export type Failpoint =
   | 'install.shard-made' // the shard has an identity, the directory does not know it yet
   | 'create.reserved' // the directory has the tenant's row, its shard has no fence yet
   | 'create.fenced' // the shard has the fence, routers do not see the tenant yet
+  | `before ${string}` // a step of an operation, as 'tenant.purge rows' (control/operations/)
+  | `after ${string}` // it is done, and not yet written down
 
 export interface Failpoints {
   hit(name: Failpoint): Promise<void>

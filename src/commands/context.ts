@@ -3,10 +3,11 @@
  * in, and a way to print its result.
  */
 
+import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Config, loadConfig, type ShardConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
-import type { Fleet } from '../control/lifecycle.ts'
+import type { Fleet } from '../control/reach.ts'
 import { fillEmbedded, readEmbedded } from './embedded.ts'
 import type { Terminal } from './print.ts'
 
@@ -56,8 +57,21 @@ export function fleetOf(config: Config): Fleet {
     key,
     weight: shard.weight,
     url: ownerUrlOf(key, shard),
+    appUrl: shard.url,
+    ...(shard.moverUrl !== undefined && { moverUrl: shard.moverUrl }),
   }))
-  return { directoryUrl: config.directory.url, strategy: config.router.strategy, shards }
+  const folder = dirname(config.file)
+  return {
+    directoryUrl: config.directory.url,
+    strategy: config.router.strategy,
+    shards,
+    tenancy: config.tenancy,
+    plans: config.plans,
+    migrations: resolve(folder, config.migrations),
+    exports: resolve(folder, config.exports),
+    quarantineDays: config.quarantineDays,
+    operator: config.operator,
+  }
 }
 
 /** @throws CONFIG_INVALID  the shard has no `ownerUrl` */

@@ -16,7 +16,7 @@ const state = z.object({
   passwords: z.object({ owner: z.string(), app: z.string(), mover: z.string(), directory: z.string() }),
   /** Empty until the servers have been started once. */
   directoryUrl: z.string(),
-  shards: z.record(z.string(), z.object({ url: z.string(), ownerUrl: z.string() })),
+  shards: z.record(z.string(), z.object({ url: z.string(), ownerUrl: z.string(), moverUrl: z.string() })),
 })
 
 export type EmbeddedState = z.output<typeof state>
@@ -86,8 +86,12 @@ function withoutEmbeddedOwners(config: Config): Config {
 }
 
 /** `start` knows no owner of a database that it has not made. */
-function withoutEmbeddedOwner({ ownerUrl, ...shard }: ShardConfig): ShardConfig {
-  return ownerUrl === undefined || ownerUrl === EMBEDDED ? shard : { ...shard, ownerUrl }
+function withoutEmbeddedOwner({ ownerUrl, moverUrl, ...shard }: ShardConfig): ShardConfig {
+  return {
+    ...shard,
+    ...(ownerUrl !== undefined && ownerUrl !== EMBEDDED && { ownerUrl }),
+    ...(moverUrl !== undefined && moverUrl !== EMBEDDED && { moverUrl }),
+  }
 }
 
 /** @throws CONFIG_INVALID  in production, something is left to `start` */

@@ -18,6 +18,7 @@ import { createTenant } from '../control/lifecycle.ts'
 import { migrate } from '../control/migrate.ts'
 import { withClient } from '../db/client.ts'
 import { type EmbeddedServers, startEmbedded } from '../db/embedded/start.ts'
+import { fleetOf } from './context.ts'
 import { type EmbeddedState, embeddedShards, fillEmbedded, readEmbedded, writeEmbedded } from './embedded.ts'
 import { type Example, type ExampleTenant, loadExample } from './example.ts'
 import type { Progress } from './progress.ts'
@@ -99,6 +100,7 @@ function stateOf(config: Config, servers: EmbeddedServers, names: readonly strin
     {
       url: url(key, 'shardgate_app', passwords.app, SHARD_DATABASE),
       ownerUrl: url(key, 'shardgate_owner', passwords.owner, SHARD_DATABASE),
+      moverUrl: url(key, 'shardgate_mover', passwords.mover, SHARD_DATABASE),
     },
   ])
   return {
@@ -166,7 +168,7 @@ async function fillWithExample(config: Config, progress: Progress, scale: number
     Promise.all(shards.map((shard) => migrate({ shard, folder: example.migrations, schema }))),
   )
   const tenants = example.planTenants({ scale })
-  const fleet = { directoryUrl: config.directory.url, strategy: config.router.strategy, shards }
+  const fleet = fleetOf(config)
   const placed = new Map<string, ExampleTenant[]>(shards.map(({ key }) => [key, []]))
   await progress.step(`${tenants.length} tenants`, async () => {
     for (const tenant of tenants) {

@@ -13,7 +13,7 @@
  */
 
 import { fail } from '../base/errors.ts'
-import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
+import { noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Client, Queryable, TextRow } from '../db/client.ts'
 import { compile, sql } from '../db/sql.ts'
@@ -29,7 +29,7 @@ import {
   type TenantReservation,
 } from '../directory/tenants.ts'
 import { identityOf } from './install.ts'
-import { onDirectory, onShard, type ShardAccess } from './reach.ts'
+import { type Fleet, onDirectory, onShard, type ShardAccess } from './reach.ts'
 
 export interface NewTenant {
   readonly id: TenantId
@@ -41,14 +41,6 @@ export interface NewTenant {
   readonly plan?: string
   /** Put it on this shard by hand, with a placement row of its own. */
   readonly shard?: string
-}
-
-export interface Fleet {
-  readonly directoryUrl: string
-  readonly strategy: 'modulo' | 'directory'
-  /** Shards of the configuration, with the URLs of their owner roles. */
-  readonly shards: readonly (ShardAccess & WeightedShard)[]
-  readonly failpoints?: Failpoints
 }
 
 export interface CreateResult {

@@ -4,8 +4,13 @@
  */
 
 import { type ErrorCode, fail } from '../base/errors.ts'
+import type { Failpoints } from '../base/failpoints.ts'
 import { type Client, connect, sqlState } from '../db/client.ts'
 import { connectionHint } from '../db/connection-hint.ts'
+import { databaseUrl } from '../db/database-url.ts'
+import type { WeightedShard } from '../directory/buckets.ts'
+import type { Isolation, Placement } from '../directory/types.ts'
+import type { Tenancy } from '../model/served.ts'
 
 /** A shard as the control plane reaches it. */
 export interface ShardAccess {
@@ -13,7 +18,34 @@ export interface ShardAccess {
   readonly key: string
   /** Connection string of the owner role, or of a superuser for setting up. */
   readonly url: string
+  /** Connection string of the app role. */
+  readonly appUrl?: string
+  /** Connection string of the mover role. */
+  readonly moverUrl?: string
 }
+
+/** What the control plane works on: the directory, the shards, and what the configuration says of tenants. */
+export interface Fleet {
+  readonly directoryUrl: string
+  readonly strategy: 'modulo' | 'directory'
+  /** Shards of the configuration, with the URLs of their owner roles. */
+  readonly shards: readonly (ShardAccess & WeightedShard)[]
+  /** Default: the column 'tenant_id' and the schema 'public'. */
+  readonly tenancy?: Pick<Tenancy, 'column' | 'schemas' | 'global' | 'tables'>
+  /** By the name of a plan. Default: no plan says anything. */
+  readonly plans?: Readonly<Record<string, { readonly isolation: Isolation }>>
+  /** Absolute path of the folder of migrations; left out, there are none. */
+  readonly migrations?: string
+  /** Absolute path of the folder for exports. */
+  readonly exports?: string
+  /** Default is 30. */
+  readonly quarantineDays?: number
+  /** Who gives the command, for the audit log. Default is 'unknown'. */
+  readonly operator?: string
+  readonly failpoints?: Failpoints
+}
+
+export const DEFAULT_TENANCY = { column: 'tenant_id', schemas: ['public'] } as const
 
 /** Run `work` on the directory. Throws DIRECTORY_UNAVAILABLE when it cannot be reached. */
 export function onDirectory<T>(url: string, work: (directory: Client) => Promise<T>): Promise<T> {
@@ -23,6 +55,24 @@ export function onDirectory<T>(url: string, work: (directory: Client) => Promise
 /** Run `work` on a shard. Throws SHARD_UNAVAILABLE when it cannot be reached. */
 export function onShard<T>(shard: ShardAccess, work: (client: Client) => Promise<T>): Promise<T> {
   return reach(shard.url, shard.key, 'SHARD_UNAVAILABLE', work)
+}
+
+/**
+ * Run `work` as owner on the database that holds a tenant's tables: its own one, or that of its shard.
+ * Throws SHARD_UNAVAILABLE when it cannot be reached.
+ */
+export function onHome<T>(
+  shard: ShardAccess,
+  { isolation, namespace }: Pick<Placement, 'isolation' | 'namespace'>,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  if (isolation !== 'database') return onShard(shard, work)
+  return reach(
+    databaseUrl(shard.url, namespace),
+    `The database ${namespace} of ${shard.key}`,
+    'SHARD_UNAVAILABLE',
+    work,
+  )
 }
 
 /** 'role@host:port/database' of a connection string, without its password. */

@@ -1,10 +1,11 @@
 /**
- * The three roles of a shard. Each has a log-in of its own, so that what leaks from one place (the gateway's
+ * The roles of a shard. The first three have a log-in each, so that what leaks from one place (the gateway's
  * environment, say) opens no other.
  *
  *     shardgate_owner   owns the schemas and tables; migrations and the operator's commands
  *     shardgate_app     the gateway: reads and writes rows, owns nothing, cannot pass over row-level security
- *     shardgate_mover   moves of tenants: replication, and all rows; never in the gateway
+ *     shardgate_mover   imports and moves of tenants: replication, and all rows; never in the gateway
+ *     shardgate_tenant  no log-in: what the roles of tenants with a schema of their own have in common
  */
 
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
@@ -27,10 +28,12 @@ interface WantedRole {
 
 function wantedRoles(passwords: RolePasswords): WantedRole[] {
   const plain = 'login nosuperuser nocreatedb nocreaterole'
+  // It makes the roles and the databases of tenants that have their own.
+  const maker = 'login nosuperuser createdb createrole'
   return [
     {
       name: 'shardgate_owner',
-      attributes: `${plain} inherit noreplication nobypassrls`,
+      attributes: `${maker} inherit noreplication nobypassrls`,
       password: passwords.owner,
     },
     {
@@ -42,6 +45,11 @@ function wantedRoles(passwords: RolePasswords): WantedRole[] {
       name: 'shardgate_mover',
       attributes: `${plain} noinherit replication bypassrls`,
       password: passwords.mover,
+    },
+    {
+      name: TENANTS,
+      attributes: 'nologin nosuperuser nocreatedb nocreaterole inherit noreplication nobypassrls',
+      password: undefined,
     },
   ]
 }
@@ -61,19 +69,22 @@ export async function ensureRoles(
 ): Promise<void> {
   const wanted = wantedRoles(passwords)
   const changes = await changesTo(db, wanted)
-  if (changes.length === 0) return
+  if (changes.length === 0) return lendTenants(db)
   const [me] = await db.query(`
     select rolsuper, rolcreaterole, concat_ws(' ', case when rolreplication then 'replication' end,
-      case when rolbypassrls then 'bypassrls' end) as may_give
+      case when rolbypassrls then 'bypassrls' end, case when rolcreatedb then 'createdb' end,
+      case when rolcreaterole then 'createrole' end) as may_give
     from pg_roles where rolname = current_user`)
   if (me?.rolsuper === 't') {
     // Roles belong to the whole server, and the lock of an installation only to one database.
     await db.query('lock table pg_catalog.pg_authid in share row exclusive mode')
     for (const change of await changesTo(db, wanted)) await db.query(statementFor(change))
-    return
+    return lendTenants(db)
   }
   const beyond = me?.rolcreaterole === 't' ? beyondMaker(changes, me.may_give ?? '') : changes
-  const vital = beyond.filter(({ missing }) => !missing.every((attribute) => LATER.includes(attribute)))
+  const vital = beyond.filter(
+    ({ role, missing }) => !missing.every((attribute) => isForLater(role, attribute)),
+  )
   if (vital.length > 0) {
     const lines = vital.map(({ verb, role, missing }) => `${verb} role ${role.name} ${missing.join(' ')};`)
     fail('SETUP_FAILED', ['A superuser has to run this first:', ...lines].join('\n  '))
@@ -83,21 +94,44 @@ export async function ensureRoles(
     const given = change.missing.filter((attribute) => !left.includes(attribute))
     if (given.length > 0 || change.newPassword) await db.query(statementFor({ ...change, missing: given }))
     if (left.length === 0) continue
-    report(`Moves of tenants will want a superuser to run: alter role ${MOVER} ${left.join(' ')};`)
+    const { purpose } = LATER[change.role.name]!
+    report(`${purpose} will want a superuser to run: alter role ${change.role.name} ${left.join(' ')};`)
   }
+  await lendTenants(db)
 }
 
-const MOVER = 'shardgate_mover'
-/** What the mover may be without until tenants are moved; often only a superuser can give it. */
-const LATER = ['replication', 'bypassrls']
+const TENANTS = 'shardgate_tenant'
+
+/** What a role may be without until it is wanted for something; often only a superuser can give it. */
+const LATER: Readonly<Record<string, { attributes: readonly string[]; purpose: string }>> = {
+  shardgate_mover: { attributes: ['replication', 'bypassrls'], purpose: 'Moves of tenants' },
+  shardgate_owner: {
+    attributes: ['createdb', 'createrole'],
+    purpose: 'Tenants with a schema or a database of their own',
+  },
+}
+
+function isForLater({ name }: WantedRole, attribute: string): boolean {
+  return LATER[name]?.attributes.includes(attribute) ?? false
+}
+
+/** Let the owner make others members of the role that tenants have in common, where whoever asks may say so. */
+async function lendTenants(db: Queryable): Promise<void> {
+  const [wanted] = await db.query(`
+    select format('grant %I to shardgate_owner with admin option', rolname) as statement
+    from pg_roles
+    where rolname = '${TENANTS}' and not pg_has_role('shardgate_owner', oid, 'member with admin option')
+      and pg_has_role(oid, 'member with admin option')`)
+  if (wanted?.statement) await db.query(wanted.statement)
+}
 
 /** The parts of changes that a role with CREATEROLE may not make: it can give no attribute that it lacks. */
 function beyondMaker(changes: readonly RoleChange[], mayGive: string): RoleChange[] {
   const given = mayGive.split(' ')
-  const isBeyond = (verb: string, attribute: string): boolean =>
-    LATER.includes(attribute) ? !given.includes(attribute) : verb === 'alter' && attribute === 'nosuperuser'
+  const isBeyond = ({ verb, role }: RoleChange, attribute: string): boolean =>
+    isForLater(role, attribute) ? !given.includes(attribute) : verb === 'alter' && attribute === 'nosuperuser'
   const cut = changes.map((change) => {
-    return { ...change, missing: change.missing.filter((attribute) => isBeyond(change.verb, attribute)) }
+    return { ...change, missing: change.missing.filter((attribute) => isBeyond(change, attribute)) }
   })
   return cut.filter(({ missing }) => missing.length > 0)
 }

@@ -2,7 +2,7 @@
  * Reading placements: one SQL decides where a tenant is, and nothing else may.
  *
  * A placement row of the tenant's own wins over its bucket. A tenant whose creation is not finished has no
- * placement yet: its shard may not have been told of it.
+ * placement yet: its shard may not have been told of it. One that is being purged has none any more.
  */
 
 import { fail, isGatewayError } from '../base/errors.ts'
@@ -21,11 +21,14 @@ const PLACEMENT = sql`
     'namespace', coalesce(placement.namespace, (select value from directory.setting where key = 'namespace')),
     'state', tenant.state,
     'epoch', tenant.epoch,
-    'subdomain', tenant.subdomain) as placement
+    'subdomain', tenant.subdomain,
+    'name', tenant.name,
+    'plan', tenant.plan,
+    'settings', tenant.settings) as placement
   from directory.tenant
   join directory.bucket on bucket.no = tenant.bucket
   left join directory.placement on placement.tenant_id = tenant.id
-  where tenant.state <> 'creating'`
+  where tenant.state not in ('creating', 'purging')`
 
 /** The statement that reads one placement: no row, or one row of one column for `placementFrom`. */
 export function placementStatement(tenant: TenantId): Statement {

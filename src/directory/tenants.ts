@@ -17,7 +17,7 @@ import type { Tenant, TenantState } from './types.ts'
 
 /** A tenant as operators see it, unfinished ones included. */
 export interface TenantRecord extends Omit<Tenant, 'state'> {
-  readonly state: TenantState | 'creating'
+  readonly state: TenantState | 'creating' | 'purging'
   readonly bucket: number
   readonly shard: string
   /** What decided the shard: the tenant's bucket, or a placement row of its own. */

@@ -11,7 +11,11 @@
 
 import type { TenantId } from '../base/ids.ts'
 
-export type TenantState = 'active' | 'suspended'
+/**
+ * `offboarded` is the quarantine before the purge: refused like a suspended tenant, and restorable. Routers never see
+ * tenants that are being created or purged.
+ */
+export type TenantState = 'active' | 'read-only' | 'suspended' | 'offboarded'
 
 export interface Tenant {
   readonly id: TenantId
@@ -23,19 +27,33 @@ export interface Tenant {
   readonly createdAt: string // Postgres text of a timestamptz
 }
 
-export type Isolation = 'shared'
+/** How a tenant is kept on its shard: rows in shared tables, a schema of its own, a database of its own. */
+export type Isolation = 'shared' | 'schema' | 'database'
+
+export const ISOLATIONS: readonly Isolation[] = ['shared', 'schema', 'database']
+
+/** What a tenant's own frontend may know of it, and extensions too. */
+export interface TenantSettings {
+  readonly branding?: Readonly<Record<string, unknown>>
+  /** Names of what is switched on for it. */
+  readonly features?: readonly string[]
+  readonly [key: string]: unknown
+}
 
 export interface Placement {
   readonly tenant: TenantId
   /** A key of `shards` in the configuration. */
   readonly shard: string
   readonly isolation: Isolation
-  /** Schema that holds the tables. */
+  /** Schema that holds the tables; for a database of the tenant's own its name. */
   readonly namespace: string
   readonly state: TenantState
   /** Raised by one at each change of placement; a late router is refused by the shard. */
   readonly epoch: number
   readonly subdomain: string
+  readonly name: string
+  readonly plan: string
+  readonly settings: TenantSettings
 }
 
 /** Read a placement; null when there is no such tenant. Throws DIRECTORY_UNAVAILABLE. */

@@ -15,7 +15,11 @@ const KEPT: EmbeddedState = {
   shards: Object.fromEntries(
     ['shard-a', 'shard-b', 'shard-c'].map((key) => [
       key,
-      { url: `postgres://app@${key}`, ownerUrl: `postgres://owner@${key}` },
+      {
+        url: `postgres://app@${key}`,
+        ownerUrl: `postgres://owner@${key}`,
+        moverUrl: `postgres://mover@${key}`,
+      },
     ]),
   ),
 }

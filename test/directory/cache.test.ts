@@ -30,6 +30,9 @@ const place = (tenant: TenantId, epoch = 1): Placement => ({
   state: 'active',
   epoch,
   subdomain: tenant,
+  name: tenant,
+  plan: 'standard',
+  settings: {},
 })
 
 function find(tenant: TenantId): Promise<Placement | null> {

@@ -48,6 +48,9 @@ describe('a placement', () => {
       state: 'active',
       epoch: 1,
       subdomain: 'follows',
+      name: 'follows',
+      plan: 'standard',
+      settings: {},
     })
   })
 

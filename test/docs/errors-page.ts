@@ -31,6 +31,9 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   TENANT_UNKNOWN: 'There is no tenant of that id.',
   TENANT_MISMATCH: 'A header or the subdomain names another tenant than the token.',
   TENANT_SUSPENDED: 'The operator has suspended the tenant.',
+  TENANT_READ_ONLY: 'The operator lets the tenant read and not write.',
+  TENANT_BUSY: 'Another operation on the tenant is under way, or was begun and not finished.',
+  REFUSED: 'The command may not do this now; the sentence says why, and what would have to be otherwise.',
   TENANT_MOVING: 'The tenant is being moved to another shard; reads go on, writes wait for a moment.',
   TENANT_EXISTS: 'A tenant of that id or subdomain is there already.',
   SHARD_UNKNOWN: 'There is no shard of that name.',
@@ -113,6 +116,8 @@ ${table(['code', 'exit', 'what has happened', 'what to do'], forCommands.map(com
 /** Codes that no request ends with. */
 const OF_COMMANDS: readonly ErrorCode[] = [
   'TENANT_EXISTS',
+  'TENANT_BUSY',
+  'REFUSED',
   'SHARD_UNKNOWN',
   'SHARD_UNSAFE',
   'SCHEMA_BREAKS',

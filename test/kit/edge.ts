@@ -195,7 +195,7 @@ function edgeConfig({ mode = 'development', limits = {}, http = {}, documents = 
     documents,
   })
   const local = { port: 0, host: '127.0.0.1', adminPort: 0, adminHost: '127.0.0.1' }
-  return { ...file, ...local, file: 'edge', mode, logLevel: 'info', dataDir: '/nowhere' }
+  return { ...file, ...local, file: 'edge', mode, logLevel: 'info', dataDir: '/nowhere', operator: 'nobody' }
 }
 
 export function edgeToken(roles: readonly Role[], tenant: TenantId, ttlS = 600): Promise<string> {
@@ -212,6 +212,9 @@ const placementOf = (tenant: string): Placement => ({
   state: 'active',
   epoch: 1,
   subdomain: tenant,
+  name: tenant,
+  plan: 'standard',
+  settings: {},
 })
 
 async function answered(response: Response): Promise<Answered> {

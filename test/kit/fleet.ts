@@ -1,7 +1,7 @@
 /** A directory and shards in databases of their own, installed as an operator would. */
 
 import { type Installation, install } from '../../src/control/install.ts'
-import type { Fleet } from '../../src/control/lifecycle.ts'
+import type { Fleet } from '../../src/control/reach.ts'
 import type { ServerName } from './global-setup.ts'
 import { type FreshDatabase, freshDatabase, freshDatabaseOn } from './servers.ts'
 
@@ -64,12 +64,24 @@ export async function bareFleet(options: FleetOptions = {}): Promise<TestFleet> 
       passwords: PASSWORDS,
     })),
   }
-  const owners = shards.map((shard) => ({ key: shard.key, weight: shard.weight, url: shard.url('owner') }))
+  const access = shards.map((shard) => ({
+    key: shard.key,
+    weight: shard.weight,
+    url: shard.url('owner'),
+    appUrl: shard.url('app'),
+    moverUrl: shard.url('mover'),
+  }))
   return {
     directoryUrl: directory.url,
     shards,
     installation,
-    fleet: { directoryUrl: directory.url, strategy, shards: owners },
+    fleet: {
+      directoryUrl: directory.url,
+      strategy,
+      shards: access,
+      tenancy: { column: 'tenant_id', schemas: installation.schemas, global: [], tables: {} },
+      operator: 'test',
+    },
     drop: async () => void (await Promise.all([directory, ...databases].map((database) => database.drop()))),
   }
 }

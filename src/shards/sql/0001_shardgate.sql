@@ -69,10 +69,18 @@ begin
     raise exception 'tenant is not on this shard' using errcode = 'SG004';
   elsif fence.state = 'moved' or fence.epoch <> begin_tenant.epoch then
     raise exception 'placement is out of date' using errcode = 'SG001', detail = fence.epoch;
+  elsif fence.state = 'purged' then
+    raise exception 'tenant was purged' using errcode = 'SG004';
   elsif fence.state = 'suspended' then
     raise exception 'tenant is suspended' using errcode = 'SG003';
   elsif fence.state = 'frozen' and mode = 'write' then
     raise exception 'tenant is frozen' using errcode = 'SG002';
+  elsif fence.state = 'read-only' and mode = 'write' then
+    raise exception 'tenant is read-only' using errcode = 'SG005';
+  end if;
+  -- Local, as the tenant is: both end with the transaction.
+  if fence.role is not null then
+    perform pg_catalog.set_config('role', fence.role, true);
   end if;
   return pg_catalog.set_config('app.current_tenant_id', tenant, true);
 end
