@@ -1,6 +1,7 @@
 /** The fingerprint of a model, by which shards are compared. */
 
 import { createHash } from 'node:crypto'
+import { canonicalJson } from '../base/canonical.ts'
 import type { Model } from './types.ts'
 
 /**
@@ -9,17 +10,5 @@ import type { Model } from './types.ts'
  */
 export function fingerprintOf({ tables, ...types }: Omit<Model, 'fingerprint'>): string {
   const compared = { ...types, tables: tables.map(({ checks, reaches, depends, ...table }) => table) }
-  return createHash('sha256').update(canonical(compared)).digest('hex')
-}
-
-function canonical(value: object): string {
-  return JSON.stringify(value, (_, item: unknown) => (isRecord(item) ? withSortedKeys(item) : item))
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function withSortedKeys(record: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
+  return createHash('sha256').update(canonicalJson(compared)).digest('hex')
 }
