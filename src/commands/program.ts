@@ -8,9 +8,11 @@ import { Command, CommanderError, Option } from 'commander'
 import { ERRORS, isGatewayError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
 import { addAdoptCommand } from './adopt.ts'
+import { addAuditCommands } from './audit.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addDoctorCommand } from './doctor.ts'
+import { addOperationCommands } from './operation.ts'
 import { systemTerminal, type Terminal, visible } from './print.ts'
 import { addSchemaCommands } from './schema.ts'
 import { addServeCommand, addStartCommand, type RunGateway } from './serve.ts'
@@ -61,6 +63,8 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addDoctorCommand(program, contextOf)
   addAdoptCommand(program, contextOf)
   addTenantCommands(program, contextOf)
+  addOperationCommands(program, contextOf)
+  addAuditCommands(program, contextOf)
   addTokenCommand(program, contextOf)
   return program
 }
