@@ -97,10 +97,10 @@ describe('an operation', () => {
   it('is refused while another one of the tenant is unfinished, or asks for something else', async () => {
     await expect(run(dyingAt('before test.three three'))).rejects.toThrow()
     const other = await refusal(run(test.fleet, 'elsewhere'))
-    expect(other).toMatchObject({ code: 'TENANT_BUSY' })
-    expect(other.message).toMatch(
+    const message = expect.stringMatching(
       /Operation \d+ \(test\.three of acme\), begun by test at .* operation resume \d+/,
     )
+    expect(other).toMatchObject({ code: 'TENANT_BUSY', message })
     const kind = { ...KIND, name: 'test.other' }
     const request = { tenant: acme, input: { to: 'there' } }
     expect(await refusal(runOperation(test.fleet, kind, request))).toMatchObject({ code: 'TENANT_BUSY' })
