@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { loadConfig } from '../src/base/config.ts'
 import type { Event } from '../src/base/events.ts'
 import { deadlineIn, systemClock } from '../src/base/time.ts'
+import type { Placement } from '../src/directory/types.ts'
 import { readParameters } from '../src/http/body.ts'
 import { persistedDocuments } from '../src/http/documents.ts'
 import { beginExchange, type Exchange } from '../src/http/exchange.ts'
@@ -200,9 +201,10 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
   }
   const authorization = `Bearer ${question.token}`
   const identity = await authenticate(authorization)
-  const { subdomain } = (await placementOf(identity.tenant))!
+  const placement = (await placementOf(identity.tenant))!
+  const { subdomain } = placement
   const operation = lane.find(query, undefined)!
-  const answer = await operation.run({ ...requestOf(identity), variables })
+  const answer = await operation.run({ ...requestOf(identity, placement), variables })
   if (typeof answer !== 'string') throw new Error('The compiled lane does not take the point query.')
   const done = doneEvent(identity.tenant, operation.name ?? '')
   const run = { schema: permissions().schema, operation, variables, seconds: 0.001, errors: 0 }
@@ -224,7 +226,7 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
     ),
     part('body', exchange, (one) => readParameters(one, config().limits.bodyBytes)),
     step('operation look-up', nothing, () => lane.find(query, undefined)),
-    step('plan and write', nothing, () => operation.run({ ...requestOf(identity), variables })),
+    step('plan and write', nothing, () => operation.run({ ...requestOf(identity, placement), variables })),
     part('permissions', nothing, () =>
       permissions().allows(operation.document, undefined, variables, identity),
     ),
@@ -237,8 +239,8 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
   ]
 }
 
-function requestOf(identity: Identity) {
-  return { identity, requestId: 'bench', deadline: deadlineIn(60_000), idempotencyKey: undefined }
+function requestOf(identity: Identity, placement: Placement) {
+  return { identity, placement, requestId: 'bench', deadline: deadlineIn(60_000), idempotencyKey: undefined }
 }
 
 function headersWith(requestId: string): string[] {

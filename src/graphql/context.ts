@@ -12,13 +12,17 @@ import type { Deadline } from '../base/time.ts'
 import { BATCH_BYTES_MAX, type Row, tooManyBytes } from '../db/batch.ts'
 import { isBadParameter, sqlState } from '../db/connection.ts'
 import type { Statement } from '../db/sql.ts'
+import type { Placement } from '../directory/types.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
 import type { Identity } from '../tenant/types.ts'
+import { type CurrentTenant, currentTenantOf } from './current-tenant.ts'
 import { createLoaders, type Loaders, type Room } from './loaders.ts'
 import type { ListPlan } from './plan/types.ts'
 
 export interface ScopeParts {
   readonly identity: Identity
+  /** Of the tenant, as it was known when the request came. */
+  readonly placement: Placement
   readonly requestId: string
   readonly deadline: Deadline
   readonly door: Door
@@ -30,6 +34,7 @@ export interface ScopeParts {
 
 export class RequestScope {
   readonly identity: Identity
+  readonly placement: Placement
   readonly requestId: string
   readonly deadline: Deadline
   readonly door: Door
@@ -41,6 +46,7 @@ export class RequestScope {
   /** Response keys of mutations that answered with a broken constraint. */
   readonly failedFields = new Set<string>()
   readonly #plans = new Map<FieldNode, KnownPlan>()
+  #tenant: CurrentTenant | undefined
   #session: TenantSession | undefined
   #failed = false
   #rows = 0
@@ -52,6 +58,7 @@ export class RequestScope {
   constructor(parts: ScopeParts) {
     const {
       identity,
+      placement,
       requestId,
       deadline,
       door,
@@ -59,12 +66,27 @@ export class RequestScope {
       answerBytes = Number.POSITIVE_INFINITY,
     } = parts
     this.identity = identity
+    this.placement = placement
     this.requestId = requestId
     this.deadline = deadline
     this.door = door
     this.idempotencyKey = idempotencyKey
     this.#answerBytes = answerBytes
     this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
+  }
+
+  /**
+   * The tenant of this request: its names, plan, settings and features, from the gateway's copy of its placement,
+   * without a query. Frozen; a change of them arrives as `tenant set` reaches the gateway, mostly within seconds.
+   */
+  get tenant(): CurrentTenant {
+    this.#tenant ??= currentTenantOf(this.placement)
+    return this.#tenant
+  }
+
+  /** Whether a feature is switched on for the tenant, by its exact name. */
+  hasFeature(name: string): boolean {
+    return this.tenant.features.includes(name)
   }
 
   /**

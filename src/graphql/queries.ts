@@ -1,4 +1,4 @@
-/** The top of the Query type: one row by id, lists, `node` and `nodes`. */
+/** The top of the Query type: one row by id, lists, `node` and `nodes`, and the tenant itself. */
 
 import { fail } from '../base/errors.ts'
 import type { Row } from '../db/batch.ts'
@@ -6,6 +6,7 @@ import { byKeyField, lookupKeys } from '../model/lookups.ts'
 import type { Model, Table } from '../model/types.ts'
 import { rememberType } from './builder.ts'
 import type { GatewayContext } from './context.ts'
+import { addCurrentTenant, CURRENT_TENANT_FIELD } from './current-tenant.ts'
 import { addLookup, rowByKey } from './lookups.ts'
 import { means } from './meanings.ts'
 import { type ListArguments, listPlan, type Page, pageOf } from './pages.ts'
@@ -23,13 +24,21 @@ export function addQueries(parts: SchemaParts): void {
     addLookup(parts, table)
   }
   addNodes(parts)
+  addCurrentTenant(parts.builder)
 }
 
 /** Names of the root fields that `addQueries` makes. */
 export function queryFields({ tables }: Model): string[] {
   const ones = tables.filter(hasKey).map(({ oneField }) => oneField)
   const lookups = tables.filter((table) => lookupKeys(table).length > 0).map(byKeyField)
-  return [...ones, ...lookups, ...tables.map(({ manyField }) => manyField), 'node', 'nodes']
+  return [
+    ...ones,
+    ...lookups,
+    ...tables.map(({ manyField }) => manyField),
+    'node',
+    'nodes',
+    CURRENT_TENANT_FIELD,
+  ]
 }
 
 function hasKey({ primaryKey }: Table): boolean {

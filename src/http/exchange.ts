@@ -11,6 +11,7 @@ import type { ExecutionResult } from 'graphql'
 import type { ErrorCode } from '../base/errors.ts'
 import type { Event, LaneName, Route } from '../base/events.ts'
 import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
+import type { Placement } from '../directory/types.ts'
 import type { Identity } from '../tenant/types.ts'
 import { headerValues } from './headers.ts'
 
@@ -41,6 +42,8 @@ export interface Exchange {
   readonly search: string
   route: Route
   identity?: Identity
+  /** Of the identity's tenant. */
+  placement?: Placement
   /** What the client asks, once it is being taken in (intake.ts). */
   intake?: Promise<Parameters>
   /** A document to be known by its hash once it has run. */

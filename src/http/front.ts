@@ -81,11 +81,18 @@ async function run(
   { variables }: PlainParameters,
   { clock, permissions, countCompiled }: Omit<FrontOptions, 'lane'>,
 ): Promise<string | undefined> {
-  const { identity, requestId, deadline } = exchange
-  if (!identity) return undefined
+  const { identity, placement, requestId, deadline } = exchange
+  if (!identity || !placement) return undefined
   const started = clock.elapsed()
   const idempotencyKey = operation.kind === 'mutation' ? idempotencyKeyOf(exchange) : undefined
-  const answer = await operation.run({ identity, requestId, deadline, variables, idempotencyKey })
+  const answer = await operation.run({
+    identity,
+    placement,
+    requestId,
+    deadline,
+    variables,
+    idempotencyKey,
+  })
   if (answer === null) return undefined
   exchange.lane = 'compiled'
   if (operation.name) exchange.operation = operation.name

@@ -10,6 +10,7 @@ import { createYoga, type Plugin } from 'graphql-yoga'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import type { Deadline } from '../base/time.ts'
+import type { Placement } from '../directory/types.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
 import { rowLimitPlugin } from '../graphql/limits/estimate.ts'
@@ -27,6 +28,7 @@ export interface GraphqlOptions extends IntakeOptions {
   readonly permissions: () => Permissions
   readonly contextFor: (parts: {
     readonly identity: Identity
+    readonly placement: Placement
     readonly requestId: string
     readonly deadline: Deadline
     readonly idempotencyKey: string | undefined
@@ -54,7 +56,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
     context: ({ exchange }) => {
       const { requestId, deadline } = exchange
       const idempotencyKey = idempotencyKeyOf(exchange)
-      return contextFor({ identity: identityOf(exchange), requestId, deadline, idempotencyKey })
+      return contextFor({ ...callerOf(exchange), requestId, deadline, idempotencyKey })
     },
     plugins: [
       ...plugins,
@@ -91,8 +93,9 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
   }
 }
 
-function identityOf({ identity }: Exchange): Identity {
-  return identity ?? fail('UNAUTHENTICATED', 'No identity was established.')
+function callerOf({ identity, placement }: Exchange): { identity: Identity; placement: Placement } {
+  if (!identity || !placement) return fail('UNAUTHENTICATED', 'No identity was established.')
+  return { identity, placement }
 }
 
 /** Who asks, for which tenant, and what: as it is known already, where the compiled lane was asked first. */

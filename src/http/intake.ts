@@ -42,6 +42,7 @@ async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<P
   exchange.identity = identity
   const placement = await options.placementOf(identity.tenant)
   if (!placement) fail('TENANT_UNKNOWN', 'The token names a tenant that is not known here.')
+  exchange.placement = placement
   requireAgreement({
     tenant: identity.tenant,
     subdomain: placement.subdomain,

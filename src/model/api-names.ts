@@ -30,14 +30,14 @@ const MUTATIONS_OF_PLURAL = 'create* update* delete*'
 
 const ALWAYS = `
   Query Mutation Subscription Node PageInfo OrderDirection ConstraintError ConstraintKind
-  GroupPart DateGroupPart DateTimeGroupPart NullFilter ListNullFilter JSONAtFilter`
+  CurrentTenant GroupPart DateGroupPart DateTimeGroupPart NullFilter ListNullFilter JSONAtFilter`
 
 const GRAPHQL_SCALARS = ['String', 'Int', 'Float', 'Boolean', 'ID']
 
 /** Fields that the API adds to those of a table, in its type or in its filter. */
 export const FIELDS_OF_THE_API = ['id', 'and', 'or', 'not']
 /** Fields of Query that are made of no table. */
-export const QUERIES_OF_THE_API = ['node', 'nodes']
+export const QUERIES_OF_THE_API = ['node', 'nodes', 'currentTenant']
 
 /** Types that are there without any table, and those that come with the types of columns. */
 export function typesOfTheApi(tables: readonly Table[], enums: readonly EnumType[]): string[] {

@@ -8,6 +8,7 @@ import type { Event } from '../../src/base/events.ts'
 import { deadlineIn } from '../../src/base/time.ts'
 import { withClient } from '../../src/db/client.ts'
 import type { Statement } from '../../src/db/sql.ts'
+import type { Placement } from '../../src/directory/types.ts'
 import { buildApi } from '../../src/graphql/api.ts'
 import { createLane } from '../../src/graphql/compiled/lane.ts'
 import type { LaneOperation } from '../../src/graphql/compiled/types.ts'
@@ -21,6 +22,7 @@ import { admitShards } from '../../src/shards/admission.ts'
 import type { Door } from '../../src/shards/door.ts'
 import type { Identity } from '../../src/tenant/types.ts'
 import { openWorldDoor, type WorldDoor } from './door.ts'
+import { placementOf } from './placements.ts'
 import type { World, WorldTenant } from './shard-fixture.ts'
 import { noteStepBack } from './steps-back.ts'
 
@@ -107,6 +109,9 @@ function apiOf(
     emit: (event) => void gate.events.push(event),
     contextFor: (request) => ({ scope: scopeOf(request) }),
   })
+  // A test may ask for a tenant that there is not, or while the directory is away: the door then says so.
+  const placementFor = async ({ id }: Asker): Promise<Placement> =>
+    (await gate.placements.find(id).catch(() => null)) ?? placementOf(id)
   async function run(
     tenant: Asker,
     source: string,
@@ -117,7 +122,14 @@ function apiOf(
     const [fault] = validate(schema, document)
     if (fault) throw fault
     const identity = identityOf(tenant)
-    const scope = scopeOf({ identity, requestId: 'test', deadline: deadlineIn(5_000), idempotencyKey })
+    const placement = await placementFor(tenant)
+    const scope = scopeOf({
+      identity,
+      placement,
+      requestId: 'test',
+      deadline: deadlineIn(5_000),
+      idempotencyKey,
+    })
     const args = {
       schema,
       document,
@@ -134,7 +146,13 @@ function apiOf(
     run,
     async compiled(tenant, source, variables = {}, operationName) {
       const operation = lane.find(source, operationName)
-      const request = { identity: identityOf(tenant), requestId: 'test', deadline: deadlineIn(5_000) }
+      const placement = await placementFor(tenant)
+      const request = {
+        identity: identityOf(tenant),
+        placement,
+        requestId: 'test',
+        deadline: deadlineIn(5_000),
+      }
       const given = variables as Record<string, unknown>
       return operation?.run({ ...request, variables: given, idempotencyKey: undefined }) ?? null
     },

@@ -14,7 +14,6 @@ import { fail } from '../../src/base/errors.ts'
 import type { Event } from '../../src/base/events.ts'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
 import { systemClock } from '../../src/base/time.ts'
-import type { Placement } from '../../src/directory/types.ts'
 import type { Lane } from '../../src/graphql/compiled/types.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
 import type { TrustedDocuments } from '../../src/graphql/documents/trusted.ts'
@@ -28,6 +27,7 @@ import { authenticator } from '../../src/tenant/authenticate.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import type { Role } from '../../src/tenant/types.ts'
 import { edgeLane } from './edge-lane.ts'
+import { placementOf } from './placements.ts'
 
 export const EDGE_SECRET = 'a-secret-of-the-edge-that-is-long-enough'
 export const INNER_CANARY = 'inner-canary-91c4'
@@ -203,19 +203,6 @@ export function edgeToken(roles: readonly Role[], tenant: TenantId, ttlS = 600):
   const issuer = { secret: EDGE_SECRET, issuer: 'edge', audience: 'edge' }
   return issueToken({ ...issuer, tenant, roles, subject, ttlS, clock: systemClock })
 }
-
-const placementOf = (tenant: string): Placement => ({
-  tenant: tenantId(tenant),
-  shard: 'a',
-  isolation: 'shared',
-  namespace: 'public',
-  state: 'active',
-  epoch: 1,
-  subdomain: tenant,
-  name: tenant,
-  plan: 'standard',
-  settings: {},
-})
 
 async function answered(response: Response): Promise<Answered> {
   const text = await response.text()

@@ -18,6 +18,7 @@ import { introspect, type Tenancy } from '../../src/model/introspect.ts'
 import type { Model } from '../../src/model/types.ts'
 import type { Door, TenantSession } from '../../src/shards/door.ts'
 import type { Data } from './api.ts'
+import { placementOf } from './placements.ts'
 import { type FreshDatabase, freshDatabase } from './servers.ts'
 
 export const TENANT = tenantId('acme')
@@ -52,7 +53,14 @@ export async function openTableApi(tables: string, tenancy: Partial<Tenancy> = {
     const [fault] = validate(schema, document)
     if (fault) throw fault
     const identity = { tenant: TENANT, subject: 't', roles: ['admin'], issuer: 't', expiresAt: 0 } as const
-    const scope = new RequestScope({ identity, requestId: 't', deadline: deadlineIn(10_000), door })
+    const placement = placementOf(TENANT)
+    const scope = new RequestScope({
+      identity,
+      placement,
+      requestId: 't',
+      deadline: deadlineIn(10_000),
+      door,
+    })
     const args = { schema, document, contextValue: { scope }, variableValues: { ...variables } }
     return getOperationAST(document)?.operation === 'mutation'
       ? executeInTransaction(execute, args)

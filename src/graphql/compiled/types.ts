@@ -10,6 +10,7 @@ import type { DocumentNode, ExecutionResult } from 'graphql'
 import type { LimitsConfig } from '../../base/config.ts'
 import type { Emit } from '../../base/events.ts'
 import type { Deadline } from '../../base/time.ts'
+import type { Placement } from '../../directory/types.ts'
 import type { Door } from '../../shards/door.ts'
 import type { Identity } from '../../tenant/types.ts'
 import type { GatewayContext } from '../context.ts'
@@ -40,6 +41,7 @@ export interface LaneOperation {
 
 export interface LaneRequest {
   readonly identity: Identity
+  readonly placement: Placement
   readonly requestId: string
   readonly deadline: Deadline
   /** As they came: not coerced yet. */

@@ -1,0 +1,128 @@
+/** `currentTenant`: what a tenant may know of itself, to whom, from where, and under which name. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { currentTenantOf } from '../../src/graphql/current-tenant.ts'
+import type { Extension } from '../../src/graphql/extension.ts'
+import type { Role } from '../../src/tenant/types.ts'
+import { openWorldApi, type WorldApi } from '../kit/api.ts'
+import { type Gateway, startGateway, worldToken } from '../kit/gateway.ts'
+import { placementOf } from '../kit/placements.ts'
+import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+import { openTableApi } from '../kit/table-api.ts'
+
+const ALL = '{ currentTenant { __typename id name subdomain plan settings features } }'
+const SETTINGS = {
+  branding: { colour: '#123456' },
+  features: ['early-ratings', 'beta'],
+}
+
+let world: World
+let api: WorldApi
+let seen: unknown
+
+const extension: Extension = {
+  permissions: { 'Query.seen': 'viewer' },
+  extend({ builder }) {
+    builder.queryField('seen', (t) =>
+      t.boolean({
+        resolve: (_root, _args, { scope }) => {
+          seen = scope.tenant
+          return scope.hasFeature('beta')
+        },
+      }),
+    )
+  },
+}
+
+beforeAll(async () => {
+  world = await startWorld({ tenants: 2, shards: 1, rows: 1 })
+  const [tenant] = world.tenants
+  await world.sql('directory', `update directory.tenant set plan = 'gold', settings = $2 where id = $1`, [
+    tenant!.id,
+    JSON.stringify(SETTINGS),
+  ])
+  api = await openWorldApi(world, [extension])
+})
+afterAll(async () => {
+  api.end()
+  await world.stop()
+})
+
+describe('currentTenant', () => {
+  it('gives names, plan, settings and features of the tenant that asks, and of no other', async () => {
+    const [first, second] = world.tenants
+    const { settings, ...names } = (await api.data(first!, ALL)).currentTenant
+    expect(names).toEqual({
+      __typename: 'CurrentTenant',
+      id: first!.id,
+      name: first!.id,
+      subdomain: first!.id,
+      plan: 'gold',
+      features: ['early-ratings', 'beta'],
+    })
+    expect(settings).toMatchObject({ branding: { colour: '#123456' } })
+    const other = (await api.data(second!, ALL)).currentTenant
+    expect(other).toMatchObject({ id: second!.id, plan: 'standard', settings: {}, features: [] })
+  })
+
+  it('asks no shard', async () => {
+    const { ran } = await api.record(() => api.data(world.tenants[0]!, ALL))
+    expect(ran).toEqual([])
+  })
+
+  it('sends its operation to the resolver lane, with the rows that it asks for beside it', async () => {
+    const [tenant] = world.tenants
+    expect(await api.compiled(tenant!, ALL)).toBeNull()
+    expect(await api.compiled(tenant!, '{ currentTenant { id } tickets { nodes { id } } }')).toBeNull()
+    expect(await api.compiled(tenant!, '{ tickets { nodes { id } } }')).toMatch(/"nodes"/)
+  })
+
+  it('tells extensions, frozen', async () => {
+    expect(await api.data(world.tenants[0]!, '{ seen }')).toEqual({ seen: true })
+    expect(seen).toMatchObject({ id: world.tenants[0]!.id, features: SETTINGS.features })
+    const { settings } = seen as { settings: { branding: object } }
+    expect([seen, settings, settings.branding].every(Object.isFrozen)).toBe(true)
+    expect(await api.data(world.tenants[1]!, '{ seen }')).toEqual({ seen: false })
+  })
+
+  it('switches nothing on by settings that hold no list of names', () => {
+    const featuresOf = (features: unknown) =>
+      currentTenantOf(placementOf('acme', { settings: { features } as object })).features
+    expect(featuresOf('beta')).toEqual([])
+    expect(featuresOf({ beta: true })).toEqual([])
+    expect(featuresOf([1, 'beta', null])).toEqual(['beta'])
+  })
+})
+
+describe('on the public port', () => {
+  let gateway: Gateway
+  beforeAll(async () => {
+    gateway = await startGateway(world)
+  })
+  afterAll(() => gateway.stop())
+
+  async function ask(tenant: WorldTenant, roles: Role[]) {
+    const authorization = `Bearer ${await worldToken(world, tenant, roles)}`
+    const headers = { authorization, 'content-type': 'application/json' }
+    const answer = await fetch(gateway.url, { method: 'POST', headers, body: JSON.stringify({ query: ALL }) })
+    return (await answer.json()) as { data?: unknown; errors?: { extensions: { code: string } }[] }
+  }
+
+  it('every role of the tenant may ask; an operator may not, nor may a suspended tenant', async () => {
+    const [tenant, other] = world.tenants
+    for (const role of ['viewer', 'member', 'admin'] as const) {
+      expect(await ask(tenant!, [role])).toMatchObject({ data: { currentTenant: { id: tenant!.id } } })
+    }
+    expect((await ask(tenant!, ['operator'])).errors?.[0]?.extensions.code).toBe('FORBIDDEN')
+    await world.sql('directory', `update directory.tenant set state = 'suspended' where id = $1`, [other!.id])
+    expect((await ask(other!, ['admin'])).errors?.[0]?.extensions.code).toBe('TENANT_SUSPENDED')
+  })
+})
+
+it('a table that wants the name is told so, with what to type', async () => {
+  const wants = (name: string) =>
+    openTableApi(`create table app.${name} (tenant_id text not null, id int, primary key (tenant_id, id))`)
+  await expect(wants('current_tenants')).rejects.toThrow(
+    /the API itself and the table app\.current_tenants both want the GraphQL type CurrentTenant\. To mend it: comment on table "app"\."current_tenants" is '@name …'/,
+  )
+})
