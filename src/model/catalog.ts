@@ -5,7 +5,6 @@
 
 import {
   type Introspection,
-  makeIntrospectionQuery,
   type PgAttribute,
   type PgClass,
   type PgType,
@@ -14,6 +13,7 @@ import {
 import { fail } from '../base/errors.ts'
 import type { Queryable } from '../db/client.ts'
 import { FACTS_SQL } from './facts-sql.ts'
+import { introspectionSql } from './introspection-sql.ts'
 import type { ColumnType } from './types.ts'
 
 type Compares = ColumnType['compares']
@@ -58,18 +58,21 @@ interface Facts {
   readonly stored: Readonly<Record<string, string>>
 }
 
+/** What of a database is read, and under which names; as in `Tenancy`. */
+export interface Reading {
+  readonly schemas: readonly string[]
+  readonly as?: string
+  readonly apart?: string
+  readonly role?: string
+}
+
 /**
  * Read everything. Any role can: the catalogs are public.
  *
- * @param role  whose rights count; default is the role that asks
  * @throws CONFIG_INVALID  there is no such role
  */
-export async function readCatalog(
-  db: Queryable,
-  schemas: readonly string[],
-  role: string | undefined,
-): Promise<Catalog> {
-  const rows = await db.query(makeIntrospectionQuery())
+export async function readCatalog(db: Queryable, { schemas, as, apart, role }: Reading): Promise<Catalog> {
+  const rows = await db.query({ text: introspectionSql(), values: [[...schemas], apart ?? null, as ?? null] })
   const text = rows[0]?.introspection
   if (!text) return fail('INTERNAL_SERVER_ERROR', 'The catalogs gave no answer.')
   const pg = parseIntrospectionResults(text)

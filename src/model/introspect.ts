@@ -16,7 +16,14 @@ import { checkNames } from './clashes.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { compositesOf, enumsOf } from './named-types.ts'
 import { neededColumns, relationsOf } from './relations.ts'
-import { classesOf, type LeftOut, missingSchemas, type Tenancy, whyLeftOut } from './served.ts'
+import {
+  classesOf,
+  type LeftOut,
+  missingSchemas,
+  namesOfSchemas,
+  type Tenancy,
+  whyLeftOut,
+} from './served.ts'
 import { isOmitted, settingsOf, type TableSetting } from './settings.ts'
 import { type TableSource, tableOf } from './tables.ts'
 import type { Model, Table } from './types.ts'
@@ -42,8 +49,9 @@ export async function introspect(db: Queryable, tenancy: Tenancy): Promise<Model
 
 /** As introspect, with what was left out and why. Throws as introspect. */
 export async function survey(db: Queryable, tenancy: Tenancy): Promise<Survey> {
-  const catalog = await readCatalog(db, tenancy.schemas, tenancy.role)
-  const classes = classesOf(catalog, tenancy.schemas)
+  const catalog = await readCatalog(db, tenancy)
+  const names = namesOfSchemas(tenancy)
+  const classes = classesOf(catalog, names)
   const reasons = new Map(classes.map((found) => [found, whyLeftOut(catalog, found, tenancy)]))
   const candidates = classes.filter((found) => reasons.get(found) === undefined)
   const settings = settingsOf(classes, new Set(candidates), tenancy)
@@ -58,7 +66,7 @@ export async function survey(db: Queryable, tenancy: Tenancy): Promise<Survey> {
   const leftOut = [...reasons].flatMap(([found, reason]) => (reason ? [{ id: idOf(found), reason }] : []))
   return deepFreeze({
     model: modelOf(catalog, tables, settings),
-    leftOut: sorted([...missingSchemas(catalog, tenancy.schemas), ...leftOut]),
+    leftOut: sorted([...missingSchemas(catalog, names), ...leftOut]),
   })
 }
 

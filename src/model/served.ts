@@ -4,6 +4,7 @@ import type { PgAttribute, PgClass } from 'pg-introspection'
 import type { TableSettings } from '../base/config.ts'
 import { attributesOf, type Catalog, compareText, idOf, schemaOf } from './catalog.ts'
 import { readType } from './column-types.ts'
+import { hidden } from './introspection-sql.ts'
 import { quoted } from './quote.ts'
 
 /** `tenancy` of the configuration, and whose rights count. */
@@ -17,6 +18,17 @@ export interface Tenancy {
   readonly tables?: Readonly<Record<string, TableSettings>>
   /** The role that serves; default is the one that asks. */
   readonly role?: string
+  /** Name that the model gives to the first of `schemas`: a tenant's own schema goes by that of the shared one. */
+  readonly as?: string
+  /** Schemas whose names begin so are not read unless they are served: those of other tenants. */
+  readonly apart?: string
+  /** The tables may be at another version than the configuration: what it names need not be there. */
+  readonly otherVersion?: boolean
+}
+
+/** The served schemas under the names that they go by in the model. */
+export function namesOfSchemas({ schemas, as }: Tenancy): readonly string[] {
+  return as === undefined ? schemas : [as, ...schemas.slice(1)]
 }
 
 /** Something in a served schema that is not in the model. */
@@ -54,6 +66,7 @@ export function whyLeftOut(catalog: Catalog, found: PgClass, tenancy: Tenancy): 
   return (
     whyNotItsKind(found) ??
     (tenant ? whyNotItsTenant(catalog, tenant) : whyNotGlobal(found, tenancy)) ??
+    whyNotItsTypes(catalog, found, tenancy) ??
     whyNotReadable(catalog, found, tenant)
   )
 }
@@ -87,6 +100,15 @@ function whyNotItsTenant(catalog: Catalog, tenant: PgAttribute): string | undefi
 
 function whyNotGlobal(found: PgClass, { global, column }: Tenancy): string | undefined {
   return global?.includes(idOf(found)) ? undefined : `it has no column ${column}`
+}
+
+// Statements name the tables and the types of the shared schema alike; for a tenant's own schema both are renamed.
+function whyNotItsTypes(catalog: Catalog, found: PgClass, { as }: Tenancy): string | undefined {
+  if (as === undefined) return undefined
+  const strange = attributesOf(found).find((column) => readType(catalog, column).type.schema === hidden(as))
+  if (!strange) return undefined
+  const name = readType(catalog, strange).type.name
+  return `its column ${strange.attname} is of the type ${name} in the shared schema ${as}, and a tenant's own schema cannot use that; keep types that all share in a schema of their own, an extension with: alter extension … set schema extensions`
 }
 
 function whyNotReadable(

@@ -56,12 +56,13 @@ export function settingsOf(
   const configured = tenancy.tables ?? {}
   const settings = new Map(
     classes.map((found) => {
-      const source = { found, configured: configured[idOf(found)], isServed: served.has(found), faults }
+      const isServed = served.has(found)
+      const source = { found, configured: configured[idOf(found)], isServed, faults, tenancy }
       return [idOf(found), settingOf(source)] as const
     }),
   )
   const known = [...settings.keys()]
-  for (const id of Object.keys(configured)) {
+  for (const id of tenancy.otherVersion ? [] : Object.keys(configured)) {
     if (!settings.has(id)) faults.push(`tenancy.tables: there is no table "${id}"${meant(id, known)}`)
   }
   faults.push(...globalFaults(classes, tenancy))
@@ -75,6 +76,7 @@ function globalFaults(classes: readonly PgClass[], tenancy: Tenancy): string[] {
   const byId = new Map(classes.map((found) => [idOf(found), found]))
   return (tenancy.global ?? []).flatMap((id) => {
     const found = byId.get(id)
+    if (!found && tenancy.otherVersion) return []
     if (!found)
       return [
         `tenancy.global: there is no table "${id}" in the schemas that are served${meant(id, [...byId.keys()])}`,
@@ -93,10 +95,11 @@ interface Source {
   readonly configured: TableSettings | undefined
   readonly isServed: boolean
   readonly faults: string[]
+  readonly tenancy: Tenancy
 }
 
 function settingOf(source: Source): TableSetting {
-  const { found, configured, faults } = source
+  const { found, configured, faults, tenancy } = source
   const id = idOf(found)
   const isView = found.relkind === 'v'
   const owner = `${isView ? 'the view' : 'the table'} ${id}`
@@ -105,9 +108,10 @@ function settingOf(source: Source): TableSetting {
   const names = attributesOf(found).map(({ attname }) => attname)
   const constraints = foreignKeysOf(found).map(({ conname }) => conname)
   const place = `tenancy.tables["${id}"]`
+  const { columns = {}, relations = {} } = tenancy.otherVersion ? {} : (configured ?? {})
   faults.push(
-    ...strangers(`${place}.columns`, 'column', Object.keys(configured?.columns ?? {}), names),
-    ...strangers(`${place}.relations`, 'foreign key', Object.keys(configured?.relations ?? {}), constraints),
+    ...strangers(`${place}.columns`, 'column', Object.keys(columns), names),
+    ...strangers(`${place}.relations`, 'foreign key', Object.keys(relations), constraints),
     ...strangers(`the comment on ${owner}: @primaryKey`, 'column', own.primaryKey ?? [], names),
     ...columnOmissions(place, configured),
   )
