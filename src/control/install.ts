@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { fail } from '../base/errors.ts'
 import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { Client } from '../db/client.ts'
-import { sql } from '../db/sql.ts'
+import { compile, type Statement, sql } from '../db/sql.ts'
 import { fillBuckets, type WeightedShard } from '../directory/buckets.ts'
 import {
   type DirectorySettings,
@@ -23,13 +23,15 @@ import {
   writeSettings,
 } from '../directory/shards.ts'
 import { prepareDatabase } from './databases.ts'
-import { applyOnce, CONTROL_LOCK } from './migrate.ts'
-import { readSystemFiles } from './migration-files.ts'
+import { runWhole } from './migrate/apply.ts'
+import { missing } from './migrate/book.ts'
+import { type Migration, readSystemFiles } from './migrate/files.ts'
 import { onDirectory, onShard, type ShardAccess } from './reach.ts'
 import { ensureRoles, type RolePasswords } from './roles.ts'
 import { requireMeantSchemas, tenancyHints } from './tenancy-hints.ts'
 
-const INSTALL = 1
+/** Key of the advisory lock of installations, in one database. */
+const INSTALL = '5349, 1'
 const DIRECTORY_SQL = join(import.meta.dirname, '../directory/sql')
 const SHARD_SQL = join(import.meta.dirname, '../shards/sql')
 
@@ -92,9 +94,7 @@ export function installDirectory(url: string, settings: DirectorySettings): Prom
         create table if not exists directory.migration (
           version text primary key, name text not null, checksum text not null,
           applied_at timestamptz not null default now())`)
-      for (const file of readSystemFiles(DIRECTORY_SQL)) {
-        await applyOnce(client, sql`directory.migration`, file)
-      }
+      await applyDirectoryFiles(client)
       await writeSettings(client, settings)
       await closeToStrangers(client)
     }),
@@ -137,6 +137,22 @@ export async function identityOf(client: Client): Promise<string | undefined> {
   return row?.id ?? undefined
 }
 
+async function applyDirectoryFiles(client: Client): Promise<void> {
+  const book = await client.query<BookRow>('select version, checksum, name from directory.migration')
+  for (const file of missing(book, readSystemFiles(DIRECTORY_SQL))) {
+    await runWhole(client, file, file.up)
+    await client.query(enteredInDirectory(file))
+  }
+}
+
+type BookRow = { version: string; checksum: string; name: string }
+
+function enteredInDirectory({ version, name, checksum }: Migration): Statement {
+  return compile(sql`
+    insert into directory.migration (version, name, checksum)
+    values (${sql.value(version)}, ${sql.value(name)}, ${sql.value(checksum)})`)
+}
+
 // These files may be run again by their own promise, so they are: functions and grants follow the release.
 async function applyShardFiles(client: Client): Promise<void> {
   for (const file of readSystemFiles(SHARD_SQL)) await client.query(file.up)
@@ -144,7 +160,7 @@ async function applyShardFiles(client: Client): Promise<void> {
 
 function exclusively<T>(client: Client, what: string, work: () => Promise<T>): Promise<T> {
   return client.transaction(async () => {
-    await client.query(`select pg_advisory_xact_lock(${CONTROL_LOCK}, ${INSTALL})`)
+    await client.query(`select pg_advisory_xact_lock(${INSTALL})`)
     const [server] = await client.query(`select current_setting('server_version') as version`)
     const version = server?.version ?? ''
     if (Number.parseInt(version, 10) < POSTGRES_MIN) {

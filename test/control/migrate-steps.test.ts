@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/control/migrate.ts'
+import { migrate } from '../../src/control/migrate/migrate.ts'
 import { connect, withClient } from '../../src/db/client.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 

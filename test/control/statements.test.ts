@@ -1,7 +1,7 @@
 /** Cutting SQL into statements: every place in which a semicolon ends nothing. */
 
 import { describe, expect, it } from 'vitest'
-import { statementsOf } from '../../src/control/statements.ts'
+import { statementsOf } from '../../src/control/migrate/statements.ts'
 
 const texts = (sql: string): string[] => statementsOf(sql).map(({ text }) => text)
 

@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import { type GraphQLSchema, parse, validate } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/control/migrate.ts'
+import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { type Example, exampleQueries } from '../../src/graphql/examples.ts'
 import { buildSchema } from '../../src/graphql/schema.ts'

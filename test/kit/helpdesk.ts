@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { planTenants, seedTenant } from '../../examples/helpdesk/seed.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { migrate } from '../../src/control/migrate.ts'
+import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { freshFleet } from './fleet.ts'
 

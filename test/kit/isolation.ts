@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { readSystemFiles } from '../../src/control/migration-files.ts'
+import { readSystemFiles } from '../../src/control/migrate/files.ts'
 import { type Client, connect } from '../../src/db/client.ts'
 import { type FreshDatabase, freshDatabase } from './servers.ts'
 

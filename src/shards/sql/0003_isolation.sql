@@ -15,6 +15,19 @@ begin
 end
 $$;
 
+-- Each schema of a tenant has a book of its own in the table; everything else in this database shares the one of ''.
+do $$
+begin
+  if exists (select from pg_attribute
+    where attrelid = 'shardgate.migration'::regclass and attname = 'namespace' and not attisdropped) then return; end if;
+  alter table shardgate.migration
+    add column namespace text not null default '',
+    drop constraint migration_pkey,
+    add primary key (namespace, version);
+  comment on column shardgate.migration.namespace is 'Schema of a tenant, or '''' for the served schemas.';
+end
+$$;
+
 -- What each tenant's own role needs of this schema; control/homes/ makes them members of it.
 grant usage on schema shardgate to shardgate_tenant;
 grant execute on function shardgate.current_tenant(), shardgate.claim_key(text, text, text) to shardgate_tenant;

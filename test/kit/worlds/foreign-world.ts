@@ -16,7 +16,7 @@ import { type AdoptionDraft, draftAdoption } from '../../../src/control/adopt-su
 import { discover, registerFound } from '../../../src/control/discover.ts'
 import { type Diagnosis, diagnose } from '../../../src/control/doctor.ts'
 import { install } from '../../../src/control/install.ts'
-import { migrate } from '../../../src/control/migrate.ts'
+import { migrate } from '../../../src/control/migrate/migrate.ts'
 import { type Client, type TextRow, withClient } from '../../../src/db/client.ts'
 import type { Tenancy } from '../../../src/model/introspect.ts'
 import { type Canary, canary, type Scanner, scanner } from '../canary.ts'

@@ -6,11 +6,12 @@
  * so such a file is written to be run again.
  */
 
-import { fail } from '../base/errors.ts'
-import { sleep } from '../base/time.ts'
-import { type Client, sqlState } from '../db/client.ts'
-import type { Migration } from './migration-files.ts'
-import { reasonOf } from './reach.ts'
+import { fail } from '../../base/errors.ts'
+import { sleep } from '../../base/time.ts'
+import { type Client, sqlState } from '../../db/client.ts'
+import { compile, sql } from '../../db/sql.ts'
+import { reasonOf } from '../reach.ts'
+import type { Migration } from './files.ts'
 import { type SqlStatement, statementsOf } from './statements.ts'
 
 /** Tries of a statement that does not get its lock. With the pauses below, about a minute. */
@@ -21,9 +22,12 @@ const PAUSE_MS = 1_000
 const LOCK_NOT_AVAILABLE = '55P03'
 const DEADLOCK = '40P01'
 
-/** @throws SETUP_FAILED  a statement failed, or the file leaves a transaction open */
-export async function runSteps(client: Client, { file, up }: Migration): Promise<void> {
-  for (const statement of statementsOf(up)) {
+/**
+ * @param text  the statements of the file as they are meant here
+ * @throws SETUP_FAILED  a statement failed, or the file leaves a transaction open
+ */
+export async function runSteps(client: Client, { file }: Migration, text: string): Promise<void> {
+  for (const statement of statementsOf(text)) {
     await runStep(client, statement).catch((cause: unknown) => {
       const why = `${reasonOf(cause)} (${sqlState(cause) ?? 'no answer'})`
       const sentence = `${file} failed at line ${statement.line} of its statements: ${why}, in "${headOf(statement)}".`
@@ -42,7 +46,7 @@ export async function runSteps(client: Client, { file, up }: Migration): Promise
 async function runStep(client: Client, { text }: SqlStatement): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      await client.query(text)
+      await runOnce(client, text)
       return
     } catch (error) {
       if (tries === TRIES || !(await mayBeTriedAgain(client, text, error))) throw error
@@ -51,12 +55,25 @@ async function runStep(client: Client, { text }: SqlStatement): Promise<void> {
   }
 }
 
+// Whoever builds an index concurrently waits for all transactions that are open, and nobody waits behind it.
+const CONCURRENTLY_MS = 10_000
+
+async function runOnce(client: Client, text: string): Promise<void> {
+  if (!CONCURRENTLY.test(text)) return void (await client.query(text))
+  const [kept] = await client.query(`select current_setting('lock_timeout') as lock`)
+  await client.query(`set lock_timeout = ${CONCURRENTLY_MS}`)
+  await client.query(text)
+  await client.query(compile(sql`select set_config('lock_timeout', ${sql.value(kept?.lock ?? '0')}, false)`))
+}
+
+const CONCURRENTLY = /\bconcurrently\b/i
+
 // An index that was being built concurrently is left half built, and a transaction that the file has opened
 // itself has lost what came before: both need a person.
 async function mayBeTriedAgain(client: Client, text: string, error: unknown): Promise<boolean> {
   const state = sqlState(error)
   if (state !== LOCK_NOT_AVAILABLE && state !== DEADLOCK) return false
-  return !/\bconcurrently\b/i.test(text) && !(await isInTransaction(client))
+  return !CONCURRENTLY.test(text) && !(await isInTransaction(client))
 }
 
 /** Whether the file itself has begun a transaction that is open still, or has failed. */
