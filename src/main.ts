@@ -173,7 +173,8 @@ async function openPorts(
 }
 
 async function publicPort(live: Live, { emit, metrics, placements, fleet, model, api }: Parts) {
-  const door = openDoor({ router: createRouter(placements, emit), shards: fleet, emit })
+  const schema = live.config.tenancy.schemas[0] as string // the configuration wants one at least
+  const door = openDoor({ router: createRouter(placements, emit), shards: fleet, schema, emit })
   const operations = operationMetrics(metrics.registry)
   const contextFor = (request: Omit<ScopeParts, 'door' | 'answerBytes'>) => ({
     scope: new RequestScope({ ...request, door, answerBytes: live.config.limits.answerBytes }),

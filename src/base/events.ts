@@ -56,6 +56,7 @@ export type Event =
   | { kind: 'shard.refused'; shard: string; reason: string }
   | { kind: 'table.refused'; shard: string; table: string; reason: string }
   | { kind: 'table.served'; shard: string; table: string }
+  | { kind: 'database.refused'; shard: string; database: string; reason: string }
   | { kind: 'placement.refreshed'; tenant: string; reason: string }
   | { kind: 'directory.down'; reason: string }
   | { kind: 'directory.up' }

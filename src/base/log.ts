@@ -173,6 +173,7 @@ type FleetEvent = Extract<
     kind:
       | `shard.${string}`
       | `table.${string}`
+      | `database.${string}`
       | `placement.${string}`
       | `directory.${string}`
       | `keys.${string}`
@@ -188,6 +189,10 @@ function fleetLine(event: FleetEvent): LogLine {
       return line('error', 'shard is down', { kind, shard: event.shard, reason: scrub(event.reason) })
     case 'shard.refused':
       return line('error', 'shard is not served', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'database.refused': {
+      const { shard, database } = event
+      return line('error', 'database is not served', { kind, shard, database, reason: scrub(event.reason) })
+    }
     case 'table.refused':
       return line('warn', 'table is not served', {
         kind,

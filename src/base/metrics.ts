@@ -85,6 +85,9 @@ function createFamilies(registry: Registry) {
     ]),
     shardUp: gauge('gateway_shard_up', '1 while the shard answers', ['shard']),
     shardRefused: counter('gateway_shard_refused_total', 'Shards found unsafe or mistaken', ['shard']),
+    databaseRefused: counter('gateway_database_refused_total', "Tenants' own databases found mistaken", [
+      'shard',
+    ]),
     tableRefused: counter('gateway_table_refused_total', 'Tables found unsafe and not served', ['shard']),
     placements: counter('gateway_placements_refreshed_total', 'Placements read again after a refusal'),
     directoryUp: gauge('gateway_directory_up', '1 while the directory answers'),
@@ -163,6 +166,7 @@ function countersOf(families: Families): Counters {
     'shard.down': (event) => families.shardUp.set(shardOf(event), 0),
     'shard.refused': (event) => families.shardRefused.inc(shardOf(event)),
     'table.refused': (event) => families.tableRefused.inc(shardOf(event)),
+    'database.refused': (event) => families.databaseRefused.inc(shardOf(event)),
     'table.served': () => {},
     'placement.refreshed': () => families.placements.inc(),
     'directory.up': () => families.directoryUp.set(1),

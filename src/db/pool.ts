@@ -12,6 +12,7 @@ import { fail } from '../base/errors.ts'
 import type { Deadline } from '../base/time.ts'
 import { type Result, resultsBefore } from './batch.ts'
 import { Connection, ConnectionLost, isRefusal } from './connection.ts'
+import { leastLoaded } from './least-loaded.ts'
 import type { ConnectionOptions } from './settings.ts'
 import type { Statement } from './sql.ts'
 
@@ -24,17 +25,24 @@ export interface PoolOptions extends ConnectionOptions {
   readonly exclusive: number
   /** Callers that may wait for a connection; the next one is refused. */
   readonly waiting: number
+  /** Of a pool that shares its room with others: asked before each new connection. Throws when there is none. */
+  readonly room?: Room
   /** Runs on each new connection before anybody uses it; a rejection closes it. */
   readonly onConnect: (connection: Connection) => Promise<void>
   /** Told of each connection that ended otherwise than by `end()`. */
   readonly onDestroyed: (reason: string) => void
 }
 
+export interface Room {
+  take(): void
+  giveBack(): void
+}
+
 /**
  * Looks at the answers of a batch, or at those before the one that was refused: a refusal may be another's as well. When
  * it throws, the connection is destroyed, because it can no longer be trusted to answer the right question.
  */
-export type Check = (results: readonly Result[], isRefused: boolean) => void
+export type Check = (results: readonly Result[], refusal?: Error) => void
 
 export interface PoolStats {
   readonly shared: number
@@ -68,7 +76,7 @@ export class Pool {
   /** Change the numbers at run time; connections above them close when they fall idle. */
   resize(sizes: Pick<PoolOptions, 'shared' | 'depth' | 'exclusive' | 'connectMs'>): void {
     this.#options = { ...this.#options, ...sizes }
-    while (this.#idle.length > sizes.exclusive) this.#idle.pop()?.destroy('the pool shrinks')
+    this.trim(sizes.exclusive)
     this.#wake()
   }
 
@@ -118,6 +126,11 @@ export class Pool {
     for (const connection of [...this.#shared, ...this.#idle]) connection.destroy(reason)
   }
 
+  /** Of the connections that callers hold alone, keep no more than `kept` that nobody holds now. */
+  trim(kept = 0): void {
+    while (this.#idle.length > kept) this.#idle.pop()?.destroy('the pool shrinks')
+  }
+
   /** Close the pool for good; whoever waits fails. */
   end(): void {
     this.#ended = true
@@ -150,10 +163,10 @@ export class Pool {
   ): Promise<Result[]> {
     try {
       const results = await connection.batch(statements, deadline)
-      distrustIfThrows(connection, () => check(results, false))
+      distrustIfThrows(connection, () => check(results))
       return results
     } catch (error) {
-      if (isRefusal(error)) distrustIfThrows(connection, () => check(resultsBefore(error), true))
+      if (isRefusal(error)) distrustIfThrows(connection, () => check(resultsBefore(error), error))
       throw error
     } finally {
       if (
@@ -222,13 +235,20 @@ export class Pool {
 
   async #open(): Promise<Connection> {
     if (this.#ended) throw new ConnectionLost('unsent', 'The pool has ended.')
-    const connection = await Connection.open(this.#options)
+    const { room } = this.#options
+    room?.take()
+    const connection = await Connection.open(this.#options).catch((error: unknown) => {
+      room?.giveBack()
+      throw error
+    })
+    if (room) connection.onLost(() => room.giveBack())
     try {
       await this.#options.onConnect(connection)
     } catch (error) {
       connection.destroy('refused after connecting')
       throw error
     }
+    if (this.#ended) connection.destroy('the pool has ended')
     connection.onLost((reason) => {
       remove(this.#idle, connection)
       if (!this.#ended) this.#options.onDestroyed(reason)
@@ -270,28 +290,6 @@ function distrustIfThrows(connection: Connection, check: () => void): void {
 
 async function overloaded(queue: readonly unknown[]): Promise<never> {
   return fail('OVERLOADED', 'All connections to the shard are busy.', { waiting: queue.length })
-}
-
-function leastLoaded(
-  connections: readonly Connection[],
-  depth: number,
-  suits: (connection: Connection) => boolean = () => true,
-): Connection | undefined {
-  let least: Connection | undefined
-  for (const connection of connections) {
-    if ((!least || loadOf(connection, depth) < loadOf(least, depth)) && suits(connection)) least = connection
-  }
-  return least
-}
-
-/**
- * Batches that leave together are one write and one read for both sides, so that a few more on one connection are less
- * work than the same on several. Not on one that is full: others may have room.
- */
-const TOGETHER = 4
-
-function loadOf({ inFlight, isLoading }: Connection, depth: number): number {
-  return inFlight >= depth ? Number.POSITIVE_INFINITY : inFlight - (isLoading ? TOGETHER : 0)
 }
 
 function remove<T>(items: T[], item: T): void {

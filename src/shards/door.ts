@@ -17,14 +17,23 @@ import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
 import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
-import { type Connection, ConnectionLost, isFatal, isStalePlan, sqlState } from '../db/connection.ts'
-import type { Check } from '../db/pool.ts'
+import type { Connection } from '../db/connection.ts'
+import type { Check, Pool } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
-import { explain, FENCE, isDemoted, isWorthAnotherRead } from './failures.ts'
+import {
+  explain,
+  isAnswerLost,
+  isDemoted,
+  isFenced,
+  isPlacedOtherwise,
+  isTaintedSession,
+  mayTryAgain,
+} from './failures.ts'
 import { BEGIN, beginTenant, COMMIT, type Mode, ROLLBACK, SHARED_LOCK_MS, tenantOf } from './fence.ts'
+import { forHomeOf } from './namespaces.ts'
 import type { Router } from './router.ts'
-import type { Shard } from './shard.ts'
+import type { OwnDatabase, Shard } from './shard.ts'
 
 export type { Mode } from './fence.ts'
 
@@ -48,8 +57,8 @@ export interface Door {
    * is refused with TIMEOUT then.
    *
    * @returns rows of Postgres text for each statement, columns in the order that it selects
-   * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_MOVING, SHARD_UNAVAILABLE, TABLE_UNSAFE, OVERLOADED, TIMEOUT,
-   *         CONFLICT, OUTCOME_UNKNOWN (writes only), or Postgres's own error for a bad value
+   * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, TENANT_READ_ONLY (writes only), TENANT_MOVING, SHARD_UNAVAILABLE,
+   *         TABLE_UNSAFE, OVERLOADED, TIMEOUT, CONFLICT, OUTCOME_UNKNOWN (writes only), or Postgres's own error for a bad value
    */
   batch(tenant: TenantId, mode: Mode, deadline: Deadline, statements: readonly Statement[]): Promise<Row[][]>
 
@@ -68,11 +77,14 @@ export interface Door {
 export interface DoorParts {
   readonly router: Router
   readonly shards: ReadonlyMap<string, Shard>
+  /** The schema that statements name; tenants with one of their own have theirs in its place. */
+  readonly schema: string
   readonly emit: Emit
   readonly failpoints?: Failpoints
 }
 
-export function openDoor({ router, shards, emit, failpoints = noFailpoints }: DoorParts): Door {
+export function openDoor({ router, shards, schema, emit, failpoints = noFailpoints }: DoorParts): Door {
+  const forHome = forHomeOf(schema)
   const shardOf = (placement: Placement): Shard =>
     shards.get(placement.shard) ??
     fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not configured on this gateway.')
@@ -88,8 +100,7 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
       return await attempt(shardOf(known), known)
     } catch (error) {
       if (isDemoted(error, mode)) shardOf(known).dropConnections()
-      const state = sqlState(error)
-      if (state !== FENCE.moved && state !== FENCE.unknown) throw explain(error, mode)
+      if (!isPlacedOtherwise(error)) throw explain(error, mode)
     }
     const fresh = await router.refresh(tenant)
     return attempt(shardOf(fresh), fresh).catch((error: unknown) => {
@@ -125,11 +136,15 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     shard.requireSafe(statements)
     const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
     const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
-    const all = [...before, fence, ...statements]
-    const check: Check = (results, isRefused) =>
-      requireTenant(results, isRefused ? null : all.length, placement.tenant, shard)
+    const all = [...before, fence, ...forHome(placement, statements)]
+    const check: Check = (results, refusal) => {
+      requireTenant(results, refusal ? null : all.length, placement.tenant, shard)
+      // Thrown from here, it costs the connection.
+      if (refusal && tenantOf(results) === '' && isTaintedSession(refusal)) throw refusal
+    }
     try {
-      const results = await shard.use((pool) => pool.batch(all, deadline, check))
+      const database = databaseOf(placement, deadline)
+      const results = await shard.use((pool) => pool.batch(all, deadline, check), database)
       return results.slice(before.length + 1).map(({ rows }) => rows)
     } catch (error) {
       if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
@@ -165,8 +180,8 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
     deadline: Deadline,
     work: (session: TenantSession) => Promise<Outcome<T>>,
   ): Promise<T> {
-    return routed(tenant, mode, (shard, placement) =>
-      shard.use((pool) =>
+    return routed(tenant, mode, (shard, placement) => {
+      const transaction = (pool: Pool): Promise<T> =>
         pool.exclusive(deadline, async (connection) => {
           await failpoints.hit('session.before-begin')
           await begin(connection, shard, placement, mode, deadline)
@@ -177,8 +192,9 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
             // The connection may be another tenant's by now: work that outlives its transaction gets nothing.
             if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
             shard.requireSafe([statement])
+            const [own = statement] = forHome(placement, [statement])
             const [rows = []] = await timed(shard, mode, [statement], async () => [
-              await runOne(connection, statement, deadline),
+              await runOne(connection, own, deadline),
             ]).catch((error: unknown) => {
               throw explain(error, mode)
             })
@@ -191,9 +207,9 @@ export function openDoor({ router, shards, emit, failpoints = noFailpoints }: Do
           await (keep ? commit(connection, deadline) : connection.batch([ROLLBACK], deadline))
           await failpoints.hit('session.after-commit')
           return value
-        }),
-      ),
-    )
+        })
+      return shard.use(transaction, databaseOf(placement, deadline))
+    })
   }
 
   async function begin(
@@ -274,20 +290,8 @@ async function commit(connection: Connection, deadline: Deadline): Promise<void>
   if (results[0]?.tag !== 'COMMIT') fail('CONFLICT', 'The database did not keep the changes.')
 }
 
-function mayTryAgain(error: unknown, mode: Mode): boolean {
-  return isUnsent(error) || isStalePlan(error) || (mode === 'read' && isWorthAnotherRead(error))
-}
-
-function isFenced(error: unknown): boolean {
-  return Object.values<string | undefined>(FENCE).includes(sqlState(error))
-}
-
-function isUnsent(error: unknown): boolean {
-  return error instanceof ConnectionLost && error.reason === 'unsent'
-}
-
-function isAnswerLost(error: unknown): boolean {
-  return (error instanceof ConnectionLost && !isUnsent(error)) || isFatal(error)
+function databaseOf({ isolation, namespace: name }: Placement, deadline: Deadline): OwnDatabase | undefined {
+  return isolation === 'database' ? { name, deadline } : undefined
 }
 
 function outcomeUnknown(cause: unknown): never {

@@ -8,16 +8,42 @@
 
 import { BrokenCircuitError } from 'cockatiel'
 import { GatewayError, isGatewayError } from '../base/errors.ts'
-import { ConnectionLost, isStalePlan, sqlState } from '../db/connection.ts'
+import { ConnectionLost, isFatal, isStalePlan, sqlState } from '../db/connection.ts'
 
 /** The fence's refusals, raised by `shardgate.begin_tenant`. */
-export const FENCE = { moved: 'SG001', frozen: 'SG002', suspended: 'SG003', unknown: 'SG004' } as const
+export const FENCE = {
+  moved: 'SG001',
+  frozen: 'SG002',
+  suspended: 'SG003',
+  unknown: 'SG004',
+  readOnly: 'SG005',
+} as const
 
 const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '57P05', '53100', '53200', '58030'])
 const CONFLICT = new Set(['40001', '40P01'])
 const TIMED_OUT = new Set(['57014', '55P03', '25P03'])
 /** A write met a server that only reads: it has been demoted, and another one is the primary now. */
 const DEMOTED = '25006'
+
+/**
+ * A tenant's own database is not there, takes no connections or is not what it should be: nothing was sent, and the
+ * server that it would be on may be well.
+ */
+export class DatabaseAway extends Error {
+  override readonly name = 'DatabaseAway'
+
+  constructor(cause: unknown) {
+    super(`The database cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
+/** No such database, no log-in to it, one that takes no connections, no right to connect. */
+const AWAY = new Set(['3D000', '28000', '55000', '42501'])
+
+/** Whether a connection to a tenant's own database failed for what the database is. */
+export function isDatabaseAway(error: unknown): boolean {
+  return error instanceof DatabaseAway || (isFatal(error) && AWAY.has(sqlState(error) ?? ''))
+}
 
 /** Errors of Node's sockets and of pg's log-in have no class of their own; these are their marks. */
 function isSocketError(error: unknown): boolean {
@@ -49,8 +75,41 @@ export function tripsBreaker(error: unknown): boolean {
   return isShardDown(error)
 }
 
+/** Whether the tenant may be elsewhere by now: the fence says so, or its database is gone. Nothing has been done. */
+export function isPlacedOtherwise(error: unknown): boolean {
+  const state = sqlState(error)
+  return state === FENCE.moved || state === FENCE.unknown || error instanceof DatabaseAway
+}
+
+/** Whether the fence has refused a transaction. */
+export function isFenced(error: unknown): boolean {
+  return Object.values<string | undefined>(FENCE).includes(sqlState(error))
+}
+
+/**
+ * Whether a session that could not even begin a tenant's transaction has lost its role: SQL of an extension that says
+ * "set role" does that. Nobody could use it any more.
+ */
+export function isTaintedSession(refusal: unknown): boolean {
+  return sqlState(refusal) === '42501'
+}
+
+/** Whether a batch that failed with `error` may be sent again: it has done nothing, or only reads. */
+export function mayTryAgain(error: unknown, mode: 'read' | 'write'): boolean {
+  return isUnsent(error) || isStalePlan(error) || (mode === 'read' && isWorthAnotherRead(error))
+}
+
+/** Whether nobody knows what the server has done. */
+export function isAnswerLost(error: unknown): boolean {
+  return (error instanceof ConnectionLost && !isUnsent(error)) || isFatal(error)
+}
+
+function isUnsent(error: unknown): boolean {
+  return error instanceof ConnectionLost && error.reason === 'unsent'
+}
+
 /** Whether a read that failed with `error` may be sent once more, on another connection. */
-export function isWorthAnotherRead(error: unknown): boolean {
+function isWorthAnotherRead(error: unknown): boolean {
   const state = sqlState(error)
   if (state !== undefined) return isStalePlan(error) || CONFLICT.has(state) || /^57P0/.test(state)
   return error instanceof ConnectionLost && error.reason === 'lost'
@@ -69,6 +128,7 @@ export function explain(error: unknown, mode: 'read' | 'write'): unknown {
   const state = sqlState(error) ?? ''
   if (state === FENCE.frozen) return say('TENANT_MOVING', 'The tenant is being moved and cannot write now.')
   if (state === FENCE.suspended) return say('TENANT_SUSPENDED', 'The tenant is suspended.')
+  if (state === FENCE.readOnly) return say('TENANT_READ_ONLY', 'The tenant is read-only now.')
   if (state === FENCE.moved) return say('TENANT_MOVING', 'The tenant has just moved.')
   if (TIMED_OUT.has(state)) return say('TIMEOUT', 'The database did not finish in time.')
   if (CONFLICT.has(state)) return say('CONFLICT', 'Another operation of the tenant was in the way.')
@@ -76,6 +136,9 @@ export function explain(error: unknown, mode: 'read' | 'write'): unknown {
   if (state === FENCE.unknown) return say('SHARD_UNAVAILABLE', 'The shard does not know the tenant.')
   if (error instanceof ConnectionLost && ['deadline', 'queued'].includes(error.reason)) {
     return say('TIMEOUT', 'The database did not answer in time.')
+  }
+  if (error instanceof DatabaseAway) {
+    return say('SHARD_UNAVAILABLE', 'The database of the tenant cannot be reached.')
   }
   if (error instanceof BrokenCircuitError || isShardDown(error) || isDemoted(error, mode)) {
     return say('SHARD_UNAVAILABLE', 'The shard of the tenant cannot be reached.')

@@ -8,7 +8,11 @@ import type { TenantId } from '../base/ids.ts'
 import type { FindPlacement, Placement } from '../directory/types.ts'
 
 export interface Router {
-  /** @throws TENANT_UNKNOWN, TENANT_SUSPENDED, DIRECTORY_UNAVAILABLE (only for a tenant not known yet) */
+  /**
+   * A tenant that is read-only is found as any other: its shard refuses what writes.
+   *
+   * @throws TENANT_UNKNOWN, TENANT_SUSPENDED, DIRECTORY_UNAVAILABLE (only for a tenant not known yet)
+   */
   find(tenant: TenantId): Promise<Placement>
   /** Read past the copies, after a shard has refused one. Throws as `find`. */
   refresh(tenant: TenantId): Promise<Placement>
@@ -27,5 +31,8 @@ export function createRouter(copies: { find: FindPlacement; refresh: FindPlaceme
 function required(tenant: TenantId, placement: Placement | null): Placement {
   if (!placement) return fail('TENANT_UNKNOWN', 'The tenant of the token is not known here.', { tenant })
   if (placement.state === 'suspended') return fail('TENANT_SUSPENDED', 'The tenant is suspended.', { tenant })
+  if (placement.state === 'offboarded') {
+    return fail('TENANT_SUSPENDED', 'The tenant has been offboarded.', { tenant })
+  }
   return placement
 }

@@ -12,11 +12,12 @@ import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'co
 import type { ShardConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
-import { deadlineIn } from '../base/time.ts'
-import type { Connection } from '../db/connection.ts'
+import { type Deadline, deadlineIn } from '../base/time.ts'
+import { type Connection, sqlState } from '../db/connection.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
 import { prepared, type Statement } from '../db/sql.ts'
-import { tripsBreaker } from './failures.ts'
+import { TenantDatabases } from './databases.ts'
+import { DatabaseAway, tripsBreaker } from './failures.ts'
 import { NONE_REFUSED, type RefusedTables, refusedTables } from './refused-tables.ts'
 
 /** Failures in a row after which the breaker opens. */
@@ -34,6 +35,12 @@ export interface ShardOptions {
   readonly emit: Emit
 }
 
+/** A tenant's own database on the shard, and how long its caller may wait for a connection. */
+export interface OwnDatabase {
+  readonly name: string
+  readonly deadline: Deadline
+}
+
 /** Not surveyed yet, serving, or found unsafe since. */
 export type ShardState = 'unseen' | 'admitted' | 'refused'
 
@@ -42,6 +49,7 @@ export class Shard {
   /** As the directory has it. */
   readonly id: string
   readonly #pool: Pool
+  readonly #databases: TenantDatabases
   readonly #breaker: ReturnType<typeof circuitBreaker>
   readonly #emit: Emit
   #config: ShardConfig
@@ -55,6 +63,7 @@ export class Shard {
     this.id = id
     this.#emit = emit
     this.#config = config
+    const onDestroyed = (reason: string): void => emit({ kind: 'connection.destroyed', shard: key, reason })
     this.#pool = new Pool({
       url: config.url,
       connectMs: config.connectMs,
@@ -64,7 +73,12 @@ export class Shard {
       exclusive: config.writeConnections,
       waiting: WAITING_MAX,
       onConnect: (connection) => this.#check(connection),
-      onDestroyed: (reason) => emit({ kind: 'connection.destroyed', shard: key, reason }),
+      onDestroyed,
+    })
+    this.#databases = new TenantDatabases({
+      config,
+      onConnect: (connection, name) => this.#checkDatabase(connection, name),
+      onDestroyed,
     })
     this.#breaker = circuitBreaker(handleWhen(tripsBreaker), {
       halfOpenAfter: RETRY_MS,
@@ -74,8 +88,15 @@ export class Shard {
     this.#breaker.onReset(() => emit({ kind: 'shard.up', shard: key }))
   }
 
+  /** Of its own database and of those of its tenants together. */
   get stats(): PoolStats {
-    return this.#pool.stats
+    const [own, theirs] = [this.#pool.stats, this.#databases.stats]
+    return {
+      shared: own.shared + theirs.shared,
+      exclusiveInUse: own.exclusiveInUse + theirs.exclusiveInUse,
+      exclusiveIdle: own.exclusiveIdle + theirs.exclusiveIdle,
+      waiting: own.waiting + theirs.waiting,
+    }
   }
 
   /** False while requests are refused without a try: not admitted yet, or the breaker is open. */
@@ -137,22 +158,25 @@ export class Shard {
       exclusive: config.writeConnections,
       connectMs: config.connectMs,
     })
+    this.#databases.reconfigure(config)
   }
 
   /**
    * Run `work` on the pool, counted by the breaker.
    *
-   * @throws SHARD_UNAVAILABLE   the shard has not been admitted; BrokenCircuitError while the breaker is open
+   * @param database  the tenant's own one, to run it there
+   * @throws SHARD_UNAVAILABLE  the shard has not been admitted; BrokenCircuitError while the breaker is open
+   * @throws                    what `TenantDatabases.use` throws
    */
-  async use<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
+  async use<T>(work: (pool: Pool) => Promise<T>, database?: OwnDatabase): Promise<T> {
     if (this.#state !== 'admitted') fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not served now.')
     // The trial of a breaker that was open must be short: everybody waits for its end, and a transaction may last.
     if (this.#breaker.state !== CircuitState.Closed) {
       await this.#breaker.execute(() => this.#pool.batch([IDENTITY], deadlineIn(this.#config.connectMs)))
-      return this.#breaker.execute(() => work(this.#pool))
+      return this.#breaker.execute(() => this.#run(work, database))
     }
     try {
-      const done = await work(this.#pool)
+      const done = await this.#run(work, database)
       if (this.#hasFailed) this.#tellBreaker(() => {})
       this.#hasFailed = false
       return done
@@ -163,6 +187,10 @@ export class Shard {
       })
       throw error
     }
+  }
+
+  #run<T>(work: (pool: Pool) => Promise<T>, database: OwnDatabase | undefined): Promise<T> {
+    return database ? this.#databases.use(database.name, database.deadline, work) : work(this.#pool)
   }
 
   /**
@@ -176,10 +204,12 @@ export class Shard {
   /** Close what is open, so that the address is looked up anew: the server behind it was demoted. */
   dropConnections(): void {
     this.#pool.drop('the server only reads')
+    this.#databases.drop('the server only reads')
   }
 
   end(): void {
     this.#pool.end()
+    this.#databases.end()
   }
 
   /** Why a database that carries the identity `id` is not this shard. */
@@ -188,18 +218,32 @@ export class Shard {
   }
 
   async #check(connection: Connection): Promise<void> {
-    const [result] = await connection.batch([IDENTITY], deadlineIn(this.#config.connectMs))
-    const [id, tooMighty] = result?.rows[0] ?? []
-    if (id !== this.id) this.#refuse(this.strangerReason(id))
-    if (tooMighty) this.#refuse(`the role of its url ${tooMighty}`)
-  }
-
-  #refuse(reason: string): never {
+    const reason = await this.#reasonAgainst(connection)
+    if (reason === undefined) return
     this.#emit({ kind: 'shard.refused', shard: this.key, reason })
-    return fail(
+    fail(
       'SHARD_UNAVAILABLE',
       'The shard of the tenant is not served: its connection is not what it should be.',
     )
+  }
+
+  async #checkDatabase(connection: Connection, database: string): Promise<void> {
+    const reason = await this.#reasonAgainst(connection).catch((error: unknown) => {
+      if (['42P01', '42501', '3F000'].includes(sqlState(error) ?? ''))
+        return 'it was not set up as one of a tenant'
+      throw error
+    })
+    if (reason === undefined) return
+    this.#emit({ kind: 'database.refused', shard: this.key, database, reason })
+    throw new DatabaseAway(reason)
+  }
+
+  /** Why a new connection must not be used. */
+  async #reasonAgainst(connection: Connection): Promise<string | undefined> {
+    const [result] = await connection.batch([IDENTITY], deadlineIn(this.#config.connectMs))
+    const [id, tooMighty] = result?.rows[0] ?? []
+    if (id !== this.id) return this.strangerReason(id)
+    return tooMighty ? `the role of its url ${tooMighty}` : undefined
   }
 }
 

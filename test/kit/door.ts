@@ -43,6 +43,7 @@ export async function openWorldDoor(
   const door = openDoor({
     router: createRouter(placements, emit),
     shards: fleet,
+    schema: config.tenancy.schemas[0]!,
     emit,
     ...(failpoints && { failpoints }),
   })
