@@ -1,0 +1,107 @@
+/**
+ * The content hash of a tenant's rows: the same wherever they are, in whatever order, under whatever id the tenant
+ * has; another one when a single bit of a value differs, or a row is missing, or there twice.
+ *
+ *     row    SHA-256 of its text as Postgres writes a row: (1,"a b",,"")    null is nothing, '' is ""
+ *     table  number of rows, and the sums of two 64-bit parts of the hashes of its rows
+ *     tenant SHA-256 of the lines 'table rows hash', by table
+ *
+ * A sum, because it needs no order, and two equal rows do not cancel as they would with XOR. SHA-256, because MD5 is
+ * refused by servers in FIPS mode and Postgres' own hashes of values take -0 for 0 and are not told to stay the same
+ * from release to release. The tenant column is left out, so that a copy under another id compares equal, and so are
+ * generated columns, which follow from the others.
+ */
+
+import { createHash } from 'node:crypto'
+import type { TenantId } from '../../base/ids.ts'
+import type { Client } from '../../db/client.ts'
+import { compile, sql } from '../../db/sql.ts'
+import {
+  aboutTenant,
+  type CopyTable,
+  type CopyTenancy,
+  columnsOf,
+  type Home,
+  rowsOf,
+  tablesOf,
+} from './tables.ts'
+
+export interface TableHash {
+  /** Id of the table. */
+  readonly table: string
+  readonly rows: number
+  /** 32 hexadecimal digits; zeros of a table without rows. */
+  readonly hash: string
+}
+
+export interface ContentHash {
+  readonly tables: readonly TableHash[]
+  readonly rows: number
+  /** Of all tables that hold rows: 64 hexadecimal digits. */
+  readonly hash: string
+}
+
+/**
+ * Hash a tenant's rows at its home, all of one moment. Reads only; call outside of a transaction.
+ *
+ * @param client  connected to the database of the home, as a role that sees the tenant's rows: the owner, the mover
+ */
+export function contentHash(
+  client: Client,
+  {
+    home,
+    tenancy,
+    tenant,
+  }: { readonly home: Home; readonly tenancy: CopyTenancy; readonly tenant: TenantId },
+): Promise<ContentHash> {
+  return client.transaction(async () => {
+    await client.query('set transaction isolation level repeatable read, read only')
+    await aboutTenant(client, tenant)
+    const hashes: TableHash[] = []
+    for (const table of await tablesOf(client, home, tenancy)) hashes.push(await tableHash(client, table))
+    return foldHashes(hashes)
+  })
+}
+
+/** Hash one table, in a transaction that is about the tenant (`aboutTenant`). */
+export async function tableHash(client: Client, table: CopyTable): Promise<TableHash> {
+  await client.query(compile(EXACT))
+  // The subquery must not be pulled up, or each hash would be computed once for each sum.
+  const [row] = await client.query(
+    compile(sql`
+      select count(*) as rows, coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0) as high,
+        coalesce(sum(('x' || substr(h, 17, 16))::bit(64)::bigint), 0) as low
+      from (
+        select encode(sha256(convert_to(row(${columnsOf(table)})::text, 'UTF8')), 'hex') as h ${rowsOf(table)} offset 0
+      ) as hashed`),
+  )
+  return {
+    table: table.id,
+    rows: Number(row?.rows),
+    hash: part(row?.high) + part(row?.low),
+  }
+}
+
+/**
+ * What values look like as text, for this transaction: exact, and the same in every database. The first three are what
+ * db/settings.ts opens connections with; they stand here too, because a hash is compared with one of another day.
+ */
+export const EXACT = sql`
+  select set_config('TimeZone', 'UTC', true), set_config('extra_float_digits', '1', true),
+    set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true),
+    set_config('IntervalStyle', 'iso_8601', true), set_config('lc_monetary', 'C', true),
+    set_config('xmloption', 'content', true)`
+
+const part = (sum: string | null | undefined): string =>
+  BigInt.asUintN(64, BigInt(sum ?? '0'))
+    .toString(16)
+    .padStart(16, '0')
+
+/** The hash of all tables together. Tables without rows do not count: not every home has every table. */
+export function foldHashes(tables: readonly TableHash[]): ContentHash {
+  const lines = tables
+    .filter(({ rows }) => rows > 0)
+    .map(({ table, rows, hash }) => `${table} ${rows} ${hash}\n`)
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0)
+  return { tables, rows, hash: createHash('sha256').update(lines.toSorted().join('')).digest('hex') }
+}
