@@ -153,10 +153,16 @@ function enteredInDirectory({ version, name, checksum }: Migration): Statement {
     values (${sql.value(version)}, ${sql.value(name)}, ${sql.value(checksum)})`)
 }
 
-// These files may be run again by their own promise, so they are: functions and grants follow the release.
-async function applyShardFiles(client: Client): Promise<void> {
-  for (const file of readSystemFiles(SHARD_SQL)) await client.query(file.up)
+/**
+ * Make or renew the schema `shardgate` of a shard or of a tenant's database. Call as owner. These files may be run
+ * again by their own promise, so they are: functions and grants follow the release.
+ */
+export async function applyShardFiles(client: Client): Promise<void> {
+  for (const file of shardFiles()) await client.query(file.up)
 }
+
+/** The files of the schema `shardgate`. */
+export const shardFiles = (): Migration[] => readSystemFiles(SHARD_SQL)
 
 function exclusively<T>(client: Client, what: string, work: () => Promise<T>): Promise<T> {
   return client.transaction(async () => {

@@ -8,15 +8,16 @@
 
 import type { TenantId } from '../base/ids.ts'
 
-const SCHEMA_PREFIX = 'tenant_'
+/** How the names of tenants' own schemas begin. */
+export const TENANT_SCHEMAS = 'tenant_'
 
 export function tenantSchema(tenant: TenantId): string {
-  return SCHEMA_PREFIX + tenant
+  return TENANT_SCHEMAS + tenant
 }
 
 /** Whether `schema` has the name of a tenant's own one. */
 export function isTenantSchema(schema: string): boolean {
-  return schema.startsWith(SCHEMA_PREFIX)
+  return schema.startsWith(TENANT_SCHEMAS)
 }
 
 /** @param shardId  uuid of the shard */
@@ -35,7 +36,19 @@ export function tenantDatabase(shardId: string, tenant: TenantId): string {
  * @param applied  digest of the migrations that it has (control/migrate/)
  */
 export function templateDatabase(shardId: string, applied: string): string {
-  return `${ofShard(shardId)}_template_${applied.slice(0, 12)}`
+  return `${ofShard(shardId)}${TEMPLATE}${applied.slice(0, 12)}`
+}
+
+/** Whether `database` has the name of a template of the shard. */
+export function isTemplateOf(shardId: string, database: string): boolean {
+  return database.startsWith(ofShard(shardId) + TEMPLATE)
+}
+
+const TEMPLATE = '_template_'
+
+/** Whether a database or a role has the name of something that belongs to tenants of the shard. */
+export function isOfShard(shardId: string, name: string): boolean {
+  return name.startsWith(ofShard(shardId))
 }
 
 function ofShard(shardId: string): string {

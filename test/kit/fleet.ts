@@ -1,7 +1,10 @@
 /** A directory and shards in databases of their own, installed as an operator would. */
 
-import { type Installation, install } from '../../src/control/install.ts'
+import { type Installation, identityOf, install } from '../../src/control/install.ts'
 import type { Fleet } from '../../src/control/reach.ts'
+import { type Client, withClient } from '../../src/db/client.ts'
+import { databaseUrl } from '../../src/db/database-url.ts'
+import { isOfShard } from '../../src/directory/namespaces.ts'
 import type { ServerName } from './global-setup.ts'
 import { type FreshDatabase, freshDatabase, freshDatabaseOn } from './servers.ts'
 
@@ -25,7 +28,7 @@ export interface TestFleet {
   readonly installation: Installation
   /** The fleet as `createTenant` takes it, with the owner's URLs. */
   readonly fleet: Fleet
-  /** Removes all databases; call it in `afterAll`. */
+  /** Removes all databases, and what tenants have of their own; call it in `afterAll`. */
   drop(): Promise<void>
 }
 
@@ -35,7 +38,7 @@ export interface FleetOptions {
   readonly schemas?: readonly string[]
   readonly buckets?: number
   readonly strategy?: Fleet['strategy']
-  /** Servers of their own for some shards: by shard key, the superuser's connection string. */
+  /** Servers of their own for some shards or the 'directory': by key, the superuser's connection string. */
   readonly servers?: Readonly<Record<string, string>>
 }
 
@@ -44,7 +47,8 @@ const SERVERS: readonly ServerName[] = ['a', 'b', 'c']
 /** Databases that will be the fleet, and the installation to make of them; nothing is installed yet. */
 export async function bareFleet(options: FleetOptions = {}): Promise<TestFleet> {
   const { weights = { 'shard-a': 1, 'shard-b': 1, 'shard-c': 1 }, strategy = 'modulo' } = options
-  const directory = await freshDatabase('a')
+  const home = options.servers?.directory
+  const directory = await (home === undefined ? freshDatabase('a') : freshDatabaseOn(home))
   const databases: FreshDatabase[] = []
   const shards: TestShard[] = []
   for (const [i, [key, weight]] of Object.entries(weights).entries()) {
@@ -82,8 +86,31 @@ export async function bareFleet(options: FleetOptions = {}): Promise<TestFleet> 
       tenancy: { column: 'tenant_id', schemas: installation.schemas, global: [], tables: {} },
       operator: 'test',
     },
-    drop: async () => void (await Promise.all([directory, ...databases].map((database) => database.drop()))),
+    drop: async () => {
+      await Promise.all(databases.map(dropShard))
+      await directory.drop()
+    },
   }
+}
+
+/** The shard's database with what tenants have of their own beside it: databases, templates and roles. */
+async function dropShard(shard: FreshDatabase): Promise<void> {
+  const id = await withClient(shard.url, identityOf).catch(() => undefined)
+  await shard.drop()
+  if (id === undefined) return
+  await withClient(databaseUrl(shard.url, 'postgres'), async (client) => {
+    for (const name of await ownNames(client, id, 'datname', 'pg_database')) {
+      await client.query(`drop database if exists "${name}" with (force)`)
+    }
+    for (const name of await ownNames(client, id, 'rolname', 'pg_roles')) {
+      await client.query(`drop role if exists "${name}"`)
+    }
+  })
+}
+
+async function ownNames(client: Client, shardId: string, column: string, catalog: string): Promise<string[]> {
+  const rows = await client.query(`select ${column} as name from ${catalog}`)
+  return rows.flatMap(({ name }) => (name && isOfShard(shardId, name) ? [name] : []))
 }
 
 /** A fleet that is ready for tenants. */

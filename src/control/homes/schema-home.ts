@@ -1,0 +1,60 @@
+/**
+ * A tenant's schema on the database of its shard, and the role that its transactions take.
+ *
+ * The role has no log-in and no right but on that schema: a statement that names another tenant's table, or a shared
+ * one, is refused by Postgres itself. The app role is a member without inheriting: it may take the role and has none of
+ * its rights before. It gets USAGE on the schema, because Postgres looks up the names of a statement when it is
+ * parsed, which in a pipelined batch is before the fence has taken the role.
+ */
+
+import type { Client } from '../../db/client.ts'
+import { compile, type SQL, sql } from '../../db/sql.ts'
+import { requireMaker } from './makers.ts'
+
+export interface SchemaNames {
+  readonly schema: string
+  readonly role: string
+}
+
+/** @throws SETUP_FAILED  the owner may not make roles */
+export function makeSchema(client: Client, { schema, role }: SchemaNames): Promise<void> {
+  const [own, owned] = [sql.identifier(schema), sql.identifier(role)]
+  return client.transaction(async () => {
+    await requireMaker(client, 'schema')
+    await client.query('set local role shardgate_owner')
+    if (!(await roleExists(client, role))) {
+      await run(
+        client,
+        sql`create role ${owned} nologin nosuperuser nocreatedb nocreaterole inherit noreplication nobypassrls`,
+      )
+    }
+    await run(client, sql`grant shardgate_tenant to ${owned}`)
+    await run(client, sql`grant ${owned} to shardgate_app`)
+    await run(client, sql`create schema if not exists ${own}`)
+    await run(client, sql`grant usage on schema ${own} to ${owned}, shardgate_app, shardgate_mover`)
+    // No TRUNCATE (it passes over row-level security), no REFERENCES, no TRIGGER.
+    await run(
+      client,
+      sql`alter default privileges in schema ${own} grant select, insert, update, delete on tables to ${owned}`,
+    )
+    await run(client, sql`alter default privileges in schema ${own} grant usage on sequences to ${owned}`)
+  })
+}
+
+/** Drop the schema with all that is in it, and the role. What is not there is no fault. */
+export function dropSchema(client: Client, { schema, role }: SchemaNames): Promise<void> {
+  return client.transaction(async () => {
+    await client.query('set local role shardgate_owner')
+    await run(client, sql`drop schema if exists ${sql.identifier(schema)} cascade`)
+    await run(client, sql`drop role if exists ${sql.identifier(role)}`)
+  })
+}
+
+async function roleExists(client: Client, role: string): Promise<boolean> {
+  return (
+    (await client.query(compile(sql`select from pg_roles where rolname = ${sql.value(role)}`))).length > 0
+  )
+}
+
+// Statements about roles and schemas take no parameters: only names stand in them.
+const run = (client: Client, statement: SQL): Promise<unknown> => client.query(compile(statement).text)

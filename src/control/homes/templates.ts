@@ -1,0 +1,80 @@
+/**
+ * Templates: a database of a shard that has the tables and no rows, from which those of tenants are copied.
+ *
+ *     missing ──▶ open: being filled ──▶ closed to everybody: ready, copied again and again ──▶ dropped with the next one
+ *
+ * Whether it may be connected to says which it is, because Postgres itself copies only what nobody is connected to. Its
+ * name has the digest of what made it, so no template is ever changed.
+ */
+
+import type { Client } from '../../db/client.ts'
+import { compile, sql } from '../../db/sql.ts'
+import { isTemplateOf, templateDatabase } from '../../directory/namespaces.ts'
+import { digestOf } from '../../directory/targets.ts'
+import { shardFiles } from '../install.ts'
+import { applyFiles } from '../migrate/apply.ts'
+import type { Migration } from '../migrate/files.ts'
+import { placeOf } from '../migrate/place.ts'
+import { DEFAULT_TENANCY, type Fleet, onHome, onShard, type ShardAccess } from '../reach.ts'
+import { asOwner, dropDatabase, makeDatabase } from './database-home.ts'
+
+/**
+ * The template for `files` on a shard, made when it is not there. Of two that want it at once one makes it.
+ *
+ * @returns its name
+ * @throws SETUP_FAILED  the owner may not make databases, or a migration fails
+ */
+export function ensureTemplate(
+  fleet: Fleet,
+  shard: ShardAccess,
+  { shardId, files }: { readonly shardId: string; readonly files: readonly Migration[] },
+): Promise<string> {
+  const name = templateDatabase(shardId, digestOf([...shardFiles(), ...files]))
+  return onShard(shard, async (client) => {
+    if ((await stateOf(client, name)) === 'ready') return name
+    await client.query(LOCK) // The end of the session lets go of it.
+    const state = await stateOf(client, name)
+    if (state === 'ready') return name
+    if (state === 'half made') await dropDatabase(shard, name)
+    await make(fleet, shard, { name, shardId, files })
+    await asOwner(client, () => close(client, name))
+    await dropOld(client, shard, { shardId, name })
+    return name
+  })
+}
+
+const LOCK = `select pg_advisory_lock(hashtextextended('templates', 5349))`
+
+async function stateOf(client: Client, name: string): Promise<'ready' | 'half made' | undefined> {
+  const [row] = await client.query(
+    compile(sql`select datallowconn as open from pg_database where datname = ${sql.value(name)}`),
+  )
+  if (!row) return undefined
+  return row.open === 't' ? 'half made' : 'ready'
+}
+
+async function make(
+  fleet: Fleet,
+  shard: ShardAccess,
+  { name, shardId, files }: { name: string; shardId: string; files: readonly Migration[] },
+): Promise<void> {
+  await makeDatabase(fleet, shard, { name, shardId })
+  const target = { shard: shard.key, shardId, isolation: 'database', namespace: name, tenant: null } as const
+  const place = placeOf(target, fleet.tenancy ?? DEFAULT_TENANCY)
+  await onHome(shard, target, (client) => applyFiles(client, place, files))
+}
+
+const close = (client: Client, name: string): Promise<unknown> =>
+  client.query(compile(sql`alter database ${sql.identifier(name)} allow_connections false`).text)
+
+async function dropOld(
+  client: Client,
+  shard: ShardAccess,
+  { shardId, name }: { shardId: string; name: string },
+): Promise<void> {
+  const rows = await client.query('select datname as name from pg_database')
+  const old = rows.flatMap((row) =>
+    row.name && row.name !== name && isTemplateOf(shardId, row.name) ? [row.name] : [],
+  )
+  for (const template of old) await dropDatabase(shard, template)
+}
