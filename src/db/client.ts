@@ -48,6 +48,11 @@ export class Client implements Queryable {
     }
   }
 
+  /** Send a query of a kind of its own (db/copy.ts); nothing else may be sent before it has ended. */
+  submit<Q extends pg.Submittable>(query: Q): Q {
+    return this.#client.query(query)
+  }
+
   end(): Promise<void> {
     return this.#client.end()
   }
