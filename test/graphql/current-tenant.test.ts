@@ -1,6 +1,7 @@
 /** `currentTenant`: what a tenant may know of itself, to whom, from where, and under which name. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { TenantSettings } from '../../src/directory/types.ts'
 import { currentTenantOf } from '../../src/graphql/current-tenant.ts'
 import type { Extension } from '../../src/graphql/extension.ts'
 import type { Role } from '../../src/tenant/types.ts'
@@ -87,7 +88,7 @@ describe('currentTenant', () => {
 
   it('switches nothing on by settings that hold no list of names', () => {
     const featuresOf = (features: unknown) =>
-      currentTenantOf(placementOf('acme', { settings: { features } as object })).features
+      currentTenantOf(placementOf('acme', { settings: { features } as TenantSettings })).features
     expect(featuresOf('beta')).toEqual([])
     expect(featuresOf({ beta: true })).toEqual([])
     expect(featuresOf([1, 'beta', null])).toEqual(['beta'])
