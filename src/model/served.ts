@@ -15,6 +15,10 @@ export interface Tenancy {
   readonly schemas: readonly string[]
   /** Ids of tables without the tenant column that every tenant may read. */
   readonly global?: readonly string[]
+  /**
+   * The schemas are one tenant's own: each table that is not global is the tenant's, with the column or without.
+   */
+  readonly own?: boolean
   readonly tables?: Readonly<Record<string, TableSettings>>
   /** The role that serves; default is the one that asks. */
   readonly role?: string
@@ -60,6 +64,11 @@ export function tenantAttribute(found: PgClass, tenancy: Tenancy): PgAttribute |
   return attributesOf(found).find((attribute) => attribute.attname === tenancy.column)
 }
 
+/** Whether the configuration lists it among those that every tenant reads. */
+export function isGlobal(found: PgClass, { global }: Tenancy): boolean {
+  return global?.includes(idOf(found)) === true
+}
+
 /** Undefined when it is served. */
 export function whyLeftOut(catalog: Catalog, found: PgClass, tenancy: Tenancy): string | undefined {
   const tenant = tenantAttribute(found, tenancy)
@@ -98,8 +107,9 @@ function whyNotItsTenant(catalog: Catalog, tenant: PgAttribute): string | undefi
   return `its column ${tenant.attname} is of type ${name}; wanted text, varchar, uuid, int or bigint`
 }
 
-function whyNotGlobal(found: PgClass, { global, column }: Tenancy): string | undefined {
-  return global?.includes(idOf(found)) ? undefined : `it has no column ${column}`
+// In a tenant's own schema or database such a table is the tenant's.
+function whyNotGlobal(found: PgClass, tenancy: Tenancy): string | undefined {
+  return tenancy.own || isGlobal(found, tenancy) ? undefined : `it has no column ${tenancy.column}`
 }
 
 // Statements name the tables and the types of the shared schema alike; for a tenant's own schema both are renamed.

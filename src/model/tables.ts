@@ -5,10 +5,10 @@ import { attributesOf, type Catalog, idOf, type Rights, schemaOf } from './catal
 import { readType } from './column-types.ts'
 import { checksOf, uniqueKeys } from './keys.ts'
 import { columnField, givenTableNames, tableNames } from './names.ts'
-import { type Tenancy, tenantAttribute } from './served.ts'
+import { isGlobal, type Tenancy, tenantAttribute } from './served.ts'
 import { described, isOmitted, type Setting, type TableSetting } from './settings.ts'
 import type { Part } from './smart-comments.ts'
-import type { Column, Table } from './types.ts'
+import type { Column, Key, Table } from './types.ts'
 
 /** What is known of a table before it is one of the model. */
 export interface TableSource {
@@ -28,8 +28,9 @@ export function tableOf(source: TableSource): Table {
   const { catalog, found, tenancy, setting } = source
   const rights = catalog.rights.get(found._id)!
   const tenant = tenantAttribute(found, tenancy)
-  const columns = columnsOf(source, rights, tenant)
-  const isWritten = found.relkind !== 'v' && tenant !== undefined
+  const global = tenant === undefined && isGlobal(found, tenancy)
+  const isWritten = found.relkind !== 'v' && !global
+  const columns = columnsOf(source, rights, tenant, isWritten)
   const may = (part: Part): boolean => isWritten && !isOmitted(setting, part)
   return {
     id: idOf(found),
@@ -39,13 +40,13 @@ export function tableOf(source: TableSource): Table {
     ...described(setting),
     kind: found.relkind === 'v' ? 'view' : 'table',
     can: {
-      create:
-        may('create') && tenant !== undefined && rights.insert.has(tenant.attnum) && !isComputed(tenant),
+      create: may('create') && canInsert(rights, tenant),
       update: may('update') && columns.some(({ can }) => can.update),
       delete: may('delete') && rights.delete,
     },
     tenantColumn: tenant?.attname ?? null,
     tenantType: tenant ? readType(catalog, tenant).type : null,
+    ...(global && { global: true as const }),
     columns,
     ...keysOf(source, columns),
     ...(rights.reaches && { reaches: true as const }),
@@ -58,17 +59,20 @@ export function tableOf(source: TableSource): Table {
 function keysOf(
   { found, tenancy, setting }: TableSource,
   columns: readonly Column[],
-): Pick<Table, 'primaryKey' | 'primaryKeyName' | 'uniques' | 'checks'> {
+): Pick<Table, 'primaryKey' | 'primaryKeyName' | 'barePrimaryKey' | 'uniques' | 'checks'> {
   const known = new Set(columns.map(({ name }) => name)).add(tenancy.column)
   const shown = new Set(columns.filter(({ can }) => can.read).map(({ name }) => name)).add(tenancy.column)
   const keys = uniqueKeys(found)
   const primary = keys.find((key) => key.primary)
+  const isBare = ({ columns }: Key): boolean =>
+    tenantAttribute(found, tenancy) !== undefined && !columns.includes(tenancy.column)
   const columnsOfKey = primary?.columns ?? setting.primaryKey ?? []
   const isWhole = columnsOfKey.every((column) => known.has(column))
   const checks = checksOf(found).filter((check) => columns.some(({ name }) => check.columns.includes(name)))
   return {
     primaryKey: isWhole ? columnsOfKey.filter((column) => column !== tenancy.column) : [],
     ...(primary && isWhole && { primaryKeyName: primary.name }),
+    ...(primary && isWhole && isBare(primary) && { barePrimaryKey: true as const }),
     uniques: keys
       .filter((key) => !key.primary && key.columns.every((column) => shown.has(column)))
       .map(({ name, columns }) => ({ name, columns })),
@@ -76,12 +80,22 @@ function keysOf(
   }
 }
 
-function columnsOf(source: TableSource, rights: Rights, tenant: PgAttribute | undefined): Column[] {
+function columnsOf(
+  source: TableSource,
+  rights: Rights,
+  tenant: PgAttribute | undefined,
+  isWritten: boolean,
+): Column[] {
   const { found, setting, needed } = source
   return attributesOf(found)
     .filter((attribute) => attribute !== tenant && rights.select.has(attribute.attnum))
     .filter(({ attname }) => needed.has(attname) || !isOmitted(setting.columns.get(attname)!))
-    .map((attribute) => columnOf(source, attribute, rights, tenant !== undefined))
+    .map((attribute) => columnOf(source, attribute, rights, isWritten))
+}
+
+// Every insert names the tenant where there is a column for it.
+function canInsert({ insert }: Rights, tenant: PgAttribute | undefined): boolean {
+  return tenant ? insert.has(tenant.attnum) && !isComputed(tenant) : insert.size > 0
 }
 
 /** Whether Postgres alone writes it. */
@@ -89,16 +103,16 @@ const isComputed = ({ attgenerated, attidentity }: PgAttribute): boolean =>
   (attgenerated ?? '') !== '' || attidentity === 'a'
 
 function columnOf(
-  { catalog, found, setting: table }: TableSource,
+  { catalog, setting: table }: TableSource,
   attribute: PgAttribute,
   rights: Rights,
-  isOwned: boolean,
+  isTableWritten: boolean,
 ): Column {
   const { type, notNull, hasDefault } = readType(catalog, attribute)
   const setting = table.columns.get(attribute.attname) as Setting
   const identity = attribute.attidentity ?? ''
   const readOnly = isComputed(attribute)
-  const isWritten = isOwned && found.relkind !== 'v' && !readOnly
+  const isWritten = isTableWritten && !readOnly
   const may = (part: Part): boolean => !isOmitted(setting, part) && !isOmitted(table, part)
   return {
     name: attribute.attname,

@@ -105,9 +105,11 @@ export interface Table {
   readonly kind: 'table' | 'view'
   readonly comment?: string
   readonly deprecated?: string
-  /** Null for a global table: its rows are the same for every tenant, who may only read them. */
+  /** Null for a global table, and in a tenant's own schema or database where each row is the tenant's anyway. */
   readonly tenantColumn: string | null
   readonly tenantType: ColumnType | null
+  /** Its rows are the same for every tenant, who may only read them. */
+  readonly global?: true
   /** Which writes the API offers; none for views and global tables. */
   readonly can: { readonly create: boolean; readonly update: boolean; readonly delete: boolean }
   /** Every column but the tenant column. */
@@ -116,6 +118,8 @@ export interface Table {
   readonly primaryKey: readonly string[]
   /** Name of the primary key's constraint. */
   readonly primaryKeyName?: string
+  /** There is a tenant column and the primary key does without it, as it may in a tenant's own schema or database. */
+  readonly barePrimaryKey?: true
   readonly uniques: readonly Key[]
   /** CHECK constraints by the columns that they look at; absent where none looks at any that is shown. */
   readonly checks?: readonly Key[]

@@ -75,6 +75,7 @@ const ROLES = [
   `create role ${OWNER} nologin`,
   `create role ${APP} login password '${PASSWORD}' noinherit`,
   'create role isolation_mover nologin',
+  'create role isolation_tenants nologin',
 ]
   .map(
     (statement) =>
@@ -86,6 +87,7 @@ function inRoles(text: string): string {
   return text
     .replaceAll('shardgate_app', APP)
     .replaceAll('shardgate_mover', 'isolation_mover')
+    .replaceAll('shardgate_tenant', 'isolation_tenants')
     .replaceAll('shardgate_owner', OWNER)
 }
 

@@ -65,7 +65,7 @@ export function at({ table, alias }: Source, column: string): SQL {
   return type?.domain ? castTo(found, type) : found
 }
 
-/** The rows of the tenant; of a global table all rows, which are everybody's. */
+/** The rows of the tenant: all rows where there is no column for it, because they are everybody's or the tenant's alone. */
 export function isTenant(of: Source, tenant: TenantId): SQL {
   const { tenantColumn, tenantType } = of.table
   if (tenantColumn === null || tenantType === null) return sql`true`

@@ -61,7 +61,7 @@ export function upsertRow(
   key: readonly string[],
   update: readonly string[],
 ): SQL {
-  const target = [tenantPart(of.table).column, ...key].map((name) => sql.identifier(name))
+  const target = conflictTarget(of.table, key).map((name) => sql.identifier(name))
   const set = (update.length > 0 ? update : key).map((name) => {
     const column = sql.identifier(name)
     return sql`${column} = ${update.length > 0 ? sql`excluded.${column}` : at(of, name)}`
@@ -82,6 +82,16 @@ export function updateStatement(
   return compile(sql`update ${from(of)} set ${assignments(changes)}
     from ${keys(table, table.primaryKey, wanted)}
     where ${isTenant(of, tenant)} and ${matchesKey(of, table.primaryKey)} returning k.n, ${columns(of)}`)
+}
+
+// The columns of the constraint itself: in a tenant's own tables it may do without the tenant column.
+function conflictTarget(table: Table, key: readonly string[]): readonly string[] {
+  const { tenantColumn, primaryKey, barePrimaryKey, uniques } = table
+  if (tenantColumn === null) return key
+  const isKey = (columns: readonly string[]): boolean =>
+    columns.length === key.length && key.every((name) => columns.includes(name))
+  const isBare = (barePrimaryKey && isKey(primaryKey)) || uniques.some(({ columns }) => isKey(columns))
+  return isBare ? key : [tenantColumn, ...key]
 }
 
 function assignments(changes: Changes): SQL {
@@ -165,22 +175,36 @@ function locking(lock: Lock): SQL {
 
 /** Insert rows, up to what is returned of them. */
 export function insertRows(of: Source, tenant: TenantId, rows: readonly Changes[]): SQL {
-  const { table } = of
   const given = rows[0]!.map(({ column }) => column)
-  const { column, type } = tenantPart(table)
-  const names = [column, ...given.map(({ name }) => name)].map((name) => sql.identifier(name))
-  const owner = cast(tenant, type)
-  const into = sql`insert into ${from(of)} (${sql.join(names, ', ')})`
-  if (rows.length === 1) {
-    const values = [owner, ...rows[0]!.map(({ column: { type }, value }) => cast(value, type))]
-    return sql`${into} values (${sql.join(values, ', ')})`
-  }
-  return sql`${into} ${severalRows(owner, given, rows)}`
+  const owner = ownerOf(of.table, tenant)
+  const names = [...owner.map(({ name }) => name), ...given.map(({ name }) => name)]
+  if (names.length === 0) return defaultRows(of, rows.length)
+  const into = sql`insert into ${from(of)} (${sql.join(
+    names.map((name) => sql.identifier(name)),
+    ', ',
+  )})`
+  const values = owner.map(({ value }) => value)
+  if (rows.length > 1) return sql`${into} ${severalRows(values, given, rows)}`
+  values.push(...rows[0]!.map(({ column: { type }, value }) => cast(value, type)))
+  return sql`${into} values (${sql.join(values, ', ')})`
+}
+
+/** What says whose a row is: nothing in a table without the tenant column, which is one tenant's. */
+function ownerOf({ id, tenantColumn, tenantType, global }: Table, tenant: TenantId) {
+  if (global) throw new Error(`the global table ${id} is only read`)
+  if (tenantColumn === null || tenantType === null) return []
+  return [{ name: tenantColumn, value: cast(tenant, tenantType) }]
+}
+
+function defaultRows(of: Source, count: number): SQL {
+  const into = sql`insert into ${from(of)}`
+  if (count === 1) return sql`${into} default values`
+  return sql`${into} select from pg_catalog.generate_series(1, ${sql.value(count)}::int4)`
 }
 
 // Values travel as a list of texts for each column. As lists of the column's own type, arrays could not: lists
 // of lists must be of one length in Postgres.
-function severalRows(owner: SQL, given: readonly Column[], rows: readonly Changes[]): SQL {
+function severalRows(owner: readonly SQL[], given: readonly Column[], rows: readonly Changes[]): SQL {
   const numbers = sql`${sql.value(rows.map((_, i) => i))}::int4[]`
   const texts = given.map(({ type }, i) => {
     const list = sql.value(rows.map((row) => wireText(row[i]!.value)))
@@ -188,7 +212,7 @@ function severalRows(owner: SQL, given: readonly Column[], rows: readonly Change
   })
   const names = given.map((_, i) => sql.identifier(`c${i}`))
   const values = given.map(({ type }, i) => castTo(sql`v.${names[i]!}`, type))
-  return sql`select ${sql.join([owner, ...values], ', ')}
+  return sql`select ${sql.join([...owner, ...values], ', ')}
     from unnest(${sql.join([numbers, ...texts], ', ')}) as v(${sql.join([sql.identifier('n'), ...names], ', ')})
     order by v.n`
 }
@@ -196,10 +220,4 @@ function severalRows(owner: SQL, given: readonly Column[], rows: readonly Change
 // The cast from text to regclass does not take '-', which is what a column of that type may hold.
 function isRegclass({ schema, name, array }: ColumnType): boolean {
   return schema === 'pg_catalog' && name === 'regclass' && !array
-}
-
-/** @throws Error  a global table: its model says that it is written by nobody */
-function tenantPart({ id, tenantColumn, tenantType }: Table) {
-  if (tenantColumn === null || tenantType === null) throw new Error(`the global table ${id} is only read`)
-  return { column: tenantColumn, type: tenantType }
 }

@@ -1,14 +1,15 @@
 /**
  * The queries behind facts.ts; that about tables has a file of its own. Parameters: $1 the tenant column, $2 the
- * served schemas, $3 the app role, $4 the ids of the global tables. Each gives one row, `facts`, as JSON text, so that booleans and arrays survive a driver that
- * hands out text.
+ * served schemas, $3 the app role, $4 the ids of the global tables, $5 whether the schemas are one tenant's own. Each
+ * gives one row, `facts`, as JSON text, so that booleans and arrays survive a driver that hands out text.
  */
 
 const USER_SCHEMA = `n.nspname <> 'information_schema' and n.nspname not like 'pg\\_%'`
 
 export const PARAMETERS = `
   parameters as (
-    select $1::text as column_name, $2::text[] as schemas, $3::text as role_name, $4::text[] as globals
+    select $1::text as column_name, $2::text[] as schemas, $3::text as role_name, $4::text[] as globals,
+      $5::boolean as own
   )`
 
 // Tables with the tenant column, and whatever inherits from them in any schema.
@@ -90,11 +91,25 @@ from app, pg_proc f join pg_namespace n on n.oid = f.pronamespace
 where ${USER_SCHEMA} and not exists (
   select from pg_depend e where e.classid = 'pg_proc'::regclass and e.objid = f.oid and e.deptype = 'e')`
 
+/**
+ * Views through which rows of tenants are read. In a tenant's own schemas these are all that read a table, for there
+ * each row is a tenant's; what they read outside of them is strange, be it a table or a view.
+ */
 export const VIEWS_SQL = `
 with recursive ${TENANT_TABLES},
 app as (select r.oid from pg_roles r, parameters p where r.rolname = p.role_name),
+own_sources as (
+  select d.refobjid as oid
+  from parameters p join pg_namespace n on n.nspname = any (p.schemas)
+  join pg_class v on v.relnamespace = n.oid and v.relkind = 'v'
+  join pg_rewrite r on r.ev_class = v.oid
+  join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+  join pg_class c on c.oid = d.refobjid and c.relkind <> 'v'
+  join pg_namespace s on s.oid = c.relnamespace and s.nspname not in ('pg_catalog', 'information_schema')
+  where p.own and not s.nspname || '.' || c.relname = any (p.globals)
+),
 readers as (
-  select t.oid, t.oid as reads from tenant_tables t
+  select s.oid, s.oid as reads from (select oid from tenant_tables union select oid from own_sources) s
   union
   select r.ev_class, x.reads
   from readers b
@@ -121,9 +136,10 @@ select coalesce(json_agg(json_build_object(
     select coalesce(json_agg(distinct sn.nspname || '.' || sc.relname), '[]')
     from pg_rewrite r
     join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
-    join pg_class sc on sc.oid = d.refobjid and sc.oid <> c.oid and sc.relkind <> 'v'
+    join pg_class sc on sc.oid = d.refobjid and sc.oid <> c.oid
     join pg_namespace sn on sn.oid = sc.relnamespace
-    where r.ev_class = c.oid and not sn.nspname || '.' || sc.relname = any (p.globals)
+    where r.ev_class = c.oid
+      and case when p.own then not sn.nspname = any (p.schemas || '{pg_catalog}') else sc.relkind <> 'v' end and not sn.nspname || '.' || sc.relname = any (p.globals)
       and sc.oid not in (select oid from tenant_tables) and has_any_column_privilege(app.oid, sc.oid, 'select'))
 ) order by n.nspname, c.relname), '[]')::text as facts
 from app, parameters p, pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -11,6 +11,8 @@ export interface SafetyQuestion {
   readonly appRole: string
   /** 'schema.name' of tables without the tenant column that every tenant may read. */
   readonly global?: readonly string[]
+  /** The schemas are one tenant's own: tables without the tenant column are the tenant's too, and keys tell nobody else. */
+  readonly own?: boolean
 }
 
 export interface RoleFacts {
@@ -189,7 +191,10 @@ export interface ViewFacts {
   readonly invoker: boolean
   /** Ids of the tables and views that it reads, itself or by way of a view. */
   readonly reads: readonly string[]
-  /** Ids of what it reads itself that has no tenant column and is not global, and that the app role may read. */
+  /**
+   * Ids of what it reads itself that has no tenant column and is not global, and that the app role may read; in a
+   * tenant's own schemas only what lies outside of them.
+   */
   readonly strange: readonly string[]
   readonly rights: readonly string[]
 }
@@ -202,7 +207,13 @@ export interface GlobalFacts extends TableName {
 
 /** Ask one of the queries of catalog-sql.ts; each answers one row with one JSON text. */
 export async function readFacts<T>(db: Queryable, text: string, question: SafetyQuestion): Promise<T | null> {
-  const values = [question.column, question.schemas, question.appRole, question.global ?? []]
+  const values = [
+    question.column,
+    question.schemas,
+    question.appRole,
+    question.global ?? [],
+    question.own ?? false,
+  ]
   const rows = await db.query({ text, values })
   const facts = rows[0]?.facts
   return facts ? (JSON.parse(facts) as T) : null

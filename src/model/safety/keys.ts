@@ -9,17 +9,20 @@ import type { ForeignKeyFacts, IndexFacts, SafetyQuestion, TableFacts } from './
 import { advice, type Finding, tableId, tableSql, unsafe } from './finding.ts'
 
 export function keyFindings(table: TableFacts, question: SafetyQuestion): Finding[] {
-  const { column } = question
-  return [
-    ...table.indexes.flatMap((index) => uniqueFindings(table, index, column)),
-    ...leadingIndexFindings(table, column),
-    ...unusableFindings(table, column),
-  ]
+  const { column, own } = question
+  // In a tenant's own schema or database there is nobody else whom a key could tell or keep waiting.
+  const ofAll = own
+    ? []
+    : [
+        ...table.indexes.flatMap((index) => uniqueFindings(table, index, column)),
+        ...leadingIndexFindings(table, column),
+      ]
+  return [...ofAll, ...unusableFindings(table, column)]
 }
 
 /** Apart from the others and to be mended after them: the key that one refers to has to be there first. */
 export function foreignKeyFindings(table: TableFacts, question: SafetyQuestion): Finding[] {
-  return table.foreignKeys.flatMap((key) => foreignKeyFinding(table, key, question.column))
+  return table.foreignKeys.flatMap((key) => foreignKeyFinding(table, key, question))
 }
 
 function uniqueFindings(table: TableFacts, index: IndexFacts, column: string): Finding[] {
@@ -92,11 +95,16 @@ export function exchangeExclusion(table: TableFacts, index: IndexFacts, column: 
   ]
 }
 
-function foreignKeyFinding(table: TableFacts, key: ForeignKeyFacts, column: string): Finding[] {
+function foreignKeyFinding(
+  table: TableFacts,
+  key: ForeignKeyFacts,
+  { column, own }: SafetyQuestion,
+): Finding[] {
   if (!key.otherIsTenant) return []
   const at = key.columns.indexOf(column)
   const id = tableId(table)
-  if (at < 0 || key.otherColumns[at] !== column) {
+  const isBound = at >= 0 && key.otherColumns[at] === column
+  if (!isBound && !own) {
     const other = `${key.otherSchema}.${key.otherTable}`
     const reason = `its foreign key ${key.name} to ${other} does not hold ${column} on both sides: a row can hang on another tenant's row, and its delete then takes it along.`
     return [
@@ -105,7 +113,7 @@ function foreignKeyFinding(table: TableFacts, key: ForeignKeyFacts, column: stri
   }
   if (!key.valid) return [notValid(table, key)]
   const setsAll = 'nd'.includes(key.onDelete) && key.onDeleteColumns.length === 0
-  if (!setsAll) return []
+  if (!setsAll || !isBound) return []
   const reason = `its foreign key ${key.name} sets ${column} too when the other row is deleted, so that this delete always fails.`
   return [
     advice('foreign-key-delete', reason, withTenant(table, key, column), id, {

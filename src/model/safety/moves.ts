@@ -5,11 +5,13 @@ import type { IndexFacts, SafetyQuestion, TableFacts } from './facts.ts'
 import { advice, atOnce, type Finding, tableId, tableSql, WITH_ANOTHER } from './finding.ts'
 
 export function moveFindings(table: TableFacts, question: SafetyQuestion): Finding[] {
-  return [...identityFindings(table, question.column), ...sequenceFindings(table)]
+  return [...identityFindings(table, question), ...(question.own ? [] : sequenceFindings(table))]
 }
 
 // A change is filtered by tenant, and only columns of the replica identity are known of a row that was changed.
-function identityFindings(table: TableFacts, column: string): Finding[] {
+// In a tenant's own schema or database nothing is filtered: whatever finds the row will do.
+function identityFindings(table: TableFacts, { column, own }: SafetyQuestion): Finding[] {
+  if (own && table.identity !== null && table.identity.length > 0) return []
   if (table.kind !== 'r' || table.identity === null || table.identity.includes(column)) return []
   const id = tableId(table)
   const lack = `its replica identity does not hold ${column}: a move could not follow changes of its rows`
