@@ -22,8 +22,8 @@ import { VERSION } from './base/version.ts'
 import type { RunGateway, RunningGateway } from './commands/serve.ts'
 import { withClient } from './db/client.ts'
 import { connectionHint } from './db/connection-hint.ts'
-import { type PlacementCache, placementCache } from './directory/cache.ts'
-import { directoryReader } from './directory/reader.ts'
+import type { PlacementCache } from './directory/cache.ts'
+import { openCopies } from './directory/copies.ts'
 import { listShards } from './directory/shards.ts'
 import { type StatisticsRecorder, statisticsRecorder } from './directory/statistics.ts'
 import { listTenants } from './directory/tenants.ts'
@@ -114,13 +114,10 @@ function keepYoungObjectsYoung(): void {
 async function makeParts(live: Live, watchers: Watchers, closers: Closers): Promise<Parts> {
   const { config } = live
   const { emit, metrics } = watchers
-  const { url, cacheTenants, cacheMs } = config.directory
+  const { url } = config.directory
   const ids = await withClient(url, listShards).catch((cause: unknown) => directoryAway(cause, url))
-  const reader = directoryReader({ url })
-  closers.push(reader.end)
-  const copies = { find: reader.find, load: reader.list, max: cacheTenants, ttlMs: cacheMs, emit }
-  const placements = placementCache(copies)
-  await placements.preload()
+  const { placements, end: endCopies } = await openCopies(config, emit)
+  closers.push(endCopies)
   const fleet = openFleet(config, new Map(ids.map(({ key, id }) => [key, id])), emit)
   closers.push(() => endFleet(fleet))
   watchPools(metrics.registry, () => [...fleet.values()].map(({ key, stats }) => ({ shard: key, ...stats })))
@@ -173,7 +170,7 @@ async function openPorts(
 }
 
 async function publicPort(live: Live, { emit, metrics, placements, fleet, model, api }: Parts) {
-  const schema = live.config.tenancy.schemas[0] as string // the configuration wants one at least
+  const [schema = 'public'] = live.config.tenancy.schemas
   const door = openDoor({ router: createRouter(placements, emit), shards: fleet, schema, emit })
   const operations = operationMetrics(metrics.registry)
   const contextFor = (request: Omit<ScopeParts, 'door' | 'answerBytes'>) => ({

@@ -7,6 +7,9 @@
  * directory has been down. What it never does is guess: a tenant it does not know is asked for, and if the
  * directory cannot be asked the answer is DIRECTORY_UNAVAILABLE, not "no such tenant".
  *
+ * A tenant that is refused for its state is the exception: its copy is believed for a second only, and then whoever asks
+ * waits for the directory. The shard would not notice that the tenant has been resumed, because it is not asked.
+ *
  * Tenants that do not exist are remembered too, but briefly (somebody may be creating one now) and in a
  * bounded list of their own: a flood of invented ids must not push real tenants out.
  */
@@ -49,6 +52,11 @@ export interface PlacementCache {
    * @throws DIRECTORY_UNAVAILABLE  the directory cannot be asked; the copy is kept
    */
   refresh(tenant: TenantId): Promise<Placement | null>
+  /**
+   * Read the placements of these tenants anew, as far as they are known here. A hint: a read that fails leaves the copy
+   * as it is.
+   */
+  renew(tenants: Iterable<TenantId>): Promise<void>
   /** Fill the cache before the first request, so that a start does not ask for tenants one by one. */
   preload(): Promise<void>
   /** Tenants known now, without those known to be missing. */
@@ -57,6 +65,12 @@ export interface PlacementCache {
 
 /** Unknown ids remembered at most. */
 const MISSING_MAX = 1_000
+
+/** Milliseconds for which a state other than 'active' is believed. */
+const STATE_MS = 1_000
+
+/** Placements that are read at once by `renew`. */
+const RENEWED_AT_ONCE = 50
 
 /** Milliseconds after a failed read during which copies are not renewed in the background. */
 const PAUSE_MS = 1_000
@@ -102,8 +116,9 @@ class Cache implements PlacementCache {
   async find(tenant: TenantId): Promise<Placement | null> {
     const copy = this.#copies.get(tenant)
     if (copy) {
-      if (this.#age(copy.readAt) >= this.#options.ttlMs) this.#renew(tenant)
-      return copy.placement
+      if (this.#age(copy.readAt) < this.#lifeOf(copy)) return copy.placement
+      const read = this.#renew(tenant)
+      return read && isRefused(copy) ? read.catch(() => copy.placement) : copy.placement
     }
     const missingSince = this.#missing.get(tenant)
     if (missingSince !== undefined && this.#age(missingSince) < this.#missingMs) return null
@@ -113,6 +128,17 @@ class Cache implements PlacementCache {
   async refresh(tenant: TenantId): Promise<Placement | null> {
     const flight = this.#flights.get(tenant)
     return flight ? this.#after(tenant, flight) : this.#take(tenant).now
+  }
+
+  async renew(tenants: Iterable<TenantId>): Promise<void> {
+    const known = [...tenants].filter((tenant) => {
+      this.#missing.delete(tenant)
+      return this.#copies.has(tenant)
+    })
+    for (let i = 0; i < known.length; i += RENEWED_AT_ONCE) {
+      const reads = known.slice(i, i + RENEWED_AT_ONCE).map((tenant) => this.refresh(tenant))
+      await Promise.allSettled(reads)
+    }
   }
 
   async preload(): Promise<void> {
@@ -127,12 +153,19 @@ class Cache implements PlacementCache {
     }
   }
 
-  // Nobody waits for this read, so its failure is only noticed. While the directory is down there is one
+  #lifeOf({ placement }: Copy): number {
+    return placement.state === 'active' ? this.#options.ttlMs : Math.min(STATE_MS, this.#options.ttlMs)
+  }
+
+  // Mostly nobody waits for this read, so its failure is only noticed. While the directory is down there is one
   // attempt a pause, not one a request.
-  #renew(tenant: TenantId): void {
-    if (this.#flights.has(tenant)) return
-    if (this.#failedAt !== undefined && this.#age(this.#failedAt) < PAUSE_MS) return
-    this.#take(tenant).now.catch(() => {})
+  #renew(tenant: TenantId): Promise<Placement | null> | undefined {
+    const flight = this.#flights.get(tenant)
+    if (flight) return flight.now
+    if (this.#failedAt !== undefined && this.#age(this.#failedAt) < PAUSE_MS) return undefined
+    const { now } = this.#take(tenant)
+    now.catch(() => {})
+    return now
   }
 
   #after(tenant: TenantId, flight: Flight): Promise<Placement | null> {
@@ -183,6 +216,11 @@ class Cache implements PlacementCache {
   #age(since: number): number {
     return this.#clock.elapsed() - since
   }
+}
+
+/** Whether routers refuse the tenant without asking its shard. */
+function isRefused({ placement: { state } }: Copy): boolean {
+  return state === 'suspended' || state === 'offboarded'
 }
 
 function reasonOf(error: unknown): string {

@@ -40,6 +40,17 @@ export function placementsStatement(limit: number): Statement {
   return compile(sql`${PLACEMENT} order by tenant.created_at desc, tenant.id limit ${sql.value(limit)}::int`)
 }
 
+/**
+ * The statement that reads what has changed lately: rows of a tenant's id and a mark that differs for each change.
+ *
+ * @param ms  how far to look back, by the directory's clock
+ */
+export function changesStatement(ms: number): Statement {
+  return compile(sql`
+    select id, changed_at::text as mark from directory.tenant
+    where changed_at > clock_timestamp() - ${sql.value(ms)}::int * interval '1 millisecond'`)
+}
+
 /** A placement from the one column of the two statements above. */
 export function placementFrom(text: string | null | undefined): Placement {
   const read = JSON.parse(text ?? 'null') as Placement

@@ -2,12 +2,20 @@
  * The gateway's connections to the directory: two that are shared, since the cache above asks seldom.
  */
 
+import { type TenantId, tenantId } from '../base/ids.ts'
 import { type Clock, deadlineIn, systemClock } from '../base/time.ts'
-import type { Result } from '../db/batch.ts'
+import type { Result, Row } from '../db/batch.ts'
 import { ConnectionLost, sqlState } from '../db/connection.ts'
 import { Pool } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
-import { asked, placementFrom, placementStatement, placementsStatement } from './placements.ts'
+import {
+  asked,
+  changesStatement,
+  placementFrom,
+  placementStatement,
+  placementsStatement,
+} from './placements.ts'
+import { type Structures, structuresFrom, structuresStatement } from './structures.ts'
 import type { FindPlacement, Placement } from './types.ts'
 
 const CONNECTIONS = 2
@@ -16,6 +24,13 @@ export interface DirectoryReader {
   readonly find: FindPlacement
   /** Up to `limit` placements, newest tenants first. Throws DIRECTORY_UNAVAILABLE. */
   readonly list: (limit: number) => Promise<Placement[]>
+  /**
+   * Tenants that have changed in the last `ms` milliseconds, each with a mark of its last change.
+   * Throws DIRECTORY_UNAVAILABLE.
+   */
+  readonly changed: (ms: number) => Promise<ReadonlyMap<TenantId, string>>
+  /** What is written down of targets: of all, or of those that have changed. Throws DIRECTORY_UNAVAILABLE. */
+  readonly structures: (since: string | null) => Promise<Structures>
   /** Close the connections; reads that are under way fail. */
   end(): void
 }
@@ -43,15 +58,25 @@ export function directoryReader(options: DirectoryReaderOptions): DirectoryReade
     onConnect: async () => {},
     onDestroyed: () => {},
   })
-  const read = (statement: Statement, ms: number): Promise<Placement[]> =>
+  const rowsOf = (statement: Statement, ms: number): Promise<Row[]> =>
     asked(async () => {
       const deadline = deadlineIn(ms, clock)
       const [result] = await overLost(() => pool.batch([statement], deadline))
-      return (result?.rows ?? []).map(([text]) => placementFrom(text))
+      return result?.rows ?? []
     })
+  const read = async (statement: Statement, ms: number): Promise<Placement[]> =>
+    (await rowsOf(statement, ms)).map(([text]) => placementFrom(text))
   return {
     find: async (tenant) => (await read(placementStatement(tenant), readMs))[0] ?? null,
     list: (limit) => read(placementsStatement(limit), readMs * 5),
+    changed: async (ms) => {
+      const rows = await rowsOf(changesStatement(ms), readMs)
+      return new Map(rows.map(([id, mark]) => [tenantId(id ?? ''), mark ?? '']))
+    },
+    structures: async (since) => {
+      const [row] = await rowsOf(structuresStatement(since), readMs * 5)
+      return structuresFrom(row?.[0])
+    },
     end: () => pool.end(),
   }
 }

@@ -103,6 +103,75 @@ describe('a known tenant', () => {
   })
 })
 
+describe('a tenant whose copy says that it is refused', () => {
+  const know = async (state: Placement['state']): Promise<void> => {
+    const found = cache.find(acme)
+    reads.at(-1)!.answer({ ...place(acme), state })
+    await found
+  }
+
+  it.each(['suspended', 'offboarded'] as const)(
+    'is believed to be %s for a second, then asked for before anybody hears it',
+    async (state) => {
+      cache = placementCache({ find, max: 3, ttlMs: 30_000, clock })
+      await know(state)
+      clock.advance(999)
+      expect((await cache.find(acme))?.state).toBe(state)
+      clock.advance(86_400_000)
+      const asked = Promise.all([cache.find(acme), cache.find(acme)])
+      expect(reads).toHaveLength(2)
+      reads[1]!.answer(place(acme))
+      expect((await asked).map((placement) => placement?.state)).toEqual(['active', 'active'])
+    },
+  )
+
+  it('stays refused while the directory is down, and waits for it once a pause', async () => {
+    await know('suspended')
+    clock.advance(1_000)
+    const found = cache.find(acme)
+    reads[1]!.fail()
+    expect((await found)?.state).toBe('suspended')
+    expect((await cache.find(acme))?.state).toBe('suspended')
+    expect(reads).toHaveLength(2)
+  })
+
+  it('is answered at once when it is read-only: its shard decides, and the copy is as young', async () => {
+    cache = placementCache({ find, max: 3, ttlMs: 30_000, clock })
+    await know('read-only')
+    clock.advance(1_000)
+    expect((await cache.find(acme))?.state).toBe('read-only')
+    expect(reads).toHaveLength(2)
+  })
+})
+
+describe('renewing', () => {
+  it('reads what is known here anew, and nothing else', async () => {
+    await know(acme)
+    const renewed = cache.renew([acme, other])
+    expect(reads.map((read) => read.tenant)).toEqual([acme, acme])
+    reads[1]!.answer(place(acme, 2))
+    await renewed
+    expect((await cache.find(acme))?.epoch).toBe(2)
+  })
+
+  it('asks again for a tenant that was missing', async () => {
+    const missing = cache.find(other)
+    reads[0]!.answer(null)
+    await missing
+    await cache.renew([other])
+    void cache.find(other)
+    expect(reads).toHaveLength(2)
+  })
+
+  it('leaves the copy when the directory is down', async () => {
+    await know(acme)
+    const renewed = cache.renew([acme])
+    reads[1]!.fail()
+    await renewed
+    expect((await cache.find(acme))?.epoch).toBe(1)
+  })
+})
+
 describe('with the directory down', () => {
   it('known tenants go on for ever, and the directory is tried once a pause, not once a request', async () => {
     await know(acme)
