@@ -128,14 +128,16 @@ async function grantRows(client: Client, schema: string): Promise<void> {
         from unnest(array[
           'grant usage on schema %I to shardgate_app, shardgate_mover',
           'alter default privileges in schema %I grant select, insert, update, delete on tables to shardgate_app',
+          'alter default privileges in schema %I grant select, insert, delete on tables to shardgate_mover',
           'alter default privileges in schema %I grant usage on sequences to shardgate_app']) as command`),
     ),
   )
   await grantExisting(client, schema)
 }
 
-// Default privileges are for what comes; tables that migrations made earlier get the same. Only those whose
-// privileges nobody has ever touched: what a migration revoked on purpose stays revoked.
+// Default privileges are for what comes; tables that migrations made earlier get the same. The app role gets it only on
+// those whose privileges nobody has ever touched: what a migration revoked on purpose stays revoked. The mover, which
+// no request is served with, gets it on all.
 async function grantExisting(client: Client, schema: string): Promise<void> {
   await runWritten(
     client,
@@ -149,6 +151,17 @@ async function grantExisting(client: Client, schema: string): Promise<void> {
         join pg_namespace on pg_namespace.oid = relnamespace
         where nspname = ${sql.value(schema)} and relkind in ('r', 'p', 'S')
           and relowner = 'shardgate_owner'::regrole and relacl is null`),
+    ),
+  )
+  await runWritten(
+    client,
+    client.query(
+      compile(sql`
+        select format('grant select, insert, delete on %I.%I to shardgate_mover', nspname, relname) as statement
+        from pg_class
+        join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname = ${sql.value(schema)} and relkind in ('r', 'p') and relowner = 'shardgate_owner'::regrole
+          and not has_table_privilege('shardgate_mover', pg_class.oid, 'insert')`),
     ),
   )
 }
