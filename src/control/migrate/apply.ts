@@ -41,6 +41,8 @@ export interface ApplyWays {
   readonly patienceMs?: number
   /** Runs a migration of rows for each tenant of the target. Without it there are no rows: it is only entered. */
   readonly rows?: (migration: Migration) => Promise<void>
+  /** Told of each file that has been applied. */
+  readonly kept?: (file: string) => void
   /** Told that a file waits for locks. */
   readonly waiting?: (file: string, tries: number) => void
   readonly failpoints?: Failpoints
@@ -74,6 +76,7 @@ export async function applyFiles(
     for (const migration of left) {
       await failpoints.hit(`before migrate ${migration.file}`)
       unsafe.push(...(await applyOne({ client, place, lint, ways }, migration)))
+      ways.kept?.(migration.file)
       await failpoints.hit(`after migrate ${migration.file}`)
     }
     const applied = left.map(({ file }) => file)
