@@ -15,9 +15,9 @@ import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
 import type { Identity } from '../tenant/types.ts'
-import { type CurrentTenant, currentTenantOf } from './current-tenant.ts'
 import { createLoaders, type Loaders, type Room } from './loaders.ts'
 import type { ListPlan } from './plan/types.ts'
+import { type CurrentTenant, currentTenantOf } from './tenant-view.ts'
 
 export interface ScopeParts {
   readonly identity: Identity

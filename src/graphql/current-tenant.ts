@@ -6,33 +6,11 @@
  */
 
 import { fail } from '../base/errors.ts'
-import { deepFreeze } from '../base/freeze.ts'
-import type { TenantId } from '../base/ids.ts'
-import type { Placement, TenantSettings } from '../directory/types.ts'
+import type { Placement } from '../directory/types.ts'
 import type { Builder } from './builder.ts'
-
-export interface CurrentTenant {
-  readonly id: TenantId
-  readonly name: string
-  readonly subdomain: string
-  readonly plan: string
-  readonly settings: TenantSettings
-  /** `settings.features`: names of what is switched on. */
-  readonly features: readonly string[]
-}
+import type { CurrentTenant } from './tenant-view.ts'
 
 export const CURRENT_TENANT_FIELD = 'currentTenant'
-
-/** What is known of the tenant of a placement; frozen, because requests share it. */
-export function currentTenantOf(placement: Placement): CurrentTenant {
-  const { tenant: id, name, subdomain, plan, settings } = placement
-  return deepFreeze({ id, name, subdomain, plan, settings, features: featuresOf(settings) })
-}
-
-// Settings are whatever an operator has written down: what is no list of names switches nothing on.
-function featuresOf({ features }: { readonly features?: unknown }): string[] {
-  return Array.isArray(features) ? features.filter((name): name is string => typeof name === 'string') : []
-}
 
 export function addCurrentTenant(builder: Builder): void {
   const type = builder.objectRef<CurrentTenant>('CurrentTenant').implement({

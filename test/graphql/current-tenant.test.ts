@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TenantSettings } from '../../src/directory/types.ts'
-import { currentTenantOf } from '../../src/graphql/current-tenant.ts'
 import type { Extension } from '../../src/graphql/extension.ts'
+import { currentTenantOf } from '../../src/graphql/tenant-view.ts'
 import type { Role } from '../../src/tenant/types.ts'
 import { openWorldApi, type WorldApi } from '../kit/api.ts'
 import { type Gateway, startGateway, worldToken } from '../kit/gateway.ts'
