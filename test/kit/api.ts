@@ -175,7 +175,7 @@ function apiOf(
 }
 
 // Wider than the gateway's own, but for pages: a test that wants a limit says so.
-const DEFAULT_LIMITS: LimitsConfig = {
+export const DEFAULT_LIMITS: LimitsConfig = {
   ...configFile.shape.limits.parse({}),
   pageSize: 100,
   pageSizeDefault: 20,

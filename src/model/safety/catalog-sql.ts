@@ -104,9 +104,9 @@ own_sources as (
   join pg_class v on v.relnamespace = n.oid and v.relkind = 'v'
   join pg_rewrite r on r.ev_class = v.oid
   join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
-  join pg_class c on c.oid = d.refobjid and c.relkind <> 'v'
+  join pg_class c on c.oid = d.refobjid
   join pg_namespace s on s.oid = c.relnamespace and s.nspname not in ('pg_catalog', 'information_schema')
-  where p.own and not s.nspname || '.' || c.relname = any (p.globals)
+  where p.own and (c.relkind <> 'v' or s.nspname <> all (p.schemas)) and not s.nspname || '.' || c.relname = any (p.globals)
 ),
 readers as (
   select s.oid, s.oid as reads from (select oid from tenant_tables union select oid from own_sources) s
