@@ -87,15 +87,17 @@ export class TenantDatabases {
     for (;;) {
       const home = this.#homeOf(name)
       home.users++
-      try {
-        return await work(home.pool)
-      } catch (error) {
-        if (error !== NO_ROOM) throw this.#judged(home, error)
-      } finally {
-        home.users--
-        home.usedAt = this.#clock.elapsed()
-        this.#wake()
-      }
+      const done = await work(home.pool).then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      )
+      home.users--
+      home.usedAt = this.#clock.elapsed()
+      // Who found no room has left none: to wake others would have them all wake each other for ever.
+      const isRefused = 'error' in done && done.error === NO_ROOM
+      if (!isRefused) this.#wake()
+      if ('value' in done) return done.value
+      if (!isRefused) throw this.#judged(home, done.error)
       await this.#wait(deadline)
     }
   }

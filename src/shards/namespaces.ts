@@ -58,8 +58,8 @@ const TOKEN = new RegExp(
     String.raw`(?<comment>/\*)`,
     String.raw`(?<dollar>\$(?:[\p{L}_\u0080-\uffff][\p{L}\p{N}_\u0080-\uffff]*)?\$)`,
     // A quote that is written twice within a string makes two strings of it, which is all the same here.
-    String.raw`e'(?:[^'\\]+|\\.|'')*'|'[^']*'|u&"[^"]*"`,
-    `(?<name>"(?:[^"]+|"")*"|${NAME})`,
+    String.raw`e'(?:[^'\\]+|\\.|'')*'?|'[^']*'?|u&"[^"]*"?`,
+    `(?<name>"(?:[^"]+|"")*"?|${NAME})`,
     String.raw`\$?\d[\d_]*|.`,
   ].join('|'),
   'gsuiy',
@@ -71,7 +71,7 @@ interface Token {
 }
 
 function renamed(text: string, shared: string, namespace: string): string {
-  if (!text.toLowerCase().includes(shared.toLowerCase())) return text
+  if (!text.toLowerCase().includes(shared.toLowerCase().replaceAll('"', '""'))) return text
   const tokens = tokensOf(text)
   const isDot = (token: Token | undefined): boolean => token?.text === '.'
   const own = quoted(namespace)

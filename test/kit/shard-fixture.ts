@@ -15,11 +15,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
+import type { Home } from '../../src/control/homes/home.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { migrate } from '../../src/control/migrate/migrate.ts'
 import { bucketOf, dealBuckets } from '../../src/directory/buckets.ts'
+import type { Isolation } from '../../src/directory/types.ts'
 import { type Canary, canary, type Scanner, scanner } from './canary.ts'
 import { freshFleet, type TestFleet, type TestShard } from './fleet.ts'
+import { dropDatabases, dropRoles, giveHome, placeOfRows, WORLD_FOLDER } from './homes.ts'
 import { type WireProxy, wireProxy } from './wire-proxy.ts'
 import { insertWorld, WORLD_TABLES, type WorldValues, worldValues } from './world-rows.ts'
 
@@ -30,6 +33,8 @@ export interface WorldOptions {
   readonly shards?: number
   /** Rows of each tenant in each table; default 8. */
   readonly rows?: number
+  /** Where tenants have their tables, in turn on each shard; default: all in shared ones. */
+  readonly isolations?: readonly Isolation[]
   /** Put a wire proxy in front of each shard and of the directory; default false. */
   readonly proxies?: boolean
   /** Servers of their own for some shards: by shard key, the superuser's connection string. */
@@ -40,6 +45,7 @@ export interface WorldTenant {
   readonly id: TenantId
   /** Key of its shard. */
   readonly shard: string
+  readonly isolation: Isolation
   readonly canary: Canary
   readonly values: WorldValues
 }
@@ -79,7 +85,7 @@ const BUCKETS = 64
 
 /** @param config  keys of `shards.config.json` to have otherwise: { limits: { pageSize: 5 } } */
 export async function startWorld(options: WorldOptions = {}, config: object = {}): Promise<World> {
-  const { tenants = 3, shards = 3, rows = 8, proxies = false, servers = {} } = options
+  const { tenants = 3, shards = 3, rows = 8, proxies = false, servers = {}, isolations = [] } = options
   const keys = Array.from({ length: shards }, (_, i) => `shard-${String.fromCharCode(97 + i)}`)
   const fleet = await freshFleet({
     weights: Object.fromEntries(keys.map((key) => [key, 1])),
@@ -87,8 +93,8 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
     buckets: BUCKETS,
     servers,
   })
-  const people = dealTenants(tenants, fleet.shards, rows)
-  await furnish(fleet, people, rows)
+  const people = dealTenants(tenants, fleet.shards, rows, isolations)
+  const homes = await furnish(fleet, people, rows)
   const places = await Promise.all(fleet.shards.map((shard) => place(shard, proxies)))
   const directoryProxy = proxies ? await proxyTo(fleet.directoryUrl) : undefined
   const directoryUrl = directoryProxy?.url(fleet.directoryUrl) ?? fleet.directoryUrl
@@ -107,43 +113,63 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
     secret,
     configFile,
     scanner: scanner(people.map(({ id }) => id)),
-    contents: (tenant) => onServer(urlOf(tenant.shard), (client) => contentsOf(client, tenant.id)),
+    contents(tenant) {
+      const place = placeOfRows(urlOf(tenant.shard), homes.get(tenant.id)!, SCHEMA)
+      return onServer(place.url, (client) => contentsOf(client, tenant.id, place.schema))
+    },
     sql: (name, text, values = []) =>
       onServer(urlOf(name), async (client) => (await client.query(text, values)).rows),
     async stop() {
       await Promise.all([directoryProxy, ...places.map(({ proxy }) => proxy)].map((proxy) => proxy?.close()))
+      const roles = await Promise.all(fleet.shards.map(dropDatabases))
       await fleet.drop()
+      for (const [i, names] of roles.entries()) await dropRoles(fleet.shards[i]!.superuserUrl, names)
       rmSync(folder, { recursive: true })
     },
   }
 }
 
 /** Ids whose buckets lie on the shards in turn. */
-function dealTenants(count: number, shards: readonly TestShard[], rows: number): WorldTenant[] {
+function dealTenants(
+  count: number,
+  shards: readonly TestShard[],
+  rows: number,
+  isolations: readonly Isolation[],
+): WorldTenant[] {
   const dealt = dealBuckets(BUCKETS, shards)
   return Array.from({ length: count }, (_, i) => {
     const shard = shards[i % shards.length]!.key
     let id = tenantId(`tenant-${i + 1}`)
     for (let n = 2; dealt[bucketOf(id, BUCKETS)] !== shard; n++) id = tenantId(`tenant-${i + 1}-${n}`)
-    return { id, shard, canary: canary(id), values: worldValues(canary(id), rows) }
+    const isolation = isolations[Math.floor(i / shards.length) % isolations.length] ?? 'shared'
+    return { id, shard, isolation, canary: canary(id), values: worldValues(canary(id), rows) }
   })
 }
 
-async function furnish(fleet: TestFleet, tenants: readonly WorldTenant[], rows: number): Promise<void> {
-  const folder = join(import.meta.dirname, 'world')
-  for (const { id } of tenants) await createTenant(fleet.fleet, { id })
-  await Promise.all(
-    fleet.shards.map(async ({ key, url, superuserUrl }) => {
-      await migrate({ shard: { key, url: url('owner') }, folder, schema: SCHEMA })
-      await onServer(superuserUrl, async (client) => {
+async function furnish(
+  { fleet, shards }: TestFleet,
+  tenants: readonly WorldTenant[],
+  rows: number,
+): Promise<Map<TenantId, Home>> {
+  const homes = new Map<TenantId, Home>()
+  for (const { id } of tenants) await createTenant(fleet, { id })
+  const furnishShard = async (shard: TestShard): Promise<void> => {
+    const { key, url, superuserUrl } = shard
+    await migrate({ shard: { key, url: url('owner') }, folder: WORLD_FOLDER, schema: SCHEMA })
+    for (const { id, isolation, canary } of tenants.filter((tenant) => tenant.shard === key)) {
+      const home = await giveHome({ fleet, shard, schema: SCHEMA }, id, isolation)
+      const place = placeOfRows(superuserUrl, home, SCHEMA)
+      homes.set(id, home)
+      await onServer(place.url, async (client) => {
         await client.query('begin')
-        for (const tenant of tenants.filter(({ shard }) => shard === key)) {
-          await insertWorld(client, tenant.canary, rows, SCHEMA)
-        }
-        await client.query('commit; analyze')
+        await insertWorld(client, canary, rows, place.schema)
+        await client.query('commit')
       })
-    }),
-  )
+    }
+    await onServer(superuserUrl, (client) => client.query('analyze'))
+  }
+  await Promise.all(shards.map(furnishShard))
+  return homes
 }
 
 async function place(shard: TestShard, proxies: boolean): Promise<WorldShard> {
@@ -166,11 +192,11 @@ function configOf(directoryUrl: string, shards: readonly WorldShard[], secret: s
   }
 }
 
-async function contentsOf(client: pg.Client, tenant: string): Promise<string> {
+async function contentsOf(client: pg.Client, tenant: string, schema: string): Promise<string> {
   const rows: string[] = []
   for (const table of WORLD_TABLES) {
     const result = await client.query<{ row: string }>(
-      `select t::text as row from "${SCHEMA}".${table} t where tenant_id = $1 order by 1`,
+      `select t::text as row from "${schema}".${table} t where tenant_id = $1 order by 1`,
       [tenant],
     )
     rows.push(...result.rows.map(({ row }) => `${table} ${row}`))
