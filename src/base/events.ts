@@ -57,6 +57,8 @@ export type Event =
   | { kind: 'table.refused'; shard: string; table: string; reason: string }
   | { kind: 'table.served'; shard: string; table: string }
   | { kind: 'database.refused'; shard: string; database: string; reason: string }
+  | { kind: 'place.refused'; shard: string; namespace: string; reason: string }
+  | { kind: 'place.served'; shard: string; namespace: string; shape: string; tables: number }
   | { kind: 'placement.refreshed'; tenant: string; reason: string }
   | { kind: 'directory.down'; reason: string }
   | { kind: 'directory.up' }

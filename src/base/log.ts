@@ -174,6 +174,7 @@ type FleetEvent = Extract<
       | `shard.${string}`
       | `table.${string}`
       | `database.${string}`
+      | `place.${string}`
       | `placement.${string}`
       | `directory.${string}`
       | `keys.${string}`
@@ -192,6 +193,14 @@ function fleetLine(event: FleetEvent): LogLine {
     case 'database.refused': {
       const { shard, database } = event
       return line('error', 'database is not served', { kind, shard, database, reason: scrub(event.reason) })
+    }
+    case 'place.refused': {
+      const { shard, namespace } = event
+      return line('error', 'place is not served', { kind, shard, namespace, reason: scrub(event.reason) })
+    }
+    case 'place.served': {
+      const { shard, namespace, shape, tables } = event
+      return line('info', 'tables of a place are served', { kind, shard, namespace, shape, tables })
     }
     case 'table.refused':
       return line('warn', 'table is not served', {

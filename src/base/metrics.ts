@@ -89,6 +89,9 @@ function createFamilies(registry: Registry) {
       'shard',
     ]),
     tableRefused: counter('gateway_table_refused_total', 'Tables found unsafe and not served', ['shard']),
+    placeRefused: counter('gateway_place_refused_total', "Tenants' own tables found unsafe or unreadable", [
+      'shard',
+    ]),
     placements: counter('gateway_placements_refreshed_total', 'Placements read again after a refusal'),
     directoryUp: gauge('gateway_directory_up', '1 while the directory answers'),
     keys: counter('gateway_token_keys_total', 'Readings of token keys', ['result']),
@@ -167,6 +170,8 @@ function countersOf(families: Families): Counters {
     'shard.refused': (event) => families.shardRefused.inc(shardOf(event)),
     'table.refused': (event) => families.tableRefused.inc(shardOf(event)),
     'database.refused': (event) => families.databaseRefused.inc(shardOf(event)),
+    'place.refused': (event) => families.placeRefused.inc(shardOf(event)),
+    'place.served': () => {},
     'table.served': () => {},
     'placement.refreshed': () => families.placements.inc(),
     'directory.up': () => families.directoryUp.set(1),

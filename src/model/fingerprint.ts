@@ -12,3 +12,8 @@ export function fingerprintOf({ tables, ...types }: Omit<Model, 'fingerprint'>):
   const compared = { ...types, tables: tables.map(({ checks, reaches, depends, ...table }) => table) }
   return createHash('sha256').update(canonicalJson(compared)).digest('hex')
 }
+
+/** As the fingerprint, of everything: what is decided for one model holds for another one where these are equal. */
+export function wholeFingerprintOf(model: Model): string {
+  return createHash('sha256').update(canonicalJson(model)).digest('hex')
+}
