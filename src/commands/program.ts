@@ -12,8 +12,11 @@ import { addAuditCommands } from './audit.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addDoctorCommand } from './doctor.ts'
+import { addLifeCommands } from './life.ts'
+import { addMigrateCommands } from './migrate.ts'
 import { addOperationCommands } from './operation.ts'
 import { systemTerminal, type Terminal, visible } from './print.ts'
+import { addPurgeCommands } from './purge.ts'
 import { addSchemaCommands } from './schema.ts'
 import { addServeCommand, addStartCommand, type RunGateway } from './serve.ts'
 import { addSetupCommand } from './setup.ts'
@@ -62,7 +65,10 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addConfigCommands(program, contextOf)
   addDoctorCommand(program, contextOf)
   addAdoptCommand(program, contextOf)
-  addTenantCommands(program, contextOf)
+  addMigrateCommands(program, contextOf)
+  const tenant = addTenantCommands(program, contextOf)
+  addLifeCommands(tenant, contextOf)
+  addPurgeCommands(tenant, contextOf)
   addOperationCommands(program, contextOf)
   addAuditCommands(program, contextOf)
   addTokenCommand(program, contextOf)

@@ -4,11 +4,13 @@ import { type Command, Option } from 'commander'
 import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { type Installation, install, type ShardInstall } from '../control/install.ts'
-import { migrate } from '../control/migrate/migrate.ts'
+import { readMigrations } from '../control/migrate/files.ts'
+import { migrateFleet } from '../control/migrate/up.ts'
 import type { RolePasswords } from '../control/roles.ts'
 import { asAdmin } from './admin.ts'
-import { configOf, type MakeContext, ownerUrlOf } from './context.ts'
+import { configOf, fleetOf, type MakeContext, ownerUrlOf } from './context.ts'
 import { table } from './print.ts'
+import { doorOf } from './rows-door.ts'
 
 interface SetupOptions {
   readonly migrations?: string
@@ -86,14 +88,20 @@ function passwordOf(role: keyof RolePasswords, key: string, url: string): RolePa
 }
 
 async function migrateAll(config: Config, folder: string | undefined): Promise<ShardSetup[]> {
-  const done: ShardSetup[] = []
-  for (const [key, shard] of Object.entries(config.shards)) {
-    const target = { key, url: ownerUrlOf(key, shard) }
-    const schema = config.tenancy.schemas[0] ?? 'public'
-    const result = folder ? await migrate({ shard: target, folder, schema }) : { applied: [], already: 0 }
-    done.push({ shard: key, ...result })
-  }
-  return done
+  const shards = Object.keys(config.shards)
+  if (folder === undefined) return shards.map((shard) => ({ shard, applied: [], already: 0 }))
+  const files = readMigrations(folder)
+  const { results, held } = await migrateFleet(
+    { ...fleetOf(config), migrations: folder },
+    { takeTurns: true, door: doorOf(config) },
+  )
+  const failed = results.find(({ error }) => error !== null)
+  if (failed) fail('SETUP_FAILED', `${failed.target}: ${failed.error}`)
+  return shards.map((shard) => {
+    const shared = results.find((one) => one.shard === shard && one.isolation === 'shared')
+    const applied = shared?.applied ?? []
+    return { shard, applied, already: files.length - applied.length - held.length }
+  })
 }
 
 function setupText(done: readonly ShardSetup[], colour: boolean): string {

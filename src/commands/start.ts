@@ -15,7 +15,8 @@ import { tenantId } from '../base/ids.ts'
 import { ensureDatabase, ensureLogin } from '../control/bootstrap.ts'
 import { install } from '../control/install.ts'
 import { createTenant } from '../control/lifecycle.ts'
-import { migrate } from '../control/migrate/migrate.ts'
+import { migrateFleet } from '../control/migrate/up.ts'
+import type { Fleet } from '../control/reach.ts'
 import { withClient } from '../db/client.ts'
 import { type EmbeddedServers, startEmbedded } from '../db/embedded/start.ts'
 import { fleetOf } from './context.ts'
@@ -164,11 +165,9 @@ async function fillWithExample(config: Config, progress: Progress, scale: number
     weight,
     url: ownerUrl,
   }))
-  await progress.step('Tables of the example', () =>
-    Promise.all(shards.map((shard) => migrate({ shard, folder: example.migrations, schema }))),
-  )
+  const fleet = { ...fleetOf(config), migrations: example.migrations }
+  await progress.step('Tables of the example', () => makeTables(fleet))
   const tenants = example.planTenants({ scale })
-  const fleet = fleetOf(config)
   const placed = new Map<string, ExampleTenant[]>(shards.map(({ key }) => [key, []]))
   await progress.step(`${tenants.length} tenants`, async () => {
     for (const tenant of tenants) {
@@ -184,6 +183,12 @@ async function fillWithExample(config: Config, progress: Progress, scale: number
     ),
   )
   return demoOf(placed)
+}
+
+async function makeTables(fleet: Fleet): Promise<void> {
+  const { results } = await migrateFleet(fleet, { takeTurns: true })
+  const failed = results.find(({ error }) => error !== null)
+  if (failed) fail('SETUP_FAILED', `${failed.target}: ${failed.error}`)
 }
 
 async function seedShard(

@@ -19,7 +19,7 @@ import { canaryText, chooseCanary } from './canary.ts'
 import { readMigrations } from './files.ts'
 import { inLanes } from './lanes.ts'
 import { askTargets, missingByDigest, type Pending } from './pending.ts'
-import { type Cut, throughContract, upToContract } from './phases.ts'
+import { type Cut, cutOf } from './phases.ts'
 import { type OpenDoor, rowsOf } from './rows.ts'
 import { alone } from './runner.ts'
 import { migrateTarget } from './target.ts'
@@ -103,12 +103,12 @@ export async function migrateFleet(fleet: Fleet, options: UpOptions = {}): Promi
     if (lacking(meant).length === 0) return done(nothing)
     return alone(directory, options.takeTurns ?? false, async () => {
       // Another run may have ended while this one waited.
-      const now = lacking(await listTargets(directory))
-      const pending = await askTargets(fleet, now, files)
-      const cut = options.contract ? throughContract(pending) : upToContract
-      const isMeant = new Set(onlyOf(now, options.only, all))
+      const targets = await listTargets(directory)
+      const pending = await askTargets(fleet, lacking(targets), files)
+      const phases = { files, lacking: pending, someHaveAll: pending.length < targets.length }
+      const isMeant = new Set(onlyOf(targets, options.only))
       const mine = pending.filter(({ target }) => isMeant.has(target))
-      const run = new Run(fleet, directory, cut, options)
+      const run = new Run(fleet, directory, cutOf(phases, options.contract), options)
       return done({ ...nothing, ...(await run.all(mine, meant.length)) })
     })
   })
@@ -135,9 +135,7 @@ class Run {
     of: number,
   ): Promise<Pick<UpResult, 'canary' | 'results' | 'left' | 'held'>> {
     const { report = {}, canary: wanted, parallel = 4, onFailure = 'stop' } = this.#options
-    const held = [...new Set(pending.flatMap(({ missing }) => missing.slice(this.#cut(missing).length)))]
-      .filter(({ contract }) => contract)
-      .map(({ file }) => file)
+    const held = pending.flatMap(({ missing }) => missing[this.#cut(missing).length]?.file ?? [])
     // What lacks nothing that is run now has only to be written down, or has nothing to do at all.
     const work = pending.filter(({ missing }) => missing.length === 0 || this.#cut(missing).length > 0)
     const candidates = work.filter(({ missing }) => missing.length > 0)
@@ -226,13 +224,12 @@ function sentenceOf(cause: unknown): string {
   return cause.message
 }
 
-/** @param all  what a name may mean beside `targets` */
-function onlyOf(targets: readonly Target[], only: readonly string[] = [], all = targets): readonly Target[] {
+function onlyOf(targets: readonly Target[], only: readonly string[] = []): readonly Target[] {
   if (only.length === 0) return targets
   for (const name of only) {
-    if (all.some(({ shard }) => shard === name)) continue
+    if (targets.some(({ shard }) => shard === name)) continue
     const tenant = tenantId(name)
-    if (all.some((target) => target.tenant === tenant)) continue
+    if (targets.some((target) => target.tenant === tenant)) continue
     fail(
       'REFUSED',
       `${name} is no shard of the directory and no tenant with a home of its own.`,
