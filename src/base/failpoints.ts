@@ -9,8 +9,8 @@ export type Failpoint =
   | 'session.before-commit'
   | 'session.after-commit'
   | 'install.shard-made' // the shard has an identity, the directory does not know it yet
-  | 'create.reserved' // the directory has the tenant's row, its shard has no fence yet
-  | 'create.fenced' // the shard has the fence, routers do not see the tenant yet
+  | 'create.reserved' // the directory has the rows of many tenants, their shards have no fences yet
+  | 'create.fenced' // the shards have the fences, routers do not see the tenants yet
   | `before ${string}` // a step of an operation, as 'tenant.purge rows' (control/operations/)
   | `after ${string}` // it is done, and not yet written down
 

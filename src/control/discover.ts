@@ -12,9 +12,10 @@ import { type TenantId, tenantId, tenantIdFault } from '../base/ids.ts'
 import type { Client } from '../db/client.ts'
 import { readSettings } from '../directory/shards.ts'
 import { findTenants, type TenantRecord } from '../directory/tenants.ts'
-import { notSetUp, registerTenants } from './lifecycle.ts'
+import { notSetUp } from './placing.ts'
 import type { Fleet } from './reach.ts'
 import { onDirectory, type ShardAccess } from './reach.ts'
+import { registerTenants } from './register.ts'
 import { readTenantValues, type TableValues } from './tenant-values.ts'
 
 /**

@@ -9,6 +9,7 @@ import type { Fleet } from '../../src/control/reach.ts'
 import { withClient } from '../../src/db/client.ts'
 import { databaseUrl } from '../../src/db/database-url.ts'
 import { tenantRole } from '../../src/directory/namespaces.ts'
+import { reserveTenants } from '../../src/directory/tenants.ts'
 import type { Isolation } from '../../src/directory/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 
@@ -30,10 +31,18 @@ const shardUrl = (): string => world.shards[0]!.superuserUrl
 const sql = (text: string, database?: string) =>
   withClient(database === undefined ? shardUrl() : databaseUrl(shardUrl(), database), (db) => db.query(text))
 
-function homeOf(id: string, isolation: Isolation, more: Partial<Home> = {}): Home {
+function homeOf(id: string, isolation: Isolation): Home {
   const tenant = tenantId(id)
   const namespace = namespaceOf(isolation, { tenant, shardId, shared: 'app' })
-  return { tenant, shard: 'shard-a', isolation, namespace, epoch: 1, state: 'active', ...more }
+  return { tenant, shard: 'shard-a', isolation, namespace, epoch: 1, state: 'active' }
+}
+
+/** The home of a tenant that the directory knows and has not placed. */
+async function reserved(id: string, isolation: Isolation): Promise<Home> {
+  await withClient(world.directoryUrl, (db) =>
+    reserveTenants(db, [{ id: tenantId(id), name: id, subdomain: id, plan: 'standard', bucket: 0 }]),
+  )
+  return homeOf(id, isolation)
 }
 
 const fencesOf = async (id: TenantId, database?: string) =>
@@ -43,7 +52,7 @@ const fencesOf = async (id: TenantId, database?: string) =>
 
 describe('a schema', () => {
   it('has the tables, the role and the fence, and the same again changes nothing', async () => {
-    const home = homeOf('one', 'schema')
+    const home = await reserved('one', 'schema')
     await makeHome(fleet, home)
     await makeHome(fleet, home)
     const role = tenantRole(shardId, home.tenant)
@@ -56,7 +65,7 @@ describe('a schema', () => {
   })
 
   it('is gone with its role when it is removed, twice', async () => {
-    const home = homeOf('two', 'schema')
+    const home = await reserved('two', 'schema')
     await makeHome(fleet, home)
     await removeHome(fleet, home)
     await removeHome(fleet, home)
@@ -70,11 +79,7 @@ describe('a schema', () => {
 
 describe('a database', () => {
   it('is a small shard of its own', async () => {
-    const home = homeOf('one', 'database', { tenant: tenantId('three') })
-    const own = {
-      ...home,
-      namespace: namespaceOf('database', { tenant: home.tenant, shardId, shared: 'app' }),
-    }
+    const own = await reserved('three', 'database')
     await makeHome(fleet, own)
     await makeHome(fleet, own)
     expect(await fencesOf(own.tenant, own.namespace)).toEqual(['active 1 -'])

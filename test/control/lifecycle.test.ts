@@ -1,23 +1,39 @@
 /** Creating tenants: finished or invisible, wherever it dies, whoever else is at it. */
 
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Failpoint } from '../../src/base/failpoints.ts'
 import { tenantId } from '../../src/base/ids.ts'
+import { CREATE } from '../../src/control/creation.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
+import { migrate } from '../../src/control/migrate/migrate.ts'
+import { abortOperation, resumeOperation } from '../../src/control/operations/unfinished.ts'
 import type { Fleet } from '../../src/control/reach.ts'
 import { withClient } from '../../src/db/client.ts'
+import { databaseUrl } from '../../src/db/database-url.ts'
 import { bucketOf } from '../../src/directory/buckets.ts'
 import { findPlacement } from '../../src/directory/placements.ts'
+import { findTenant } from '../../src/directory/tenants.ts'
+import { ISOLATIONS } from '../../src/directory/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 
 let modulo: TestFleet
 let weighed: TestFleet
 
 beforeAll(async () => {
-  modulo = await freshFleet()
-  weighed = await freshFleet({ strategy: 'directory', weights: { 'shard-a': 1, 'shard-b': 3, 'shard-c': 0 } })
+  modulo = await migrated(await freshFleet())
+  weighed = await migrated(
+    await freshFleet({ strategy: 'directory', weights: { 'shard-a': 1, 'shard-b': 3, 'shard-c': 0 } }),
+  )
 })
 afterAll(() => Promise.all([modulo?.drop(), weighed?.drop()]))
+
+/** With the smallest tables on each shard. */
+async function migrated(made: TestFleet): Promise<TestFleet> {
+  const folder = join(import.meta.dirname, '../kit/small')
+  for (const shard of made.fleet.shards) await migrate({ shard, folder, schema: 'app' })
+  return { ...made, fleet: { ...made.fleet, migrations: folder } }
+}
 
 /** Every fence of a tenant: 'shard state epoch'. */
 async function fences({ shards }: TestFleet, id: string): Promise<string[]> {
@@ -36,6 +52,53 @@ async function fences({ shards }: TestFleet, id: string): Promise<string[]> {
 
 const placed = ({ directoryUrl }: TestFleet, id: string) =>
   withClient(directoryUrl, (db) => findPlacement(db, tenantId(id)))
+
+const unfinished = ({ directoryUrl }: TestFleet): Promise<string[]> =>
+  withClient(directoryUrl, async (db) => {
+    const rows = await db.query(`select id from directory.operation where state = 'running'`)
+    return rows.map(({ id }) => id!)
+  })
+
+/** Whatever there is of a tenant on the shards, as 'shard isolation'; of what is half made, what it lacks. */
+async function homesOf({ shards }: TestFleet, id: string): Promise<string[]> {
+  const found = await Promise.all(
+    shards.map(({ key, superuserUrl }) =>
+      withClient(superuserUrl, async (db) => {
+        const [row] = await db.query(`
+          select identity.id, to_regnamespace('"tenant_${id}"') is not null as schema,
+            exists (select from pg_roles where rolname like 'shardgate\\_%\\_${id}'
+              and rolname like 'shardgate\\_' || left(replace(identity.id::text, '-', ''), 8) || '%') as role,
+            exists (select from shardgate.migration where namespace = 'tenant_${id}') as book,
+            (select datname from pg_database where datname like 'shardgate\\_%\\_${id}'
+              and datname like 'shardgate\\_' || left(replace(identity.id::text, '-', ''), 8) || '%') as database,
+            (select state || ' ' || epoch || case when role is null then '' else ' role' end
+             from shardgate.tenant_fence where tenant_id = '${id}') as fence
+          from shardgate.identity`)
+        if (!row) return []
+        const { schema, role, book, database, fence } = row
+        if (database) {
+          const [own] = await withClient(databaseUrl(superuserUrl, database), (client) =>
+            client.query('select tenant_id, state, epoch from shardgate.tenant_fence'),
+          )
+          return [
+            own?.tenant_id === id && own.state === 'active' ? `${key} database` : `${key} half a database`,
+          ]
+        }
+        const parts = [schema, role, book, fence === 'active 1 role' ? 't' : 'f']
+        if (parts.every((part) => part === 't')) return [`${key} schema`]
+        if (parts.some((part) => part === 't')) return [`${key} half a schema: ${parts.join(' ')} ${fence}`]
+        return fence === 'active 1' ? [`${key} shared`] : fence ? [`${key} ${fence}`] : []
+      }),
+    ),
+  )
+  return found.flat()
+}
+
+/** Weights that would choose another shard. */
+const turned = (fleet: Fleet): Fleet => ({
+  ...fleet,
+  shards: fleet.shards.map((shard) => ({ ...shard, weight: shard.key === 'shard-c' ? 9 : 0 })),
+})
 
 const dyingAt = (fleet: Fleet, at: Failpoint): Fleet => ({
   ...fleet,
@@ -105,42 +168,76 @@ describe('the same tenant again', () => {
     expect(await fences(modulo, 'new')).toEqual([])
   })
 
-  it('by ten at once is one tenant with one fence', async () => {
-    const results = await Promise.all(
-      Array.from({ length: 10 }, () => createTenant(weighed.fleet, { id: tenantId('raced') })),
-    )
-    expect(new Set(results.map(({ tenant }) => tenant.shard)).size).toBe(1)
-    expect(await fences(weighed, 'raced')).toEqual([`${results[0]!.tenant.shard} active 1`])
+  it('by ten at once is one tenant with one fence, and the others hear who is at it', async () => {
+    const tries = Array.from({ length: 10 }, () => createTenant(weighed.fleet, { id: tenantId('raced') }))
+    const results = await Promise.allSettled(tries)
+    const [won] = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value.tenant] : []))
+    for (const result of results) {
+      if (result.status === 'fulfilled') expect(result.value.tenant).toEqual(won)
+      else expect(result.reason).toMatchObject({ code: 'TENANT_BUSY' })
+    }
+    expect(await fences(weighed, 'raced')).toEqual([`${won!.shard} active 1`])
   })
 })
 
+/** Every place where a run can die, from the steps themselves. */
+const DEATHS = CREATE.steps.flatMap(({ name }) => [
+  `before ${CREATE.name} ${name}` as const,
+  `after ${CREATE.name} ${name}` as const,
+])
+
 describe('a creation that dies', () => {
-  it.each(['create.reserved', 'create.fenced'] as const)(
-    'at %s is invisible, and the same command finishes it',
-    async (at) => {
-      const id = tenantId(at.replace('.', '-'))
-      await expect(createTenant(dyingAt(weighed.fleet, at), { id })).rejects.toThrow(`died at ${at}`)
-      expect(await placed(weighed, id)).toBeNull()
+  describe.each(ISOLATIONS)('of a tenant that is kept as %s', (isolation) => {
+    it('is invisible wherever it died, and the same command finishes it', async () => {
+      for (const [i, at] of DEATHS.entries()) {
+        const wanted = { id: tenantId(`dies-${isolation}-${i}`), isolation }
+        await expect(createTenant(dyingAt(weighed.fleet, at), wanted), at).rejects.toThrow(`died at ${at}`)
+        if (at !== DEATHS.at(-1)) expect(await placed(weighed, wanted.id), at).toBeNull()
 
-      // Weights that would choose another shard now must not: the first choice is written down.
-      const turned = {
-        ...weighed.fleet,
-        shards: weighed.fleet.shards.map((s) => ({ ...s, weight: s.key === 'shard-c' ? 9 : 0 })),
+        const { tenant } = await createTenant(turned(weighed.fleet), wanted)
+        expect(tenant, at).toMatchObject({ state: 'active', isolation })
+        const reserved = DEATHS.indexOf(at) > 0
+        // Once it is written down, weights that would choose another shard change nothing.
+        if (reserved) expect(tenant.shard, at).not.toBe('shard-c')
+        expect(await placed(weighed, wanted.id), at).toMatchObject({ shard: tenant.shard, isolation })
+        expect(await homesOf(weighed, wanted.id), at).toEqual([`${tenant.shard} ${isolation}`])
+        expect(await unfinished(weighed), at).toEqual([])
       }
-      const { tenant, created } = await createTenant(turned, { id })
-      expect([tenant.state, created]).toEqual(['active', true])
-      expect(tenant.shard).not.toBe('shard-c')
-      expect(await placed(weighed, id)).toMatchObject({ shard: tenant.shard })
-      expect(await fences(weighed, id)).toEqual([`${tenant.shard} active 1`])
-    },
-  )
+    })
 
-  it('holds its subdomain meanwhile', async () => {
+    it('leaves nothing when it is aborted, wherever it died before it was active', async () => {
+      for (const [i, at] of DEATHS.entries()) {
+        const wanted = { id: tenantId(`ends-${isolation}-${i}`), isolation }
+        await expect(createTenant(dyingAt(weighed.fleet, at), wanted), at).rejects.toThrow(`died at ${at}`)
+        const [operation] = await unfinished(weighed)
+        if (at === DEATHS.at(-1)) {
+          await expect(abortOperation(weighed.fleet, operation!)).rejects.toMatchObject({ code: 'REFUSED' })
+          await resumeOperation(weighed.fleet, operation!)
+          expect(await homesOf(weighed, wanted.id)).toHaveLength(1)
+        } else {
+          await abortOperation(weighed.fleet, operation!)
+          expect(await homesOf(weighed, wanted.id), at).toEqual([])
+          const gone = withClient(weighed.directoryUrl, (db) => findTenant(db, wanted.id))
+          expect(await gone, at).toBeNull()
+        }
+        expect(await unfinished(weighed), at).toEqual([])
+      }
+    })
+  })
+
+  it('holds its subdomain meanwhile, and its id', async () => {
     const begun = { id: tenantId('begun'), subdomain: 'held' }
-    await expect(createTenant(dyingAt(modulo.fleet, 'create.reserved'), begun)).rejects.toThrow('died')
+    const dying = dyingAt(modulo.fleet, 'after tenant.create reserve')
+    await expect(createTenant(dying, begun)).rejects.toThrow('died')
     await expect(
       createTenant(modulo.fleet, { id: tenantId('late'), subdomain: 'held' }),
     ).rejects.toMatchObject({ code: 'TENANT_EXISTS' })
+    const other = { ...begun, isolation: 'schema' as const }
+    await expect(createTenant(modulo.fleet, other)).rejects.toMatchObject({ code: 'TENANT_EXISTS' })
+    await expect(createTenant(modulo.fleet, { id: begun.id, plan: 'gold' })).rejects.toMatchObject({
+      code: 'TENANT_EXISTS',
+    })
+    await createTenant(modulo.fleet, begun)
   })
 })
 

@@ -26,7 +26,9 @@ async function add(id: string, own?: { shard: string; namespace: string }): Prom
   const tenant = tenantId(id)
   const bucket = bucketOf(tenant, BUCKETS)
   const row = { id: tenant, name: id, subdomain: id, plan: 'standard', bucket }
-  expect(await reserveTenants(db, [own ? { ...row, own } : row])).toEqual(new Set([tenant]))
+  expect(await reserveTenants(db, [own ? { ...row, own: { ...own, isolation: 'shared' } } : row])).toEqual(
+    new Set([tenant]),
+  )
   await activateTenants(db, [tenant])
 }
 
@@ -141,7 +143,7 @@ describe('rows of tenants', () => {
           subdomain: 'raced',
           plan: 'standard',
           bucket: 0,
-          own: { shard: 'shard-a', namespace: 'app' },
+          own: { shard: 'shard-a', isolation: 'shared', namespace: 'app' },
         },
       ]),
     )
@@ -156,9 +158,9 @@ describe('rows of tenants', () => {
 
   it('are listed in pages by id, by bytes and not by language', async () => {
     for (const id of ['page-1', 'page-a', 'page1', 'pagea']) await add(id)
-    const first = await listTenants(db, 2, 'page')
+    const first = await listTenants(db, 2, { after: 'page' })
     expect(first.map(({ id }) => id)).toEqual(['page-1', 'page-a'])
-    const second = await listTenants(db, 2, 'page-a')
+    const second = await listTenants(db, 2, { after: 'page-a' })
     expect(second.map(({ id }) => id)).toEqual(['page1', 'pagea'])
   })
 

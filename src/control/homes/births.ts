@@ -24,14 +24,11 @@ export async function filesOf({ migrations }: Fleet, shard: ShardAccess): Promis
       { hint: 'Run "shardgate migrate up" first.' },
     )
   }
-  const files = readMigrations(migrations)
-  missing(book, files)
-  const known = new Set(files.map(({ version }) => version))
-  const lost = book.find(({ version }) => !known.has(version))
-  if (lost) {
-    const file = `${lost.version}_${lost.name}.sql`
-    fail('SETUP_FAILED', `${shard.key} has had ${file}, which is not in ${migrations}. Put it back.`)
-  }
-  const applied = new Set(book.map(({ version }) => version))
-  return files.filter(({ version }) => applied.has(version))
+  const all = readMigrations(migrations)
+  const left = missing(book, all, shard.key)
+  const files = all.filter((file) => !left.includes(file))
+  const lost = book.find((entry) => !files.some(({ version }) => version === entry.version))
+  if (!lost) return files
+  const file = `${lost.version}_${lost.name}.sql`
+  return fail('SETUP_FAILED', `${shard.key} has had ${file}, which is not in ${migrations}. Put it back.`)
 }

@@ -13,13 +13,13 @@ import { fail } from '../../base/errors.ts'
 import { tenantDatabase, tenantRole, tenantSchema } from '../../directory/namespaces.ts'
 import type { Isolation, Placement } from '../../directory/types.ts'
 import { identityOf } from '../install.ts'
-import { applyFiles } from '../migrate/apply.ts'
-import { placeOf } from '../migrate/place.ts'
-import { DEFAULT_TENANCY, type Fleet, onHome, onShard, type ShardAccess } from '../reach.ts'
+import { migrateTarget } from '../migrate/target.ts'
+import { DEFAULT_TENANCY, type Fleet, onDirectory, onHome, onShard, type ShardAccess } from '../reach.ts'
 import { filesOf } from './births.ts'
 import { requireSafe } from './check.ts'
 import { dropDatabase, makeDatabase } from './database-home.ts'
 import { type FenceState, removeFence, writeFence } from './fences.ts'
+import { requireMaker } from './makers.ts'
 import { dropSchema, makeSchema } from './schema-home.ts'
 import { ensureTemplate } from './templates.ts'
 
@@ -55,6 +55,20 @@ export async function makeHome(fleet: Fleet, home: Home): Promise<void> {
 }
 
 /**
+ * Whether a home of that kind can be made on the shard; changes nothing.
+ *
+ * @throws SETUP_FAILED  the owner may not make it, with the SQL that a superuser has to run
+ * @throws REFUSED       there are no migrations to make tables by
+ */
+export async function requireMakeable(fleet: Fleet, place: Pick<Home, 'shard' | 'isolation'>): Promise<void> {
+  const { isolation } = place
+  if (isolation === 'shared') return
+  const shard = accessTo(fleet, place.shard)
+  await filesOf(fleet, shard)
+  await onShard(shard, (client) => requireMaker(client, isolation))
+}
+
+/**
  * Make the schema with its role, or the database as a copy of one that has the tables. For shared tables there is
  * nothing to make.
  */
@@ -72,13 +86,19 @@ export async function makePlace(fleet: Fleet, home: Home): Promise<void> {
   await makeDatabase(fleet, shard, { name: namespace, shardId, template })
 }
 
-/** Make the tables, by the migrations that the shared tables of the shard have had. */
+/**
+ * Make the tables, by the migrations that the shared tables of the shard have had, and record the target. The
+ * directory has to know the tenant by then.
+ */
 export async function makeTables(fleet: Fleet, home: Home): Promise<void> {
   if (home.isolation === 'shared') return
   const shard = accessTo(fleet, home.shard)
   const files = await filesOf(fleet, shard)
-  const place = placeOf({ ...home, shardId: await shardIdOf(shard) }, fleet.tenancy ?? DEFAULT_TENANCY)
-  await onHome(shard, home, (client) => applyFiles(client, place, files))
+  const target = { ...home, shardId: await shardIdOf(shard) }
+  const tenancy = fleet.tenancy ?? DEFAULT_TENANCY
+  await onDirectory(fleet.directoryUrl, (directory) =>
+    onHome(shard, home, (client) => migrateTarget(directory, client, target, files, { tenancy })),
+  )
 }
 
 /** @throws TABLE_UNSAFE  the tables would not keep the tenant apart; with each reason */

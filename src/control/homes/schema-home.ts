@@ -9,6 +9,7 @@
 
 import type { Client } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
+import { forgetBook } from '../migrate/book.ts'
 import { requireMaker } from './makers.ts'
 
 export interface SchemaNames {
@@ -37,6 +38,10 @@ export function makeSchema(client: Client, { schema, role }: SchemaNames): Promi
       client,
       sql`alter default privileges in schema ${own} grant select, insert, update, delete on tables to ${owned}`,
     )
+    await run(
+      client,
+      sql`alter default privileges in schema ${own} grant select, insert, delete on tables to shardgate_mover`,
+    )
     await run(client, sql`alter default privileges in schema ${own} grant usage on sequences to ${owned}`)
   })
 }
@@ -46,6 +51,8 @@ export function dropSchema(client: Client, { schema, role }: SchemaNames): Promi
   return client.transaction(async () => {
     await client.query('set local role shardgate_owner')
     await run(client, sql`drop schema if exists ${sql.identifier(schema)} cascade`)
+    // A new schema of the same name must not be taken for one that has its tables.
+    await forgetBook(client, schema)
     await run(client, sql`drop role if exists ${sql.identifier(role)}`)
   })
 }
