@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { ERRORS, isGatewayError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
 import { addAdoptCommand } from './adopt.ts'
+import { addAdviseCommand } from './advise.ts'
 import { addAuditCommands } from './audit.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
@@ -67,6 +68,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addAdoptCommand(program, contextOf)
   addMigrateCommands(program, contextOf)
   const tenant = addTenantCommands(program, contextOf)
+  addAdviseCommand(tenant, contextOf)
   addLifeCommands(tenant, contextOf)
   addPurgeCommands(tenant, contextOf)
   addOperationCommands(program, contextOf)

@@ -1,0 +1,134 @@
+/** `tenant advise`: facts of tenants out of the directory, the shards and what operators say, and advice on them. */
+
+import { fail } from '../base/errors.ts'
+import type { TenantId } from '../base/ids.ts'
+import type { Client } from '../db/client.ts'
+import { findTenant, listTenants, type TenantRecord } from '../directory/tenants.ts'
+import type { TenantSettings } from '../directory/types.ts'
+import { type Advice, advise, type TenantFacts, type Wishes } from './advise.ts'
+import { type Fleet, onDirectory } from './reach.ts'
+import { measureShard, measureTenants, type TableSize } from './tenant-sizes.ts'
+
+export interface TenantAdvice extends Advice {
+  /** Largest first; tables without rows are left out. */
+  readonly tables: readonly TableSize[]
+}
+
+/**
+ * Advice on one tenant.
+ *
+ * @param said  what the operator says of it; the rest is in its settings, under `hosting`
+ * @throws TENANT_UNKNOWN, SHARD_UNAVAILABLE, SHARD_UNKNOWN, DIRECTORY_UNAVAILABLE
+ */
+export async function adviseTenant(
+  fleet: Fleet,
+  tenant: TenantId,
+  said: Partial<Wishes> = {},
+): Promise<TenantAdvice> {
+  const { found, places } = await onDirectory(fleet.directoryUrl, async (directory) => ({
+    found: await findTenant(directory, tenant),
+    places: await placesOf(directory),
+  }))
+  const hint = 'See "shardgate tenant list".'
+  if (!found) return fail('TENANT_UNKNOWN', `There is no tenant "${tenant}".`, { tenant }, { hint })
+  const [advice] = await adviseAll(fleet, [found], places, said)
+  return advice!
+}
+
+/**
+ * Advice on all tenants that would be better off in another model, by id.
+ *
+ * @param told  called with how many have been measured, of how many
+ */
+export async function adviseFleet(
+  fleet: Fleet,
+  said: Partial<Wishes> = {},
+  told: (done: number, total: number) => void = () => {},
+): Promise<TenantAdvice[]> {
+  const { tenants, places } = await onDirectory(fleet.directoryUrl, async (directory) => ({
+    tenants: await everybody(directory),
+    places: await placesOf(directory),
+  }))
+  const all = await adviseAll(fleet, tenants, places, said, told)
+  return all.filter(({ advice, facts }) => advice !== facts.isolation)
+}
+
+const PAGE = 10_000
+
+/** Those that have a home: neither begun nor about to be gone. */
+async function everybody(directory: Client): Promise<TenantRecord[]> {
+  const found: TenantRecord[] = []
+  for (;;) {
+    const page = await listTenants(directory, PAGE, { after: found.at(-1)?.id ?? '' })
+    found.push(...page)
+    if (page.length < PAGE) return found.filter(({ state }) => state !== 'creating' && state !== 'purging')
+  }
+}
+
+interface OwnHome {
+  readonly shard: string
+  readonly isolation: string
+  readonly namespace: string
+}
+
+async function placesOf(directory: Client): Promise<OwnHome[]> {
+  const rows = await directory.query(
+    `select shard, isolation, namespace from directory.placement where isolation <> 'shared'`,
+  )
+  return rows.map(({ shard, isolation, namespace }) => ({
+    shard: shard ?? '',
+    isolation: isolation ?? '',
+    namespace: namespace ?? '',
+  }))
+}
+
+async function adviseAll(
+  fleet: Fleet,
+  tenants: readonly TenantRecord[],
+  places: readonly OwnHome[],
+  said: Partial<Wishes>,
+  told: (done: number, total: number) => void = () => {},
+): Promise<TenantAdvice[]> {
+  let done = 0
+  const sizes = await measureTenants(fleet, tenants, () => told(++done, tenants.length))
+  const shards = new Map<string, Pick<TenantFacts, 'shardBytes' | 'schemas' | 'databases'>>()
+  for (const key of new Set(tenants.map(({ shard }) => shard))) {
+    const own = places.filter(({ shard }) => shard === key)
+    const databases = own
+      .filter(({ isolation }) => isolation === 'database')
+      .map(({ namespace }) => namespace)
+    const shardBytes = await measureShard(fleet, key, databases)
+    shards.set(key, { shardBytes, databases: databases.length, schemas: own.length - databases.length })
+  }
+  return tenants.map((tenant) => {
+    const tables = sizes.get(tenant.id)!.filter(({ rows }) => rows > 0)
+    const promised = fleet.plans?.[tenant.plan]?.isolation
+    const advice = advise({
+      tenant: tenant.id,
+      shard: tenant.shard,
+      isolation: tenant.isolation,
+      plan: tenant.plan,
+      ...(promised !== undefined && { promised }),
+      rows: sumOf(tables, 'rows'),
+      bytes: sumOf(tables, 'bytes'),
+      ...shards.get(tenant.shard)!,
+      wishes: { ...wishesIn(tenant.settings), ...said },
+    })
+    return { ...advice, tables: tables.toSorted((a, b) => b.bytes - a.bytes) }
+  })
+}
+
+const sumOf = (tables: readonly TableSize[], key: 'rows' | 'bytes'): number =>
+  tables.reduce((sum, table) => sum + table[key], 0)
+
+/** What settings say under `hosting`: { compliance, customTables, region, growth }. What is of another kind says nothing. */
+export function wishesIn({ hosting }: TenantSettings): Wishes {
+  const said = typeof hosting === 'object' && hosting !== null ? (hosting as Record<string, unknown>) : {}
+  const { compliance, customTables, region, growth } = said
+  return {
+    compliance: compliance === true,
+    customTables: customTables === true,
+    ...(typeof region === 'string' && region !== '' && { region }),
+    growth: typeof growth === 'number' && growth > 0 ? growth : 1,
+  }
+}
