@@ -7,8 +7,10 @@ import type { Fleet } from '../../src/control/reach.ts'
 import { withClient } from '../../src/db/client.ts'
 import { databaseUrl } from '../../src/db/database-url.ts'
 import { compile, sql } from '../../src/db/sql.ts'
+import { tenantRole } from '../../src/directory/namespaces.ts'
 import type { Isolation } from '../../src/directory/types.ts'
 import type { TestShard } from './fleet.ts'
+import { ownPlace, type RowsPlace, sharedPlace } from './places-of-rows.ts'
 
 /** Folder of the migrations of the world's tables. */
 export const WORLD_FOLDER = join(import.meta.dirname, 'world')
@@ -38,14 +40,11 @@ export async function giveHome(parts: HomeParts, tenant: TenantId, isolation: Is
   return home
 }
 
-/** Where a tenant's tables are: a connection string of the superuser, and the schema. */
-export function placeOfRows(
-  superuserUrl: string,
-  { isolation, namespace }: Pick<Home, 'isolation' | 'namespace'>,
-  schema: string,
-): { url: string; schema: string } {
-  if (isolation === 'database') return { url: databaseUrl(superuserUrl, namespace), schema }
-  return { url: superuserUrl, schema: isolation === 'schema' ? namespace : schema }
+/** Where a tenant's rows are. @param schema  of shared tables */
+export async function placeOfHome(shard: TestShard, home: Home, schema: string): Promise<RowsPlace> {
+  if (home.isolation === 'shared') return sharedPlace(shard.superuserUrl, schema)
+  const role = tenantRole(await idOf(shard), home.tenant)
+  return ownPlace(shard.superuserUrl, home, { sharedSchema: schema, role })
 }
 
 /** Remove the databases of a shard's tenants. Call before its own one goes. @returns their roles, to go after it */

@@ -15,14 +15,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
-import type { Home } from '../../src/control/homes/home.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { migrate } from '../../src/control/migrate/migrate.ts'
+import { databaseUrl } from '../../src/db/database-url.ts'
 import { bucketOf, dealBuckets } from '../../src/directory/buckets.ts'
 import type { Isolation } from '../../src/directory/types.ts'
 import { type Canary, canary, type Scanner, scanner } from './canary.ts'
 import { freshFleet, type TestFleet, type TestShard } from './fleet.ts'
-import { dropDatabases, dropRoles, giveHome, placeOfRows, WORLD_FOLDER } from './homes.ts'
+import { dropDatabases, dropRoles, giveHome, placeOfHome, WORLD_FOLDER } from './homes.ts'
+import { isolationsOfRun } from './isolation-model.ts'
+import { placesOfRows, type RowsPlace, sharedPlace } from './places-of-rows.ts'
 import { type WireProxy, wireProxy } from './wire-proxy.ts'
 import { insertWorld, WORLD_TABLES, type WorldValues, worldValues } from './world-rows.ts'
 
@@ -33,7 +35,7 @@ export interface WorldOptions {
   readonly shards?: number
   /** Rows of each tenant in each table; default 8. */
   readonly rows?: number
-  /** Where tenants have their tables, in turn on each shard; default: all in shared ones. */
+  /** Where tenants have their tables, in turn on each shard; default: what ISOLATION says (isolation-model.ts). */
   readonly isolations?: readonly Isolation[]
   /** Put a wire proxy in front of each shard and of the directory; default false. */
   readonly proxies?: boolean
@@ -48,6 +50,14 @@ export interface WorldTenant {
   readonly isolation: Isolation
   readonly canary: Canary
   readonly values: WorldValues
+}
+
+export interface WorldHome {
+  readonly appUrl: string
+  readonly superuserUrl: string
+  readonly schema: string
+  /** Name of the schema or database that is the tenant's own, or of the shared schema. */
+  readonly namespace: string
 }
 
 export interface WorldShard {
@@ -73,9 +83,14 @@ export interface World {
   readonly configFile: string
   /** Knows the tags of all tenants. */
   readonly scanner: Scanner
+  /** Where a tenant's tables are: connection strings of the database, and the schema. */
+  homeOf(tenant: WorldTenant): WorldHome
   /** Every row of the world as text, by tenant: equal before and after what must change nothing. */
   contents(tenant: WorldTenant): Promise<string>
-  /** Run a statement on a shard, or on the directory, as superuser. */
+  /**
+   * Run a statement of shared tables as superuser on a shard, wherever its rows are (places-of-rows.ts), or on the
+   * directory.
+   */
   sql(place: string, text: string, values?: unknown[]): Promise<Record<string, unknown>[]>
   stop(): Promise<void>
 }
@@ -85,7 +100,14 @@ const BUCKETS = 64
 
 /** @param config  keys of `shards.config.json` to have otherwise: { limits: { pageSize: 5 } } */
 export async function startWorld(options: WorldOptions = {}, config: object = {}): Promise<World> {
-  const { tenants = 3, shards = 3, rows = 8, proxies = false, servers = {}, isolations = [] } = options
+  const {
+    tenants = 3,
+    shards = 3,
+    rows = 8,
+    proxies = false,
+    servers = {},
+    isolations = isolationsOfRun(),
+  } = options
   const keys = Array.from({ length: shards }, (_, i) => `shard-${String.fromCharCode(97 + i)}`)
   const fleet = await freshFleet({
     weights: Object.fromEntries(keys.map((key) => [key, 1])),
@@ -94,7 +116,7 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
     servers,
   })
   const people = dealTenants(tenants, fleet.shards, rows, isolations)
-  const homes = await furnish(fleet, people, rows)
+  const rowsOf = await furnish(fleet, people, rows)
   const places = await Promise.all(fleet.shards.map((shard) => place(shard, proxies)))
   const directoryProxy = proxies ? await proxyTo(fleet.directoryUrl) : undefined
   const directoryUrl = directoryProxy?.url(fleet.directoryUrl) ?? fleet.directoryUrl
@@ -102,8 +124,15 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
   const secret = 'a secret that only the tests of this world know'
   const configFile = join(folder, 'shards.config.json')
   writeFileSync(configFile, JSON.stringify({ ...configOf(directoryUrl, places, secret), ...config }, null, 2))
-  const urlOf = (name: string): string =>
-    places.find(({ key }) => key === name)?.superuserUrl ?? fleet.directoryUrl
+  const ids = people.map(({ id }) => id)
+  const rowsOn = new Map(
+    places.map(({ key, superuserUrl }) => {
+      const own = people.filter((tenant) => tenant.shard === key && tenant.isolation !== 'shared')
+      const homes = own.map(({ id }) => rowsOf.get(id)!)
+      return [key, placesOfRows(sharedPlace(superuserUrl, SCHEMA), homes, ids)]
+    }),
+  )
+  const directory = placesOfRows(sharedPlace(fleet.directoryUrl, SCHEMA), [], [])
   return {
     tenants: people,
     shards: places,
@@ -113,12 +142,17 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
     secret,
     configFile,
     scanner: scanner(people.map(({ id }) => id)),
-    contents(tenant) {
-      const place = placeOfRows(urlOf(tenant.shard), homes.get(tenant.id)!, SCHEMA)
-      return onServer(place.url, (client) => contentsOf(client, tenant.id, place.schema))
+    homeOf({ id, shard }) {
+      const { url, schema, isolation } = rowsOf.get(id)!
+      const database = new URL(url).pathname.slice(1)
+      const appUrl = databaseUrl(places.find(({ key }) => key === shard)!.appUrl, database)
+      return { appUrl, superuserUrl: url, schema, namespace: isolation === 'database' ? database : schema }
     },
-    sql: (name, text, values = []) =>
-      onServer(urlOf(name), async (client) => (await client.query(text, values)).rows),
+    contents({ id }) {
+      const place = rowsOf.get(id)!
+      return onServer(place.url, (client) => contentsOf(client, id, place.schema))
+    },
+    sql: (name, text, values) => (rowsOn.get(name) ?? directory).sql(text, values),
     async stop() {
       await Promise.all([directoryProxy, ...places.map(({ proxy }) => proxy)].map((proxy) => proxy?.close()))
       const roles = await Promise.all(fleet.shards.map(dropDatabases))
@@ -150,16 +184,16 @@ async function furnish(
   { fleet, shards }: TestFleet,
   tenants: readonly WorldTenant[],
   rows: number,
-): Promise<Map<TenantId, Home>> {
-  const homes = new Map<TenantId, Home>()
+): Promise<Map<TenantId, RowsPlace>> {
+  const places = new Map<TenantId, RowsPlace>()
   for (const { id } of tenants) await createTenant(fleet, { id })
   const furnishShard = async (shard: TestShard): Promise<void> => {
     const { key, url, superuserUrl } = shard
     await migrate({ shard: { key, url: url('owner') }, folder: WORLD_FOLDER, schema: SCHEMA })
     for (const { id, isolation, canary } of tenants.filter((tenant) => tenant.shard === key)) {
       const home = await giveHome({ fleet, shard, schema: SCHEMA }, id, isolation)
-      const place = placeOfRows(superuserUrl, home, SCHEMA)
-      homes.set(id, home)
+      const place = await placeOfHome(shard, home, SCHEMA)
+      places.set(id, place)
       await onServer(place.url, async (client) => {
         await client.query('begin')
         await insertWorld(client, canary, rows, place.schema)
@@ -169,7 +203,7 @@ async function furnish(
     await onServer(superuserUrl, (client) => client.query('analyze'))
   }
   await Promise.all(shards.map(furnishShard))
-  return homes
+  return places
 }
 
 async function place(shard: TestShard, proxies: boolean): Promise<WorldShard> {
