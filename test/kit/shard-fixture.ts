@@ -88,8 +88,8 @@ export interface World {
   /** Every row of the world as text, by tenant: equal before and after what must change nothing. */
   contents(tenant: WorldTenant): Promise<string>
   /**
-   * Run a statement of shared tables as superuser on a shard, wherever its rows are (places-of-rows.ts), or on the
-   * directory.
+   * Run a statement as superuser on the directory or a shard: where a test gives no `isolations`, one of shared tables,
+   * which runs wherever its rows are (places-of-rows.ts).
    */
   sql(place: string, text: string, values?: unknown[]): Promise<Record<string, unknown>[]>
   stop(): Promise<void>
@@ -128,7 +128,7 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
   const rowsOn = new Map(
     places.map(({ key, superuserUrl }) => {
       const own = people.filter((tenant) => tenant.shard === key && tenant.isolation !== 'shared')
-      const homes = own.map(({ id }) => rowsOf.get(id)!)
+      const homes = options.isolations ? [] : own.map(({ id }) => rowsOf.get(id)!)
       return [key, placesOfRows(sharedPlace(superuserUrl, SCHEMA), homes, ids)]
     }),
   )
