@@ -5,8 +5,9 @@
  *     expect(await stateOf(fleet)).toEqual(before)
  */
 
-import pg from 'pg'
+import type pg from 'pg'
 import type { TestFleet } from './fleet.ts'
+import { withPg } from './server-copies.ts'
 
 export interface StateOptions {
   /** Leave out moments, numbers of operations and receipts, and the logs: what differs when the same is done twice. */
@@ -25,12 +26,12 @@ const PASSING: Readonly<Record<string, true | readonly string[]>> = {
 /** @returns lines of 'place what'; places are 'directory', shard keys, and names of tenants' own databases */
 export async function stateOf(fleet: TestFleet, options: StateOptions = {}): Promise<string[]> {
   const lines: string[] = []
-  const shardIds = await onServer(fleet.directoryUrl, async (db) => {
+  const shardIds = await withPg(fleet.directoryUrl, async (db) => {
     lines.push(...(await databaseLines(db, 'directory', options)))
     return idsOf(db)
   })
   for (const shard of fleet.shards) {
-    const own = await onServer(shard.superuserUrl, async (db) => {
+    const own = await withPg(shard.superuserUrl, async (db) => {
       lines.push(...(await databaseLines(db, shard.key, options)))
       const prefix = `shardgate_${(shardIds.get(shard.key) ?? 'none').replaceAll('-', '').slice(0, 8)}_`
       lines.push(...(await ownLines(db, shard.key, prefix)))
@@ -38,7 +39,7 @@ export async function stateOf(fleet: TestFleet, options: StateOptions = {}): Pro
     })
     for (const name of own) {
       const url = Object.assign(new URL(shard.superuserUrl), { pathname: `/${name}` }).href
-      lines.push(...(await onServer(url, (db) => databaseLines(db, name, options))))
+      lines.push(...(await withPg(url, (db) => databaseLines(db, name, options))))
     }
   }
   return lines.sort()
@@ -118,16 +119,6 @@ async function databaseLines(db: pg.Client, place: string, options: StateOptions
     lines.push(...found.rows.map(({ row }) => `${place} row ${id} ${row}`))
   }
   return lines
-}
-
-async function onServer<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client(url)
-  await client.connect()
-  try {
-    return await work(client)
-  } finally {
-    await client.end()
-  }
 }
 
 /** What differs between two states, as lines with '+' and '-'. */

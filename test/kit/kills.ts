@@ -14,14 +14,13 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
 import { withClient } from '../../src/db/client.ts'
 import { verifyAudit } from '../../src/directory/audit.ts'
 import { type Ending, shardgate } from './command.ts'
 import { filesOf } from './files.ts'
 import { freshFleet, type TestFleet } from './fleet.ts'
 import { changesOf, stateOf } from './fleet-state.ts'
-import { copyServer } from './server-copies.ts'
+import { copyServer, withPg } from './server-copies.ts'
 import { privateServer } from './servers.ts'
 import { type Sight, sightOf } from './sight.ts'
 import type { Message } from './wire-messages.ts'
@@ -42,6 +41,8 @@ export interface Scene {
   readonly args: readonly string[]
   /** What the command asks to be typed. */
   readonly env?: Readonly<Record<string, string>>
+  /** Changes the folder before the command runs: a new migration, for one. */
+  readonly arrange?: (folder: string) => void
   /** Files that two runs write differently: names that match are looked for, not into. */
   readonly varying?: RegExp
 }
@@ -95,10 +96,11 @@ export async function openStage(prepare: (setting: Setting) => Promise<void>): P
   const kept = await copyServer(server)
   cpSync(folder, keptFolder, { recursive: true })
 
-  async function restore(): Promise<void> {
+  async function restore({ arrange = () => {} }: Scene): Promise<void> {
     await kept.restore()
     rmSync(folder, { recursive: true })
     cpSync(keptFolder, folder, { recursive: true })
+    arrange(folder)
   }
 
   /** Run through the proxy, and die at the `killAt`-th statement. */
@@ -126,7 +128,7 @@ export async function openStage(prepare: (setting: Setting) => Promise<void>): P
   ]
 
   async function rehearse(scene: Scene): Promise<Play> {
-    await restore()
+    await restore(scene)
     const before = await look(scene)
     const sightBefore = await sightOf(plain, fleet.directoryUrl)
     const { ending, count } = await perform(scene)
@@ -135,7 +137,7 @@ export async function openStage(prepare: (setting: Setting) => Promise<void>): P
     const sightAfter = await sightOf(plain, fleet.directoryUrl)
 
     async function killed(k: number): Promise<void> {
-      await restore()
+      await restore(scene)
       const { ending: end } = await perform(scene, k)
       // The last statements may be answered by the time that the process would end by itself.
       if (end.signal !== 'SIGKILL' && end.status !== 0)
@@ -252,15 +254,5 @@ function requireSeen(now: Sight, before: Sight, after: Sight): void {
     throw new Error(
       `A router sees ${tenant} half made: ${seen}; before ${before.get(tenant)}, after ${after.get(tenant)}`,
     )
-  }
-}
-
-async function withPg<T>(url: string, work: (db: pg.Client) => Promise<T>): Promise<T> {
-  const db = new pg.Client(url)
-  await db.connect()
-  try {
-    return await work(db)
-  } finally {
-    await db.end()
   }
 }

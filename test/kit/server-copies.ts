@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import pg from 'pg'
 import type { PrivateServer } from './servers.ts'
 
 export interface ServerCopy {
@@ -26,3 +27,14 @@ export async function copyServer(server: PrivateServer): Promise<ServerCopy> {
 }
 
 let copies = 0
+
+/** Work on a database, whoever the connection string names. */
+export async function withPg<T>(url: string, work: (db: pg.Client) => Promise<T>): Promise<T> {
+  const db = new pg.Client(url)
+  await db.connect()
+  try {
+    return await work(db)
+  } finally {
+    await db.end()
+  }
+}

@@ -2,36 +2,62 @@
  * kill -9 at every statement of what operators run: the same command again ends right, an abort leaves nothing, and no
  * router ever sees anything half made.
  *
- * `npm run test:kills` takes every statement; the short form takes a few by chance. `SEED=…` repeats its choice.
+ * `npm run test:kills` takes every statement, `KILLS=20` so many of each command, and without it one is taken by chance.
+ * `SEED=…` repeats the choice.
  */
 
-import pg from 'pg'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { canary } from '../kit/canary.ts'
 import { openStage, type Scene, type Setting, STAGE_SCHEMA, type Stage } from '../kit/kills.ts'
 import { runRandom } from '../kit/random.ts'
+import { withPg } from '../kit/server-copies.ts'
 import { insertWorld } from '../kit/world-rows.ts'
 
-const LONG = process.env.KILLS === 'all'
-
-let stage: Stage
+/** Statements of each command to be killed at; all of them with 'all'. */
+const KILLS = process.env.KILLS === 'all' ? Number.POSITIVE_INFINITY : Number(process.env.KILLS ?? 1)
 const random = runRandom().fork('kills')
+let stage: Stage
+
+const ADDED_COLUMN = `-- migrate:up
+alter table tasks add column note text not null default '';
+create index on tasks (tenant_id, note, id);
+`
 
 const SCENES: Readonly<Record<string, Scene>> = {
-  'tenant create': { args: ['tenant', 'create', 'fresh', '--shard', 'shard-b'] },
+  'tenant create': { args: ['tenant', 'create', 'fresh', '--shard', 'shard-b', '--plan', 'gold'] },
+  'tenant create --isolation schema': {
+    args: ['tenant', 'create', 'fresh', '--shard', 'shard-b', '--isolation', 'schema'],
+  },
+  'tenant create --isolation database': {
+    args: ['tenant', 'create', 'fresh', '--shard', 'shard-b', '--isolation', 'database'],
+  },
+  'migrate up': {
+    args: ['migrate', 'up', '--parallel', '1'],
+    arrange: (folder) => writeFileSync(join(folder, 'migrations', '20991231235959_note.sql'), ADDED_COLUMN),
+  },
 }
 
-async function prepare({ fleet, folder, run }: Setting): Promise<void> {
-  for (const { key, url } of fleet.shards) {
-    await migrate({ shard: { key, url: url('owner') }, folder: `${folder}/migrations`, schema: STAGE_SCHEMA })
+/** Neighbours in all three models, each with rows in every table. */
+const TENANTS = [
+  { id: 'acme', isolation: 'shared', shard: 'shard-a' },
+  { id: 'acme-2', isolation: 'shared', shard: 'shard-b' },
+  { id: 'beta', isolation: 'schema', shard: 'shard-a' },
+  { id: 'gamma', isolation: 'database', shard: 'shard-b' },
+] as const
+
+async function prepare({ fleet, run }: Setting): Promise<void> {
+  await run('migrate', 'up')
+  for (const { id, isolation, shard } of TENANTS) {
+    await run('tenant', 'create', id, '--shard', shard, '--isolation', isolation)
+    const { namespace } = JSON.parse((await run('tenant', 'show', id, '-o', 'json')).out)
+    const { superuserUrl } = fleet.shards.find(({ key }) => key === shard)!
+    const own = Object.assign(new URL(superuserUrl), { pathname: `/${namespace}` }).href
+    await withPg(isolation === 'database' ? own : superuserUrl, (db) =>
+      insertWorld(db, canary(id), 3, isolation === 'schema' ? namespace : STAGE_SCHEMA),
+    )
   }
-  await run('tenant', 'create', 'acme', '--shard', 'shard-a')
-  await run('tenant', 'create', 'acme-2', '--shard', 'shard-a')
-  const db = new pg.Client(fleet.shards[0]!.superuserUrl)
-  await db.connect()
-  for (const id of ['acme', 'acme-2']) await insertWorld(db, canary(id), 3, STAGE_SCHEMA)
-  await db.end()
 }
 
 beforeAll(async () => {
@@ -45,15 +71,16 @@ describe('killed at any statement,', () => {
     async (name, scene) => {
       const play = await stage.rehearse(scene)
       const all = Array.from({ length: play.count }, (_, i) => i + 1)
-      const chosen = LONG ? all : random.shuffle(all).slice(0, 1)
+      const chosen = random.shuffle(all).slice(0, KILLS)
       const abortions: Record<string, number> = {}
       for (const k of chosen) {
-        await play.resume(k)
+        if (KILLS > 1 || random.chance(0.5)) await play.resume(k)
         const how = await play.abort(k)
         abortions[how] = (abortions[how] ?? 0) + 1
       }
+      const told = chosen.length === all.length ? 'each of them' : chosen.join()
       console.log(
-        `${name}: ${play.count} statements, killed at ${chosen.join()}; aborted: ${JSON.stringify(abortions)}`,
+        `${name}: ${play.count} statements, killed at ${told}; aborted: ${JSON.stringify(abortions)}`,
       )
       expect(chosen.length).toBeGreaterThan(0)
     },
