@@ -2,7 +2,8 @@
  * Reading placements: one SQL decides where a tenant is, and nothing else may.
  *
  * A placement row of the tenant's own wins over its bucket. A tenant whose creation is not finished has no
- * placement yet: its shard may not have been told of it. One that is being purged has none any more.
+ * placement yet: its shard may not have been told of it. One that is being purged has none any more, and never again
+ * one up to the epoch of its tombstone, whatever a restored backup says.
  */
 
 import { fail, isGatewayError } from '../base/errors.ts'
@@ -28,7 +29,10 @@ const PLACEMENT = sql`
   from directory.tenant
   join directory.bucket on bucket.no = tenant.bucket
   left join directory.placement on placement.tenant_id = tenant.id
-  where tenant.state not in ('creating', 'purging')`
+  where tenant.state not in ('creating', 'purging')
+    and not exists (
+      select from directory.tombstone
+      where tombstone.tenant_id = tenant.id and tombstone.epoch >= tenant.epoch)`
 
 /** The statement that reads one placement: no row, or one row of one column for `placementFrom`. */
 export function placementStatement(tenant: TenantId): Statement {

@@ -67,10 +67,10 @@ begin
   select * into fence from shardgate.tenant_fence f where f.tenant_id = begin_tenant.tenant;
   if not found then
     raise exception 'tenant is not on this shard' using errcode = 'SG004';
-  elsif fence.state = 'moved' or fence.epoch <> begin_tenant.epoch then
-    raise exception 'placement is out of date' using errcode = 'SG001', detail = fence.epoch;
   elsif fence.state = 'purged' then
     raise exception 'tenant was purged' using errcode = 'SG004';
+  elsif fence.state = 'moved' or fence.epoch <> begin_tenant.epoch then
+    raise exception 'placement is out of date' using errcode = 'SG001', detail = fence.epoch;
   elsif fence.state = 'suspended' then
     raise exception 'tenant is suspended' using errcode = 'SG003';
   elsif fence.state = 'frozen' and mode = 'write' then
