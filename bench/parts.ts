@@ -8,12 +8,11 @@ import { createLog } from '../src/base/log.ts'
 import { createMetrics } from '../src/base/metrics.ts'
 import { systemClock } from '../src/base/time.ts'
 import type { Row } from '../src/db/batch.ts'
-import { buildApi } from '../src/graphql/api.ts'
-import { createLane } from '../src/graphql/compiled/lane.ts'
-import { RequestScope, type ScopeParts } from '../src/graphql/context.ts'
+import { createApis } from '../src/graphql/apis.ts'
 import { documentParser } from '../src/graphql/limits/limits.ts'
 import { transactionPlugin } from '../src/graphql/transaction.ts'
 import { operationMetrics } from '../src/http/operation-metrics.ts'
+import type { Served } from '../src/http/tenant-apis.ts'
 import { admitShards } from '../src/shards/admission.ts'
 import type { Door } from '../src/shards/door.ts'
 import { authenticator } from '../src/tenant/authenticate.ts'
@@ -33,31 +32,18 @@ export async function partsOf(
   const sink = { writableLength: 0, on: () => {}, write: (line: string) => writeSync(logFile, line) }
   const log = createLog('info', sink)
   const emit = eventBus(log.listener, metrics.listener)
-  const api = buildApi(model, () => config.limits, [], emit)
+  const limits = () => config.limits
+  const parse = documentParser(limits)
   const door = replayed(gate.door)
-  const contextFor = (request: Omit<ScopeParts, 'door'>) => ({
-    scope: new RequestScope({ ...request, door }),
-  })
-  const parse = documentParser(() => config.limits)
-  const tables = new Map(model.tables.map((table) => [table.id, table]))
+  const api = createApis({ limits, extensions: [], parse, doorFor: () => door, emit })({ id: 'bench', model })
   const { authenticate } = authenticator({ issuers: config.tokens, clock: systemClock, emit })
   const operations = operationMetrics(metrics.registry)
   const options = {
     config: () => config,
-    permissions: () => api,
+    apis: { of: () => api, renewed: async (served: Served) => served },
     authenticate,
     placementOf: (tenant: TenantId) => gate.placements.find(tenant),
-    contextFor,
     parse,
-    lane: createLane({
-      permissions: () => api,
-      tables,
-      limits: () => config.limits,
-      parse,
-      door,
-      contextFor,
-      emit,
-    }),
     plugins: [operations.plugin, transactionPlugin()],
     countCompiled: operations.countCompiled,
     emit,

@@ -194,7 +194,8 @@ async function timeOf({ prepare }: Step): Promise<number> {
 }
 
 async function stepsOf({ options, log, metrics }: Parts, question: Question): Promise<Step[]> {
-  const { config, lane, permissions, countCompiled, authenticate, placementOf } = options
+  const { config, apis, countCompiled, authenticate, placementOf } = options
+  const { lane, permissions } = apis.of()
   const { query, variables } = JSON.parse(question.body) as {
     query: string
     variables: Record<string, unknown>
@@ -203,11 +204,11 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
   const identity = await authenticate(authorization)
   const placement = (await placementOf(identity.tenant))!
   const { subdomain } = placement
-  const operation = lane.find(query, undefined)!
+  const operation = lane!.find(query, undefined)!
   const answer = await operation.run({ ...requestOf(identity, placement), variables })
   if (typeof answer !== 'string') throw new Error('The compiled lane does not take the point query.')
   const done = doneEvent(identity.tenant, operation.name ?? '')
-  const run = { schema: permissions().schema, operation, variables, seconds: 0.001, errors: 0 }
+  const run = { schema: permissions.schema, operation, variables, seconds: 0.001, errors: 0 }
   const nothing = (): undefined => undefined
   const documents = persistedDocuments(options)
   const exchange = (): Exchange => exchangeOf(question)
@@ -225,10 +226,10 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
       }),
     ),
     part('body', exchange, (one) => readParameters(one, config().limits.bodyBytes)),
-    step('operation look-up', nothing, () => lane.find(query, undefined)),
+    step('operation look-up', nothing, () => lane!.find(query, undefined)),
     step('plan and write', nothing, () => operation.run({ ...requestOf(identity, placement), variables })),
     part('permissions', nothing, () =>
-      permissions().allows(operation.document, undefined, variables, identity),
+      permissions.allows(operation.document, undefined, variables, identity),
     ),
     step('answer', exchange, ({ response, requestId }) => send(response, headersWith(requestId), answer)),
     step('metrics', nothing, () => {

@@ -2,12 +2,9 @@
  * The gateway's process: reads the configuration, builds the parts from the ground up, listens, and drains
  * when it is told to stop. This is the only place that knows all parts.
  *
- *     config ─▶ events, log, metrics ─▶ directory ─▶ shards, admitted ─▶ model ─▶ API ─▶ public and admin port
+ *     config ─▶ events, log, metrics ─▶ directory ─▶ shards, admitted ─▶ shapes ─▶ APIs ─▶ public and admin port
  */
 
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { dirname } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import type { Config } from './base/config.ts'
@@ -17,7 +14,7 @@ import { type Emit, eventBus } from './base/events.ts'
 import { tenantId } from './base/ids.ts'
 import { createLog } from './base/log.ts'
 import { createMetrics, type Metrics, watchPools } from './base/metrics.ts'
-import { systemClock } from './base/time.ts'
+import { deadlineIn, systemClock } from './base/time.ts'
 import { VERSION } from './base/version.ts'
 import type { RunGateway, RunningGateway } from './commands/serve.ts'
 import { withClient } from './db/client.ts'
@@ -27,32 +24,34 @@ import { openCopies } from './directory/copies.ts'
 import { listShards } from './directory/shards.ts'
 import { type StatisticsRecorder, statisticsRecorder } from './directory/statistics.ts'
 import { listTenants } from './directory/tenants.ts'
-import { buildApi } from './graphql/api.ts'
-import { createLane } from './graphql/compiled/lane.ts'
-import { RequestScope, type ScopeParts } from './graphql/context.ts'
+import { type Api, createApis } from './graphql/apis.ts'
 import { readTrustedDocuments, type TrustedDocuments, unfitDocuments } from './graphql/documents/trusted.ts'
 import { exampleQueries } from './graphql/examples.ts'
 import { loadExtensions } from './graphql/extension.ts'
-import { documentParser } from './graphql/limits/limits.ts'
+import { documentParser, type ParseDocument } from './graphql/limits/limits.ts'
 import { hearLostErrors } from './graphql/lost-errors.ts'
-import type { Permissions } from './graphql/permissions/permissions.ts'
 import { transactionPlugin } from './graphql/transaction.ts'
 import { type AdminOptions, createAdminServer } from './http/admin.ts'
 import { graphiqlRoutes, type Route } from './http/graphiql.ts'
 import { ensureGraphiqlAssets } from './http/graphiql-assets.ts'
+import { listenOnBoth, portOf } from './http/listen.ts'
 import { operationMetrics } from './http/operation-metrics.ts'
 import { createHttpServer, type HttpServerOptions } from './http/server.ts'
-import { createShutdown, type Shutdown } from './http/shutdown.ts'
-import type { Model } from './model/types.ts'
+import { createShutdown, stopOnSignals } from './http/shutdown.ts'
+import { createTenantApis } from './http/tenant-apis.ts'
 import { admitShards } from './shards/admission.ts'
-import { openDoor } from './shards/door.ts'
+import { type Door, openDoor } from './shards/door.ts'
 import { type Fleet, openFleet, reconfigureFleet } from './shards/fleet.ts'
-import { createRouter } from './shards/router.ts'
+import { watchRecorded } from './shards/recorded.ts'
+import { createRouter, ownHomesOnly } from './shards/router.ts'
+import { openShapes, type Shape, type Shapes } from './shards/shapes.ts'
 import { type Authenticator, authenticator } from './tenant/authenticate.ts'
 import { signToken } from './tenant/sign.ts'
 
 /** Tenants that GraphiQL's switcher offers. */
 const GRAPHIQL_TENANTS = 200
+/** Milliseconds that GraphiQL's page waits for a tenant's tables, for its examples. */
+const EXAMPLES_MS = 5_000
 
 /** Those who hear of what happens. */
 interface Watchers {
@@ -65,8 +64,9 @@ interface Watchers {
 interface Parts extends Watchers {
   readonly placements: PlacementCache
   readonly fleet: Fleet
-  readonly model: Model
-  readonly api: Permissions
+  readonly shapes: Shapes
+  readonly apiOf: (shape: Shape) => Api
+  readonly parse: ParseDocument
 }
 
 /** What a reload may replace while the gateway runs. */
@@ -116,22 +116,47 @@ async function makeParts(live: Live, watchers: Watchers, closers: Closers): Prom
   const { emit, metrics } = watchers
   const { url } = config.directory
   const ids = await withClient(url, listShards).catch((cause: unknown) => directoryAway(cause, url))
-  const { placements, end: endCopies } = await openCopies(config, emit)
+  const { placements, structures, end: endCopies } = await openCopies(config, emit)
   closers.push(endCopies)
   const fleet = openFleet(config, new Map(ids.map(({ key, id }) => [key, id])), emit)
   closers.push(() => endFleet(fleet))
   watchPools(metrics.registry, () => [...fleet.values()].map(({ key, stats }) => ({ shard: key, ...stats })))
-  const { model, end } = await admitShards([...fleet.values()], config, emit)
-  closers.push(end)
+  const recorded = await watchRecorded(structures)
+  closers.push(recorded.end)
+  const admission = await admitShards([...fleet.values()], config, emit, recorded)
+  closers.push(admission.end)
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
-  const api = buildApi(model, () => live.config.limits, extensions, emit)
-  await tellUnfit(live, api, emit)
-  return { ...watchers, placements, fleet, model, api }
+  const limits = () => live.config.limits
+  const parse = documentParser(limits)
+  const doorFor = doorsOf(live, placements, fleet, emit)
+  const apiOf = createApis({ limits, extensions, parse, doorFor, emit })
+  const prepare = (shape: Shape): void => void apiOf(shape)
+  const shapes = openShapes({ shards: fleet, config: () => live.config, recorded, admission, prepare, emit })
+  await tellUnfit(live, apiOf(shapes.main), emit)
+  return { ...watchers, placements, fleet, shapes, apiOf, parse }
 }
 
-async function tellUnfit({ trusted, config }: Live, { schema }: Permissions, emit: Emit): Promise<void> {
+/** Statements for tables without the tenant column must never reach those that tenants share. */
+function doorsOf(
+  { config }: Live,
+  placements: PlacementCache,
+  shards: Fleet,
+  emit: Emit,
+): (shape: Shape) => Door {
+  const { schemas, global } = config.tenancy
+  const [schema = 'public'] = schemas
+  const router = createRouter(placements, emit)
+  const door = openDoor({ router, shards, schema, emit })
+  const ownDoor = openDoor({ router: ownHomesOnly(router), shards, schema, emit })
+  return ({ model }) =>
+    model.tables.every(({ id, tenantColumn }) => tenantColumn !== null || global.includes(id))
+      ? door
+      : ownDoor
+}
+
+async function tellUnfit({ trusted, config }: Live, { permissions }: Api, emit: Emit): Promise<void> {
   if (trusted.all.length === 0) return
-  const unfit = await unfitDocuments(trusted, schema, config.limits)
+  const unfit = await unfitDocuments(trusted, permissions.schema, config.limits)
   emit({ kind: 'documents.read', documents: trusted.all.length, unfit })
 }
 
@@ -169,32 +194,23 @@ async function openPorts(
   return { port: portOf(http.server), adminPort: portOf(admin), stopped, stop: shutdown.stop }
 }
 
-async function publicPort(live: Live, { emit, metrics, placements, fleet, model, api }: Parts) {
-  const [schema = 'public'] = live.config.tenancy.schemas
-  const door = openDoor({ router: createRouter(placements, emit), shards: fleet, schema, emit })
+async function publicPort(live: Live, parts: Parts): Promise<HttpServerOptions> {
+  const { emit, metrics, placements, shapes, apiOf, parse } = parts
   const operations = operationMetrics(metrics.registry)
-  const contextFor = (request: Omit<ScopeParts, 'door' | 'answerBytes'>) => ({
-    scope: new RequestScope({ ...request, door, answerBytes: live.config.limits.answerBytes }),
-  })
-  const limits = () => live.config.limits
-  const parse = documentParser(limits)
-  const tables = new Map(model.tables.map((table) => [table.id, table]))
   const options: HttpServerOptions = {
     config: () => live.config,
     trusted: () => live.trusted,
-    permissions: () => api,
     authenticate: (authorization) => live.gate.authenticate(authorization),
     placementOf: (tenant) => placements.find(tenant),
-    contextFor,
+    apis: createTenantApis({ shapes, apiOf, placements }),
     parse,
-    lane: createLane({ permissions: () => api, tables, limits, parse, door, contextFor, emit }),
     plugins: [operations.plugin, transactionPlugin()],
     countCompiled: operations.countCompiled,
     emit,
     clock: systemClock,
   }
   if (live.config.mode === 'production') return options
-  return { ...options, graphiql: await graphiqlOf(live.config, model) }
+  return { ...options, graphiql: await graphiqlOf(live.config, parts) }
 }
 
 function adminPort(live: Live, { emit, metrics, fleet }: Parts, draining: () => boolean): AdminOptions {
@@ -209,13 +225,13 @@ function adminPort(live: Live, { emit, metrics, fleet }: Parts, draining: () => 
 }
 
 /** Take over a configuration whose changes may be made at run time. Throws CONFIG_INVALID, and changes nothing. */
-async function reconfigure(live: Live, { emit, fleet, api }: Parts, next: Config): Promise<void> {
+async function reconfigure(live: Live, { emit, fleet, shapes, apiOf }: Parts, next: Config): Promise<void> {
   const trusted = await readTrustedDocuments(next)
   live.gate = authenticatorOf(next, emit, live.gate)
   live.trusted = trusted
   reconfigureFleet(fleet, next)
   live.config = next
-  await tellUnfit(live, api, emit)
+  await tellUnfit(live, apiOf(shapes.main), emit)
 }
 
 function observers(config: Config, closers: Closers): Watchers {
@@ -236,7 +252,7 @@ function closeAll(closers: Closers): void {
 }
 
 /** GraphiQL with tokens for every tenant: for development alone. */
-async function graphiqlOf(config: Config, model: Model): Promise<Route> {
+async function graphiqlOf(config: Config, { placements, shapes }: Parts): Promise<Route> {
   const { baseDomain } = config.http
   return graphiqlRoutes({
     assets: await ensureGraphiqlAssets(),
@@ -245,28 +261,12 @@ async function graphiqlOf(config: Config, model: Model): Promise<Route> {
       const request = { tenant: tenantId(tenant), roles: [role], subject: 'graphiql', ttlS: 8 * 3_600 }
       return (await signToken(config.tokens, request)).token
     },
-    examples: exampleQueries(model),
+    examples: async (tenant) => {
+      const placement = tenant === null ? null : await placements.find(tenantId(tenant))
+      const shape = placement ? await shapes.of(placement, deadlineIn(EXAMPLES_MS)) : shapes.main
+      return exampleQueries(shape.model)
+    },
     ...(baseDomain !== undefined && { baseDomain }),
-  })
-}
-
-/** Resolves once the gateway has stopped after SIGINT or SIGTERM; a second one hurries it. */
-async function stopOnSignals(shutdown: Shutdown, reload: () => void): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const stop = (signal: NodeJS.Signals): void => void shutdown.stop(signal).then(resolve, reject)
-  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', reload)
-  try {
-    await promise
-  } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', reload)
-  }
-}
-
-async function listenOnBoth(http: Server, admin: Server, config: Config): Promise<void> {
-  await listen(admin, config.adminPort, config.adminHost, 'ADMIN_PORT')
-  await listen(http, config.port, config.host, 'PORT').catch((error: unknown) => {
-    admin.close()
-    throw error
   })
 }
 
@@ -278,21 +278,4 @@ function authenticatorOf(config: Config, emit: Emit, previous?: Authenticator): 
     emit,
     ...(previous && { previous }),
   })
-}
-
-async function listen(server: Server, port: number, host: string, name: string): Promise<void> {
-  server.listen(port, host)
-  await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
-    const taken = `Port ${port} of ${host} is taken by another program. Choose another: ${name}=${port + 10}`
-    return fail(
-      'SETUP_FAILED',
-      cause.code === 'EADDRINUSE' ? taken : `${name}: ${cause.message}.`,
-      {},
-      { cause },
-    )
-  })
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo).port
 }

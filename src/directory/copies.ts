@@ -4,10 +4,11 @@ import type { Config } from '../base/config.ts'
 import type { Emit } from '../base/events.ts'
 import { type PlacementCache, placementCache } from './cache.ts'
 import { watchChanges } from './changes.ts'
-import { directoryReader } from './reader.ts'
+import { type DirectoryReader, directoryReader } from './reader.ts'
 
 export interface Copies {
   readonly placements: PlacementCache
+  readonly structures: DirectoryReader['structures']
   /** Stop looking for changes, and close the connections. */
   end(): void
 }
@@ -15,7 +16,7 @@ export interface Copies {
 /** @throws DIRECTORY_UNAVAILABLE  the directory cannot be asked */
 export async function openCopies({ directory }: Config, emit: Emit): Promise<Copies> {
   const { url, cacheTenants: max, cacheMs: ttlMs } = directory
-  const { find, list: load, changed, end } = directoryReader({ url })
+  const { find, list: load, changed, structures, end } = directoryReader({ url })
   const placements = placementCache({ find, load, max, ttlMs, emit })
   await placements.preload().catch((error: unknown) => {
     end()
@@ -24,6 +25,7 @@ export async function openCopies({ directory }: Config, emit: Emit): Promise<Cop
   const changes = watchChanges({ changed, renew: (tenants) => placements.renew(tenants) })
   return {
     placements,
+    structures,
     end() {
       changes.end()
       end()

@@ -43,6 +43,8 @@ export class RequestScope {
   readonly #answerBytes: number
   /** The answer is one that was kept for the idempotency key. */
   replayed = false
+  /** A statement has failed as if it had been made for other tables than there are; nothing of a mutation is kept. */
+  hasOldTables = false
   /** Response keys of mutations that answered with a broken constraint. */
   readonly failedFields = new Set<string>()
   readonly #plans = new Map<FieldNode, KnownPlan>()
@@ -200,6 +202,7 @@ export class RequestScope {
       this.#countRead(results)
       return results
     } catch (error) {
+      this.hasOldTables ||= isOfOldTables(error)
       throw valueError(error) ?? error
     }
   }
@@ -233,6 +236,21 @@ export class RequestScope {
 
 /** SQLSTATE of a statement that follows a failed one in its transaction. */
 const ABORTED = '25P02'
+
+/** No such column, table, function, type or schema, a type that is another one, a column that Postgres writes now. */
+const OLD_TABLES: ReadonlySet<string> = new Set([
+  '42703',
+  '42P01',
+  '42883',
+  '42704',
+  '3F000',
+  '42804',
+  '428C9',
+])
+
+function isOfOldTables(error: unknown): boolean {
+  return OLD_TABLES.has(sqlState(error) ?? '')
+}
 
 function rolledBack(): never {
   return fail('ROLLED_BACK', 'Not done, because another part of the operation failed.')

@@ -12,6 +12,7 @@ import type { ErrorCode } from '../base/errors.ts'
 import type { Event, LaneName, Route } from '../base/events.ts'
 import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
 import type { Placement } from '../directory/types.ts'
+import type { Api } from '../graphql/apis.ts'
 import type { Identity } from '../tenant/types.ts'
 import { headerValues } from './headers.ts'
 
@@ -44,6 +45,10 @@ export interface Exchange {
   identity?: Identity
   /** Of the identity's tenant. */
   placement?: Placement
+  /** The API of the tenant's tables. */
+  api?: Api
+  /** The tables have changed while the operation ran, and nothing of it was kept: it is to be run again. */
+  again?: boolean
   /** What the client asks, once it is being taken in (intake.ts). */
   intake?: Promise<Parameters>
   /** A document to be known by its hash once it has run. */

@@ -12,8 +12,7 @@
 import type { ServerResponse } from 'node:http'
 import type { GraphQLSchema } from 'graphql'
 import type { Clock } from '../base/time.ts'
-import type { Lane, LaneOperation } from '../graphql/compiled/types.ts'
-import type { Permissions } from '../graphql/permissions/permissions.ts'
+import type { LaneOperation } from '../graphql/compiled/types.ts'
 import type { Exchange, Parameters } from './exchange.ts'
 import { isUnforged } from './forgery.ts'
 import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
@@ -30,9 +29,6 @@ export interface CompiledRun {
 }
 
 export interface FrontOptions extends IntakeOptions {
-  /** Left out, Yoga answers everything. */
-  readonly lane?: Lane
-  readonly permissions: () => Pick<Permissions, 'schema'>
   readonly countCompiled?: (run: CompiledRun) => void
   readonly clock: Clock
   /** Headers of every answer, as names and values in turn. */
@@ -43,14 +39,14 @@ export interface FrontOptions extends IntakeOptions {
 export type Front = (exchange: Exchange) => Promise<boolean>
 
 /** @returns a front that rejects when the lane does, which is a fault: nobody knows what has had an effect */
-export function createFront({ lane, ...options }: FrontOptions): Front {
+export function createFront(options: FrontOptions): Front {
   return async (exchange) => {
-    if (!lane || !options.config().http.compiledLane || !isUnforged(exchange.request)) return false
+    if (!options.config().http.compiledLane || !isUnforged(exchange.request)) return false
     const type = answerType(exchange.request.headers.accept)
     // A refusal is kept with the exchange, and Yoga meets it there.
     const parameters = type === undefined ? undefined : await takeIn(exchange, options).catch(() => undefined)
     if (!type || !parameters || !arePlain(parameters)) return false
-    const operation = lane.find(parameters.query, parameters.operationName)
+    const operation = exchange.api?.lane?.find(parameters.query, parameters.operationName)
     if (!operation || (operation.kind === 'mutation' && exchange.request.method === 'GET')) return false
     const answer = await run(operation, exchange, parameters, options)
     if (answer === undefined) return false
@@ -79,10 +75,10 @@ async function run(
   operation: LaneOperation,
   exchange: Exchange,
   { variables }: PlainParameters,
-  { clock, permissions, countCompiled }: Omit<FrontOptions, 'lane'>,
+  { clock, countCompiled }: FrontOptions,
 ): Promise<string | undefined> {
-  const { identity, placement, requestId, deadline } = exchange
-  if (!identity || !placement) return undefined
+  const { identity, placement, api, requestId, deadline } = exchange
+  if (!identity || !placement || !api) return undefined
   const started = clock.elapsed()
   const idempotencyKey = operation.kind === 'mutation' ? idempotencyKeyOf(exchange) : undefined
   const answer = await operation.run({
@@ -98,7 +94,7 @@ async function run(
   if (operation.name) exchange.operation = operation.name
   const errors = typeof answer === 'string' ? 0 : (answer.errors?.length ?? 0)
   const seconds = (clock.elapsed() - started) / 1000
-  countCompiled?.({ schema: permissions().schema, operation, variables, seconds, errors })
+  countCompiled?.({ schema: api.permissions.schema, operation, variables, seconds, errors })
   if (typeof answer === 'string') return answer
   exchange.settled = answer
   return undefined

@@ -30,7 +30,8 @@ export interface GraphiqlOptions {
   readonly tenants: () => Promise<readonly TenantChoice[]>
   /** Sign a development token. */
   readonly token: (tenant: string, role: PageRole) => Promise<string>
-  readonly examples: readonly Example[]
+  /** Of the tables of a tenant; null where there is none yet. */
+  readonly examples: (tenant: string | null) => Promise<readonly Example[]>
   /** `http.baseDomain`: under it and its subdomains the page is answered too. */
   readonly baseDomain?: string
 }
@@ -87,7 +88,11 @@ async function choose(options: GraphiqlOptions, search: URLSearchParams): Promis
   const role = PAGE_ROLES.find((known) => known === search.get('role')) ?? 'member'
   const none: Choice = { tenants: [], tenant: null, role, headers: {}, notice: null }
   const choice = await orNotice(none, () => chooseTenant(options, search.get('tenant'), none))
-  return { ...choice, assets: options.assets, examples: options.examples }
+  const examples = await options.examples(choice.tenant).catch((error: unknown) => {
+    if (isGatewayError(error)) return []
+    throw error
+  })
+  return { ...choice, assets: options.assets, examples }
 }
 
 async function chooseTenant(options: GraphiqlOptions, wanted: string | null, none: Choice): Promise<Choice> {

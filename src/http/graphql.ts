@@ -10,29 +10,20 @@ import { createYoga, type Plugin } from 'graphql-yoga'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import type { Deadline } from '../base/time.ts'
-import type { Placement } from '../directory/types.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
 import { rowLimitPlugin } from '../graphql/limits/estimate.ts'
 import { limitsPlugin, NO_DOCUMENT_CACHE, type ParseDocument } from '../graphql/limits/limits.ts'
 import { validationPlugin } from '../graphql/limits/validation.ts'
-import { type Permissions, permissionsPlugin } from '../graphql/permissions/permissions.ts'
+import { permissionsPlugin } from '../graphql/permissions/permissions.ts'
 import type { Identity } from '../tenant/types.ts'
 import type { Exchange } from './exchange.ts'
 import { forgeryPlugin } from './forgery.ts'
 import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
 import { acceptWithoutStreams } from './media-types.ts'
+import type { Served, TenantApis } from './tenant-apis.ts'
 
 export interface GraphqlOptions extends IntakeOptions {
-  /** The rules and, in them, the schema that they belong to. */
-  readonly permissions: () => Permissions
-  readonly contextFor: (parts: {
-    readonly identity: Identity
-    readonly placement: Placement
-    readonly requestId: string
-    readonly deadline: Deadline
-    readonly idempotencyKey: string | undefined
-  }) => GatewayContext
   /** Shared with the compiled lane. */
   readonly parse: ParseDocument
   /** Plugins that watch (metrics); they come before all others. */
@@ -50,13 +41,14 @@ type ServerPlugin = Plugin<GatewayContext & ServerContext, ServerContext>
 export type AnswerGraphql = (exchange: Exchange) => Promise<Response>
 
 export function createGraphql(options: GraphqlOptions): AnswerGraphql {
-  const { config, permissions, contextFor, plugins = [], emit } = options
+  const { config, plugins = [], emit } = options
   const yoga = createYoga<ServerContext, GatewayContext>({
-    schema: () => permissions().schema,
+    schema: ({ exchange }) => callerOf(exchange).api.permissions.schema,
     context: ({ exchange }) => {
       const { requestId, deadline } = exchange
+      const { api, ...caller } = callerOf(exchange)
       const idempotencyKey = idempotencyKeyOf(exchange)
-      return contextFor({ ...callerOf(exchange), requestId, deadline, idempotencyKey })
+      return api.contextFor({ ...caller, requestId, deadline, idempotencyKey })
     },
     plugins: [
       ...plugins,
@@ -65,9 +57,10 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       settledPlugin(),
       limitsPlugin(options.parse),
       validationPlugin(config().mode),
-      permissionsPlugin(permissions),
+      permissionsPlugin<ServerContext>(({ exchange }) => callerOf(exchange).api.permissions),
       rowLimitPlugin(() => config().limits),
       deadlinePlugin(),
+      againPlugin(options.apis),
       replayPlugin(),
       finishPlugin(emit, config().mode === 'production'),
     ],
@@ -84,18 +77,30 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
     healthCheckEndpoint: ' ',
     logging: false, // what happens is an event
   })
-  return async (exchange) => {
+  const answer = async (exchange: Exchange): Promise<Response> => {
     const { request, path, search } = exchange
     // The host is the caller's text, and as part of an address it could be one that no parser takes.
     const address = `http://gateway${path}${search === '' ? '' : `?${search}`}`
     const init = { method: request.method ?? 'GET', headers: plainHeaders(request.headers) }
     return yoga.fetch(new yoga.fetchAPI.Request(address, init), { exchange })
   }
+  return async (exchange) => {
+    for (let runs = 1; runs < RUNS_MAX; runs++) {
+      exchange.again = false
+      const given = await answer(exchange)
+      if (!exchange.again) return given
+    }
+    exchange.again = false
+    return answer(exchange)
+  }
 }
 
-function callerOf({ identity, placement }: Exchange): { identity: Identity; placement: Placement } {
-  if (!identity || !placement) return fail('UNAUTHENTICATED', 'No identity was established.')
-  return { identity, placement }
+/** Runs of one operation whose tables change while it runs. */
+const RUNS_MAX = 3
+
+function callerOf({ identity, placement, api }: Exchange): Served & { readonly identity: Identity } {
+  if (!identity || !placement || !api) return fail('UNAUTHENTICATED', 'No identity was established.')
+  return { identity, placement, api }
 }
 
 /** Who asks, for which tenant, and what: as it is known already, where the compiled lane was asked first. */
@@ -152,6 +157,34 @@ async function withinDeadline<T>(
     return await Promise.race([work(), expiry])
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/**
+ * An operation that was made for tables as they are no more is run again, from the start: its document is held against
+ * the new ones. Nothing of it was kept, because a statement has failed. What is given here is seen by nobody.
+ */
+function againPlugin(apis: TenantApis): ServerPlugin {
+  return {
+    onExecute({ args: { contextValue }, executeFn, setExecuteFn }) {
+      const { exchange, scope } = contextValue
+      const isOld = async (): Promise<boolean> => {
+        if (!scope.hasOldTables) return false
+        const served = callerOf(exchange)
+        const { placement, api } = await apis.renewed(served, exchange.deadline)
+        Object.assign(exchange, { placement, api, again: api !== served.api })
+        return exchange.again ?? false
+      }
+      setExecuteFn(async (given) => {
+        try {
+          const result = await executeFn(given)
+          return (await isOld()) ? { data: null } : result
+        } catch (error) {
+          if (await isOld()) return { data: null }
+          throw error
+        }
+      })
+    },
   }
 }
 

@@ -15,19 +15,21 @@ import { readParameters, tooLarge } from './body.ts'
 import type { PersistedDocuments } from './documents.ts'
 import type { Exchange, Parameters } from './exchange.ts'
 import { headerValues } from './headers.ts'
+import type { TenantApis } from './tenant-apis.ts'
 
 export interface IntakeOptions {
   readonly config: () => Config
   readonly authenticate: (authorization: string | undefined) => Promise<Identity>
   readonly placementOf: FindPlacement
+  readonly apis: TenantApis
   readonly documents: PersistedDocuments
 }
 
 /**
- * What the client of an exchange asks. The identity of the exchange is known from then on.
+ * What the client of an exchange asks. The identity and the API of the exchange are known from then on.
  *
  * @throws METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, BAD_REQUEST, UNAUTHENTICATED,
- *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE, and as `documents` does
+ *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE, and as `apis` and `documents` do
  */
 export function takeIn(exchange: Exchange, options: IntakeOptions): Promise<Parameters> {
   exchange.intake ??= takeInOnce(exchange, options)
@@ -49,6 +51,9 @@ async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<P
     headers: { 'x-tenant-id': named(request, 'x-tenant-id'), host: named(request, 'host') },
     baseDomain: http.baseDomain,
   })
+  const api = options.apis.of(placement, exchange.deadline)
+  if (api instanceof Promise) Object.assign(exchange, await api)
+  else exchange.api = api
   return options.documents.resolve(exchange, await readParameters(exchange, limits.bodyBytes))
 }
 

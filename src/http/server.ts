@@ -28,7 +28,7 @@ import { answerBrokenRequest } from './sockets.ts'
 
 export interface HttpServerOptions
   extends Omit<GraphqlOptions, 'documents'>,
-    Omit<FrontOptions, 'documents' | 'permissions' | 'headersOf'> {
+    Omit<FrontOptions, 'documents' | 'headersOf'> {
   /** Documents that are known by an id; default is none. */
   readonly trusted?: () => TrustedDocuments
   /** GraphiQL's pages; left out, there are none. Production leaves them out. */

@@ -61,6 +61,18 @@ async function shutDown(options: ShutdownOptions, reason: string, hurry: AbortSi
   }
 }
 
+/** Resolves once the gateway has stopped after SIGINT or SIGTERM; a second one hurries it. SIGHUP calls `reload`. */
+export async function stopOnSignals(shutdown: Shutdown, reload: () => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const stop = (signal: NodeJS.Signals): void => void shutdown.stop(signal).then(resolve, reject)
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', reload)
+  try {
+    await promise
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', reload)
+  }
+}
+
 /** Idle connections end at once, busy ones after their answer, all of them after `ms`. */
 async function closeServer(server: Server, ms: number, hurry: AbortSignal): Promise<void> {
   if (!server.listening) return

@@ -28,6 +28,25 @@ export function createRouter(copies: { find: FindPlacement; refresh: FindPlaceme
   }
 }
 
+/**
+ * As `router`, for statements that may name no tenant, because they were made for tables that are a tenant's own: sent
+ * to shared tables they would be about everybody's rows.
+ *
+ * @returns a router that throws TENANT_MOVING too: the tenant has shared tables by now
+ */
+export function ownHomesOnly(router: Router): Router {
+  const own = (placement: Placement): Placement => {
+    const { tenant, isolation } = placement
+    return isolation === 'shared'
+      ? fail('TENANT_MOVING', 'The tenant has just moved.', { tenant })
+      : placement
+  }
+  return {
+    find: async (tenant) => own(await router.find(tenant)),
+    refresh: async (tenant) => own(await router.refresh(tenant)),
+  }
+}
+
 function required(tenant: TenantId, placement: Placement | null): Placement {
   if (!placement) return fail('TENANT_UNKNOWN', 'The tenant of the token is not known here.', { tenant })
   if (placement.state === 'suspended') return fail('TENANT_SUSPENDED', 'The tenant is suspended.', { tenant })

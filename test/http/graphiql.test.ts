@@ -42,6 +42,8 @@ function ask(path: string, headers: Record<string, string> = {}, method = 'GET')
 const page = async (query = '', headers: Record<string, string> = {}): Promise<string> =>
   (await ask(`/graphql${query}`, { accept: BROWSER, ...headers })).body.toString()
 
+const EXAMPLES = [{ title: 'A </script> title', query: '{ tickets { nodes { id } } }' }]
+
 function settingsOf(html: string): { headers: Record<string, string>; examples: object[] } {
   return JSON.parse(/id="settings">(.*?)<\/script>/s.exec(html)?.[1] ?? 'null')
 }
@@ -61,7 +63,7 @@ beforeEach(() => {
     assets,
     tenants: async () => tenants,
     token: async (tenant, role) => `token-of-${tenant}-as-${role}`,
-    examples: [{ title: 'A </script> title', query: '{ tickets { nodes { id } } }' }],
+    examples: async () => EXAMPLES,
   }
 })
 
@@ -139,7 +141,7 @@ describe('what is in the page', () => {
   })
 
   it('keeps the settings whole when a title holds the end of a script', async () => {
-    expect(settingsOf(await page()).examples).toEqual(options.examples)
+    expect(settingsOf(await page()).examples).toEqual(EXAMPLES)
   })
 
   it('says what is missing instead of failing', async () => {

@@ -15,6 +15,7 @@ import type { Event } from '../../src/base/events.ts'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
 import { systemClock } from '../../src/base/time.ts'
 import type { Placement } from '../../src/directory/types.ts'
+import type { Api } from '../../src/graphql/apis.ts'
 import type { Lane } from '../../src/graphql/compiled/types.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
 import type { TrustedDocuments } from '../../src/graphql/documents/trusted.ts'
@@ -131,17 +132,20 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     [placementOf('acme'), placementOf('globex')].map((found) => [found.tenant, found]),
   )
   const permissions = edgePermissions(emit)
+  const api: Api = {
+    permissions,
+    lane: lane(edgeLane(permissions, () => config)),
+    contextFor: (scope) => ({ scope }) as unknown as GatewayContext,
+  }
   const { authenticate } = authenticator({ issuers: config.tokens, clock: systemClock, emit })
   const made = createHttpServer({
     config: () => config,
-    permissions: () => permissions,
+    apis: { of: () => api, renewed: async (served) => served },
     authenticate,
     placementOf: async (tenant) => placements.get(tenant) ?? null,
-    contextFor: (scope) => ({ scope }) as unknown as GatewayContext,
     emit,
     clock: systemClock,
     parse: documentParser(() => config.limits),
-    lane: lane(edgeLane(permissions, () => config)),
     ...(options.countCompiled ? { countCompiled: options.countCompiled } : {}),
     settings: { ...SERVER_SETTINGS, ...options.settings },
     ...(options.trusted ? { trusted: options.trusted } : {}),

@@ -128,10 +128,13 @@ export function createPermissions(
 }
 
 /** Yoga's place for `decide`: before execution and before a subscription starts. */
-export function permissionsPlugin(getPermissions: () => Permissions): Plugin<GatewayContext> {
-  const decide = ({ args }: { args: Operation & { readonly schema: GraphQLSchema } }): Promise<void> => {
-    const permissions = getPermissions()
-    // Between two schemas, while one replaces the other, nobody may be judged by the other's rules.
+export function permissionsPlugin<C extends object>(
+  permissionsOf: (context: C) => Permissions,
+): Plugin<GatewayContext & C> {
+  type Args = Operation & { readonly schema: GraphQLSchema; readonly contextValue: GatewayContext & C }
+  const decide = ({ args }: { args: Args }): Promise<void> => {
+    const permissions = permissionsOf(args.contextValue)
+    // Tenants have different tables: nobody may be judged by the rules of another schema.
     if (permissions.schema !== args.schema) fail('OVERLOADED', 'The schema has just changed; ask again.')
     return permissions.decide(args)
   }
