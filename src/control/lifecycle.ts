@@ -56,7 +56,7 @@ export interface CreateResult {
  * @throws DIRECTORY_UNAVAILABLE  the directory cannot be reached
  */
 export async function createTenant(fleet: Fleet, wanted: NewTenant, report?: Report): Promise<CreateResult> {
-  const input = inputOf(fleet, wanted)
+  const input = creationOf(fleet, wanted)
   const { tenant: before, begun } = await lookAt(fleet, wanted.id)
   if (before) requireSame(before, wanted)
   if (before && before.state !== 'creating') {
@@ -83,7 +83,7 @@ function lookAt(
   })
 }
 
-function inputOf({ plans = {} }: Fleet, wanted: NewTenant): Creation {
+export function creationOf({ plans = {} }: Fleet, wanted: NewTenant): Creation {
   const { id, name = id, subdomain = id, plan = 'standard', settings = {}, shard } = wanted
   const known = Object.keys(plans)
   if (wanted.plan !== undefined && known.length > 0 && !known.includes(plan)) {

@@ -21,11 +21,11 @@ import type { At, Kind, Report } from '../operations/types.ts'
 import type { Fleet } from '../reach.ts'
 import { explained } from './faults.ts'
 import { foldHashes } from './hash.ts'
+import { inLanes } from './lanes.ts'
 import { type ExportedTable, fileOf, type Manifest, readManifest, writeManifest } from './manifest.ts'
-import { readTables } from './read.ts'
+import { bySize, readTables } from './read.ts'
 import { withSnapshot } from './snapshot.ts'
 import { copySubject } from './subject.ts'
-import type { CopyTable } from './tables.ts'
 
 export interface ExportInput {
   /** Absolute path of the folder to be made; null for one of the export's own choice. */
@@ -148,9 +148,12 @@ async function filesIn(folder: string, at: Here): Promise<Omit<Manifest, 'format
   const { tenant, shard, isolation, namespace } = subject
   const made = await withSnapshot(where, async (snapshot) => {
     const madeAt = new Date().toISOString()
-    const fileFor = (table: CopyTable, no: number) =>
-      createWriteStream(join(folder, fileOf(table, no)), { mode: 0o600, flush: true })
-    const read = await readTables(snapshot, { report, sinkOf: async (table, no) => [fileFor(table, no)] })
+    const read = await readTables(snapshot, report, ({ counts, read }) =>
+      inLanes([0, 1], bySize(snapshot.tables, counts), async (lane, table, signal) => {
+        const path = join(folder, fileOf(table, snapshot.tables.indexOf(table)))
+        await read(table, lane, [createWriteStream(path, { mode: 0o600, flush: true })], signal)
+      }),
+    )
     const tables = snapshot.tables.map((table, no): ExportedTable => {
       const { columns, tenant: of } = table
       return { file: fileOf(table, no), columns, ofTenant: of !== null, ...read[no]! }

@@ -1,6 +1,9 @@
 /** Every kind of operation by its name, for those who know only the number of one. */
 
 import { fail } from '../../base/errors.ts'
+import { CLONE } from '../copy/clone-steps.ts'
+import { EXPORT } from '../copy/export.ts'
+import { IMPORT } from '../copy/import-steps.ts'
 import { CREATE } from '../creation.ts'
 import { PURGE } from '../life/purge.ts'
 import { STATE_KINDS } from '../life/state.ts'
@@ -9,7 +12,7 @@ import type { Kind } from './types.ts'
 /** What is written down of an operation fits its kind, because nothing else has written it. */
 type AnyKind = Kind<object, object>
 
-const KINDS: readonly unknown[] = [CREATE, ...Object.values(STATE_KINDS), PURGE]
+const KINDS: readonly unknown[] = [CREATE, ...Object.values(STATE_KINDS), PURGE, EXPORT, IMPORT, CLONE]
 
 /** @throws REFUSED  this release does not know it */
 export function kindNamed(name: string): AnyKind {

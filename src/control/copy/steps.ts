@@ -1,0 +1,111 @@
+/**
+ * The steps by which rows come into a new tenant, be it out of a folder or from another tenant: those that make it
+ * (control/creation.ts), and before nobody sees it,
+ *
+ *     look        no row of that id is there already
+ *     load rows   whatever an earlier run has left goes first
+ *     sequences   above what came in
+ *     verify      counts, contents, foreign keys
+ */
+
+import { fail } from '../../base/errors.ts'
+import type { Client } from '../../db/client.ts'
+import { compile, sql } from '../../db/sql.ts'
+import { findTenant } from '../../directory/tenants.ts'
+import { CREATE, type Creation } from '../creation.ts'
+import { deleteRows } from '../life/delete-rows.ts'
+import { tenantTables } from '../life/tables.ts'
+import type { At, Step } from '../operations/types.ts'
+import { onHome } from '../reach.ts'
+import { explained } from './faults.ts'
+import type { TableHash } from './hash.ts'
+import { raiseSequences } from './sequences.ts'
+import type { Whereabouts } from './snapshot.ts'
+import { aboutTenant, type CopyTable, rowsOf, tablesOf } from './tables.ts'
+import { asMover, type Made, targetOf } from './target.ts'
+import { verifyRows } from './verify.ts'
+
+/** What copying leaves on the way: what was read, to compare with. */
+export interface Copied extends Made {
+  readonly read: readonly TableHash[]
+}
+
+/**
+ * @param load  writes the rows into a home that has none, and gives what it has read
+ */
+export function copySteps<Input extends Creation>(
+  load: (at: At<Input, Copied>, target: Whereabouts) => Promise<readonly TableHash[]>,
+): Step<Input, Copied>[] {
+  const [activate, ...making] = CREATE.steps.toReversed()
+  return [
+    ...making.reverse(),
+    { name: 'look', run: look },
+    {
+      name: 'load rows',
+      run: (at) =>
+        explained(`Loading the rows of ${at.tenant}`, async () => {
+          await clear(at)
+          return { read: await load(at, targetOf(at)) }
+        }),
+      undo: clear,
+    },
+    { name: 'sequences', run: (at) => sequences(at) },
+    { name: 'verify', run: (at) => verify(at) },
+    activate!,
+  ]
+}
+
+/** Rows in the way would be taken for what an earlier run has left, and removed. */
+async function look(at: At<Creation, Made>): Promise<undefined> {
+  const target = targetOf(at)
+  const found = await findTenant(at.directory, target.tenant)
+  if (found?.state !== 'creating') fail('REFUSED', `${target.tenant} is ${found?.state ?? 'gone'} by now.`)
+  await asMover(target)((client) =>
+    client.transaction(async () => {
+      await aboutTenant(client, target.tenant)
+      for (const table of await tablesOf(client, target.home, target.tenancy))
+        await requireNone(client, target, table)
+    }),
+  )
+}
+
+async function requireNone(client: Client, { tenant, shard }: Whereabouts, table: CopyTable): Promise<void> {
+  // A table without the column may have got rows by the migrations that made it; they are replaced.
+  if (!table.tenant) return
+  const [row] = await client.query(compile(sql`select count(*) as rows ${rowsOf(table)}`))
+  if (row?.rows === '0') return
+  const hint =
+    'Choose another id (--as), or register the tenant that they belong to: "shardgate tenant register".'
+  fail('REFUSED', `${shard.key} has ${row?.rows} rows of ${tenant} in ${table.id} already.`, {}, { hint })
+}
+
+/** Remove what was loaded. A home of the tenant's own is emptied at once; it has nobody else in it. */
+async function clear(at: At<Creation, Made>): Promise<void> {
+  if (at.memory.shard === undefined) return
+  const target = targetOf(at)
+  const { tenant, shard, home, tenancy } = target
+  await onHome(shard, home, async (client) => {
+    if (home.isolation !== 'shared') return emptyAll(client, target)
+    const served = (await tenantTables(client, tenancy)).filter((table) => table.served)
+    await deleteRows(client, served, tenant, { report: (gone) => at.report(`remove ${gone} rows`) })
+  })
+}
+
+async function emptyAll(client: Client, { home, tenancy }: Whereabouts): Promise<void> {
+  const tables = await tablesOf(client, home, tenancy)
+  if (tables.length === 0) return
+  const names = tables.map(({ schema, name }) => sql.identifier(schema, name))
+  await client.query(compile(sql`truncate ${sql.join(names, ', ')}`))
+}
+
+async function sequences(at: At<Creation, Made>): Promise<undefined> {
+  await raiseSequences(targetOf(at))
+}
+
+function verify(at: At<Creation, Copied>): Promise<undefined> {
+  at.report('compare what was written with what was read')
+  return explained(`Verifying the rows of ${at.tenant}`, async () => {
+    await verifyRows(targetOf(at), at.memory.read ?? [])
+    return undefined
+  })
+}
