@@ -247,6 +247,7 @@ describe('what is in the way', () => {
 
   it.each([
     ['frozen', 'TENANT_MOVING'],
+    ['read-only', 'TENANT_READ_ONLY'],
     ['suspended', 'TENANT_SUSPENDED'],
   ])('a tenant that is %s', async (state, code) => {
     const set = (to: string) => world.sql(tenant.shard, `update shardgate.tenant_fence set state = '${to}'`)

@@ -9,11 +9,16 @@ import type { GeneratedTenant } from './generated-operations.ts'
 import { ghostOf } from './ghosts.ts'
 
 export interface SqlSetup {
-  /** Connection string of the app role on the shard of both tenants. */
+  /** Connection string of the app role on the database of the asker's tables. */
   readonly appUrl: string
+  /** The same of the superuser. */
   readonly superuserUrl: string
   readonly asker: GeneratedTenant
   readonly owner: GeneratedTenant
+  /** Schema of the asker's tables, where it is not that of the model. */
+  readonly schema?: string
+  /** Where the owner's tables are, when they are not where the asker's are. */
+  readonly theirs?: { readonly superuserUrl: string; readonly schema: string }
 }
 
 export interface SqlCounts {
@@ -26,16 +31,22 @@ type Row = Record<string, unknown>
 /** Try everything on every table. Leaves nothing behind. */
 export async function trySql(setup: SqlSetup, tables: readonly Table[]): Promise<SqlCounts> {
   const counts: SqlCounts = { asked: 0, differences: [] }
-  const [app, mighty] = await Promise.all([setup.appUrl, setup.superuserUrl].map(open))
+  const { appUrl, superuserUrl, schema, theirs } = setup
+  const [app, mighty, owner] = await Promise.all(
+    [appUrl, superuserUrl, theirs?.superuserUrl ?? superuserUrl].map(open),
+  )
   try {
     await app!.query('begin')
     await app!.query(`select shardgate.begin_tenant($1, $2, 'write', 60000)`, [
       setup.asker.id,
       await epochOf(mighty!, setup.asker.id),
     ])
-    for (const table of tables) await tryTable(app!, mighty!, table, setup, counts)
+    for (const table of tables) {
+      const found = await firstRow(owner!, { ...table, schema: theirs?.schema ?? table.schema }, setup.owner)
+      if (found) await tryTable(app!, { ...table, schema: schema ?? table.schema }, found, setup, counts)
+    }
   } finally {
-    await Promise.all([app!.end(), mighty!.end()])
+    await Promise.all([app!.end(), mighty!.end(), owner!.end()])
   }
   return counts
 }
@@ -53,19 +64,21 @@ async function epochOf(mighty: pg.Client, tenant: string): Promise<unknown> {
   return rows[0]?.epoch
 }
 
+async function firstRow(mighty: pg.Client, table: Table, { id }: GeneratedTenant): Promise<Row | undefined> {
+  const { rows } = await mighty.query(
+    `select to_jsonb(t)::text as row from ${nameOf(table)} t where ${quote(table.tenantColumn!)} = $1 order by 1 limit 1`,
+    [id],
+  )
+  return rows[0] && JSON.parse(rows[0].row)
+}
+
 async function tryTable(
   app: pg.Client,
-  mighty: pg.Client,
   table: Table,
+  theirs: Row,
   { asker, owner }: SqlSetup,
   counts: SqlCounts,
 ): Promise<void> {
-  const { rows } = await mighty.query(
-    `select to_jsonb(t)::text as row from ${nameOf(table)} t where ${quote(table.tenantColumn!)} = $1 order by 1 limit 1`,
-    [owner.id],
-  )
-  const theirs: Row | undefined = rows[0] && JSON.parse(rows[0].row)
-  if (!theirs) return
   const nobodys = ghostOf(theirs, [owner.canary]) as Row
   for (const [what, statement, withRow] of statementsFor(table)) {
     counts.asked++

@@ -62,6 +62,7 @@ describe('begin_tenant', () => {
     ['an epoch from the future', () => fence('active', 1), 2, 'SG001'],
     ['a tenant that has moved away', () => fence('moved', 1), 1, 'SG001'],
     ['a suspended tenant', () => fence('suspended'), 1, 'SG003'],
+    ['a tenant that was purged', () => fence('purged'), 1, 'SG004'],
   ])('refuses %s', async (_, prepare, epoch, code) => {
     await prepare()
     await expect(begin('read', epoch)).rejects.toMatchObject({ code })
@@ -71,11 +72,14 @@ describe('begin_tenant', () => {
     await expect(begin('read', 1, app, 'nobody')).rejects.toMatchObject({ code: 'SG004' })
   })
 
-  it('lets a frozen tenant read, and not write', async () => {
-    await fence('frozen')
+  it.each([
+    ['frozen', 'SG002'],
+    ['read-only', 'SG005'],
+  ])('lets a tenant that is %s read, and not write', async (state, code) => {
+    await fence(state)
     await begin('read')
     await app.query('rollback; begin')
-    await expect(begin('write')).rejects.toMatchObject({ code: 'SG002' })
+    await expect(begin('write')).rejects.toMatchObject({ code })
   })
 
   it('makes a read transaction read-only', async () => {
