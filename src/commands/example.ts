@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fail } from '../base/errors.ts'
 import type { Client } from '../db/client.ts'
+import type { Isolation } from '../directory/types.ts'
 
 export interface ExampleTenant {
   readonly id: string
   readonly name: string
   readonly subdomain: string
   readonly plan: string
+  readonly isolation: Isolation
 }
 
 export interface Example {

@@ -8,6 +8,7 @@ import { type Config, loadConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
 import { isFree } from '../db/embedded/ports.ts'
+import type { Isolation } from '../directory/types.ts'
 import { signToken } from '../tenant/sign.ts'
 import { type CommandContext, configOf, type MakeContext } from './context.ts'
 import { fillEmbedded, readEmbedded } from './embedded.ts'
@@ -120,12 +121,13 @@ async function printWelcome(
 interface Curl {
   readonly tenant: string
   readonly shard: string
+  readonly isolation: Isolation
   readonly curl: string
 }
 
 async function curlOf(
   config: Config,
-  { id, shard }: ExampleTenant & { shard: string },
+  { id, shard, isolation }: ExampleTenant & { shard: string },
   base: string,
 ): Promise<Curl> {
   const { token } = await signToken(config.tokens, {
@@ -136,12 +138,20 @@ async function curlOf(
   })
   const query = '{"query":"{ tickets(first: 3) { totalCount nodes { subject author { name } } } }"}'
   const curl = `curl -s -w '\\n' ${base}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${query}'`
-  return { tenant: id, shard, curl }
+  return { tenant: id, shard, isolation, curl }
+}
+
+const KEPT: Readonly<Record<Isolation, string>> = {
+  shared: 'the shared tables',
+  schema: 'its own schema',
+  database: 'its own database',
 }
 
 function welcomeText(places: Record<string, string>, curls: readonly Curl[]): string {
   const width = Math.max(...Object.keys(places).map((name) => name.length))
   const lines = Object.entries(places).map(([name, place]) => `  ${name.padEnd(width)}  ${place}`)
-  const calls = curls.flatMap(({ tenant, shard, curl }) => ['', `  # ${tenant}, on ${shard}`, `  ${curl}`])
+  const calls = curls.flatMap(({ tenant, shard, isolation, curl }) => {
+    return ['', `  # ${tenant}, in ${KEPT[isolation]} on ${shard}`, `  ${curl}`]
+  })
   return ['', ...lines, ...calls, '', '  Ctrl-C stops everything; the data stay.', ''].join('\n')
 }

@@ -16,9 +16,12 @@ import { ensureDatabase, ensureLogin } from '../control/bootstrap.ts'
 import { install } from '../control/install.ts'
 import { createTenant } from '../control/lifecycle.ts'
 import { migrateFleet } from '../control/migrate/up.ts'
-import type { Fleet } from '../control/reach.ts'
+import { type Fleet, onDirectory, onHome, type ShardAccess } from '../control/reach.ts'
+import { createTenants } from '../control/register.ts'
 import { withClient } from '../db/client.ts'
 import { type EmbeddedServers, startEmbedded } from '../db/embedded/start.ts'
+import { findTenants, type TenantRecord } from '../directory/tenants.ts'
+import { ISOLATIONS, type Isolation } from '../directory/types.ts'
 import { fleetOf } from './context.ts'
 import { type EmbeddedState, embeddedShards, fillEmbedded, readEmbedded, writeEmbedded } from './embedded.ts'
 import { type Example, type ExampleTenant, loadExample } from './example.ts'
@@ -37,7 +40,7 @@ export interface StartOptions {
 export interface Started {
   /** The configuration with every place filled in. */
   readonly config: Config
-  /** Three tenants of the example that live on different shards, as far as there are so many. */
+  /** Three tenants of the example: one of each isolation. */
   readonly demo: readonly (ExampleTenant & { readonly shard: string })[]
   /** Where the data of the embedded servers are. */
   readonly home: string
@@ -159,27 +162,16 @@ async function makeDirectory(superuserUrl: string, password: string): Promise<vo
 
 async function fillWithExample(config: Config, progress: Progress, scale: number): Promise<Started['demo']> {
   const example = await loadExample()
-  const schema = config.tenancy.schemas[0] ?? 'public'
-  const shards = Object.entries(config.shards).map(([key, { weight, url, ownerUrl = url }]) => ({
-    key,
-    weight,
-    url: ownerUrl,
-  }))
   const fleet = { ...fleetOf(config), migrations: example.migrations }
   await progress.step('Tables of the example', () => makeTables(fleet))
   const tenants = example.planTenants({ scale })
-  const placed = new Map<string, ExampleTenant[]>(shards.map(({ key }) => [key, []]))
-  await progress.step(`${tenants.length} tenants`, async () => {
-    for (const tenant of tenants) {
-      const { tenant: made } = await createTenant(fleet, { ...tenant, id: tenantId(tenant.id) })
-      placed.get(made.shard)?.push(tenant)
-    }
-  })
+  const placed = await progress.step(`${tenants.length} tenants`, () => makeTenants(fleet, tenants))
   await progress.counted('Rows of the example', tenants.length, (done) =>
     Promise.all(
-      shards.map((shard) =>
-        seedShard(shard.url, placed.get(shard.key) ?? [], example, { schema, scale }, done),
-      ),
+      fleet.shards.map((shard) => {
+        const here = placed.filter((tenant) => tenant.shard === shard.key)
+        return seedShard(shard, here, example, { schema: config.tenancy.schemas[0] ?? 'public', scale }, done)
+      }),
     ),
   )
   return demoOf(placed)
@@ -191,19 +183,51 @@ async function makeTables(fleet: Fleet): Promise<void> {
   if (failed) fail('SETUP_FAILED', `${failed.target}: ${failed.error}`)
 }
 
+/** A tenant of the example where it is. */
+type Placed = ExampleTenant & Pick<TenantRecord, 'shard' | 'isolation' | 'namespace'>
+
+// Those that an earlier start has made stay as they are, also where this one would have made them otherwise.
+async function makeTenants(fleet: Fleet, tenants: readonly ExampleTenant[]): Promise<Placed[]> {
+  const ids = tenants.map(({ id }) => tenantId(id))
+  const read = (): Promise<Map<string, TenantRecord>> =>
+    onDirectory(fleet.directoryUrl, (directory) => findTenants(directory, ids))
+  const before = await read()
+  const missing = tenants.flatMap((tenant) => {
+    const id = tenantId(tenant.id)
+    return before.get(id)?.state === undefined || before.get(id)?.state === 'creating'
+      ? [{ ...tenant, id }]
+      : []
+  })
+  const { faults } = await createTenants(
+    fleet,
+    missing.filter(({ isolation }) => isolation === 'shared'),
+  )
+  for (const [id, fault] of faults) fail('SETUP_FAILED', `${id}: ${fault}.`)
+  await Promise.all(
+    missing.filter(({ isolation }) => isolation !== 'shared').map((tenant) => createTenant(fleet, tenant)),
+  )
+  const made = await read()
+  return tenants.flatMap((tenant) => {
+    const { shard, isolation, namespace } = made.get(tenant.id) ?? {}
+    return shard && isolation && namespace ? [{ ...tenant, shard, isolation, namespace }] : []
+  })
+}
+
 async function seedShard(
-  url: string,
-  tenants: readonly ExampleTenant[],
+  shard: ShardAccess,
+  tenants: readonly Placed[],
   example: Example,
   target: { schema: string; scale: number },
   done: (rows: number) => void,
 ): Promise<void> {
-  await withClient(url, async (client) => {
-    for (const tenant of tenants) done(await example.seedTenant(client, tenant, target))
-  })
+  for (const tenant of tenants) {
+    const schema = tenant.isolation === 'schema' ? tenant.namespace : target.schema
+    done(await onHome(shard, tenant, (client) => example.seedTenant(client, tenant, { ...target, schema })))
+  }
 }
 
-function demoOf(placed: ReadonlyMap<string, readonly ExampleTenant[]>): Started['demo'] {
-  const firsts = [...placed].flatMap(([shard, [first]]) => (first ? [{ ...first, shard }] : []))
-  return firsts.slice(0, 3)
+function demoOf(placed: readonly Placed[]): Started['demo'] {
+  const first = (isolation: Isolation): Placed | undefined =>
+    placed.find((tenant) => tenant.isolation === isolation)
+  return ISOLATIONS.flatMap((isolation) => first(isolation) ?? [])
 }

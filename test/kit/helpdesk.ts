@@ -1,4 +1,5 @@
-/** The help desk example in databases of its own: a few tenants on three shards, and a configuration file. */
+/** The help desk example in databases of its own: a few tenants in all three models on three
+ * shards, and a configuration file. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,7 @@ import { planTenants, seedTenant } from '../../examples/helpdesk/seed.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { migrate } from '../../src/control/migrate/migrate.ts'
-import { withClient } from '../../src/db/client.ts'
+import { onHome } from '../../src/control/reach.ts'
 import { freshFleet } from './fleet.ts'
 
 export interface Helpdesk {
@@ -32,15 +33,17 @@ export async function startHelpdesk(count = 3): Promise<Helpdesk> {
   )
   const tenants = planTenants({ tenants: count, scale: 0.2 })
   const mark = (tenant: string): string => `[${tenant}]`
+  const own = { ...fleet.fleet, migrations: 'examples/helpdesk/migrations' }
   for (const tenant of tenants) {
-    const made = await createTenant(fleet.fleet, { ...tenant, id: tenantId(tenant.id) })
-    const shard = fleet.shards.find(({ key }) => key === made.tenant.shard)!
-    await withClient(shard.url('owner'), (client) =>
-      seedTenant(client, tenant, { schema: SCHEMA, tenants: count, scale: 0.2 }),
+    const { tenant: made } = await createTenant(own, { ...tenant, id: tenantId(tenant.id) })
+    const shard = fleet.shards.find(({ key }) => key === made.shard)!
+    const schema = made.isolation === 'schema' ? made.namespace : SCHEMA
+    await onHome({ key: shard.key, url: shard.url('owner') }, made, (client) =>
+      seedTenant(client, tenant, { schema, tenants: count, scale: 0.2 }),
     )
-    await withClient(shard.superuserUrl, (client) =>
+    await onHome({ key: shard.key, url: shard.superuserUrl }, made, (client) =>
       client.query({
-        text: `update ${SCHEMA}.tickets set subject = subject || ' ' || $2 where tenant_id = $1`,
+        text: `update "${schema}".tickets set subject = subject || ' ' || $2 where tenant_id = $1`,
         values: [tenant.id, mark(tenant.id)],
       }),
     )

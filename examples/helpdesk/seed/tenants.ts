@@ -24,6 +24,8 @@ export interface SeedTenant {
   readonly subdomain: string
   readonly plan: string
   readonly cohort: Cohort
+  /** How it is kept on its shard: in shared tables, in a schema or a database of its own. */
+  readonly isolation: 'shared' | 'schema' | 'database'
 }
 
 /** How many rows a tenant has; the tables that are missing follow from these. */
@@ -37,7 +39,7 @@ export interface Sizes {
   readonly tickets: number
 }
 
-// The first three are the demo tenants, one of each cohort.
+// The first three are the demo tenants: one of each cohort, and one of each way to be kept.
 const NAMED: readonly (readonly [id: string, name: string, subdomain?: string])[] = [
   ['acme', 'Acme Corporation'],
   ['globex', 'Globex Trading'],
@@ -77,6 +79,15 @@ const NAMED: readonly (readonly [id: string, name: string, subdomain?: string])[
   ['old-harbour', 'Old Harbour Coffee'],
 ]
 
+// Few, because they take a start longer: the tables of a schema are made anew, and a database is copied.
+const ISOLATED: Readonly<Record<string, SeedTenant['isolation']>> = {
+  globex: 'schema',
+  initech: 'database',
+  kupferberg: 'schema',
+  '4217': 'schema',
+  'paper-crane': 'database',
+}
+
 const PLANS: Readonly<Record<Cohort, string>> = { S: 'starter', M: 'team', L: 'business' }
 
 const COHORTS: Readonly<Record<Cohort, Sizes>> = {
@@ -99,7 +110,8 @@ function tenantAt(at: number): SeedTenant {
   const number = String(at + 1).padStart(4, '0')
   const [id, name, subdomain] = NAMED[at] ?? [`tenant-${number}`, `Tenant ${number}`]
   const cohort = cohortAt(at)
-  return { id, name, subdomain: subdomain ?? id, plan: PLANS[cohort], cohort }
+  const isolation = ISOLATED[id] ?? 'shared'
+  return { id, name, subdomain: subdomain ?? id, plan: PLANS[cohort], cohort, isolation }
 }
 
 function cohortAt(at: number): Cohort {
