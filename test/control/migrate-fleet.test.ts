@@ -4,6 +4,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Failpoint } from '../../src/base/failpoints.ts'
+import { tenantId } from '../../src/base/ids.ts'
+import { createTenant } from '../../src/control/lifecycle.ts'
 import { planFleet } from '../../src/control/migrate/plan.ts'
 import { migrateFleet, type UpOptions, type UpResult } from '../../src/control/migrate/up.ts'
 import type { Fleet } from '../../src/control/reach.ts'
@@ -289,5 +291,19 @@ describe('migrate plan', () => {
       { file: two, targets: 6, locks: [], warnings: [] },
     ])
     await up()
+  })
+})
+
+describe('a tenant whose home is made while a run is under way', () => {
+  it('is migrated by the same run', async () => {
+    world.folder.add('meanwhile', 'alter table notes add meanwhile int')
+    let made: Promise<unknown> | undefined
+    const fleet = at(/^before migrate /, async () => {
+      made ??= createTenant(world.fleet, { id: tenantId('newcomer'), isolation: 'schema', shard: 'shard-c' })
+      await made
+    })
+    const result = await up({}, fleet)
+    expect(doneIn(result)).toEqual(['newcomer (schema on shard-c)', ...ALL].sort())
+    expect(await placesOf('notes', 'meanwhile')).toEqual([...EVERYWHERE, 'shard-c tenant_newcomer'])
   })
 })

@@ -15,7 +15,7 @@ import { appendAudit } from '../../directory/audit.ts'
 import { listTargets, recordTargetError, type Target, targetName } from '../../directory/targets.ts'
 import { DEFAULT_TENANCY, type Fleet, onDirectory, onHome, reasonOf } from '../reach.ts'
 import type { ApplyWays } from './apply.ts'
-import { canaryText, chooseCanary } from './canary.ts'
+import { type Canary, canaryText, chooseCanary } from './canary.ts'
 import { readMigrations } from './files.ts'
 import { inLanes } from './lanes.ts'
 import { askTargets, missingByDigest, type Pending } from './pending.ts'
@@ -102,14 +102,20 @@ export async function migrateFleet(fleet: Fleet, options: UpOptions = {}): Promi
     const done = (result: Omit<UpResult, 'ms'>): UpResult => ({ ...result, ms: performance.now() - started })
     if (lacking(meant).length === 0) return done(nothing)
     return alone(directory, options.takeTurns ?? false, async () => {
-      // Another run may have ended while this one waited.
-      const targets = await listTargets(directory)
-      const pending = await askTargets(fleet, lacking(targets), files)
-      const phases = { files, lacking: pending, someHaveAll: pending.length < targets.length }
-      const isMeant = new Set(onlyOf(targets, options.only))
-      const mine = pending.filter(({ target }) => isMeant.has(target))
-      const run = new Run(fleet, directory, cutOf(phases, options.contract), options)
-      return done({ ...nothing, ...(await run.all(mine, meant.length)) })
+      const run = new Run(fleet, directory, options)
+      const tried = new Set<string>()
+      // Tenants whose homes are made meanwhile are born as their shard was then: they come in another round.
+      for (let goes = true; goes; ) {
+        const targets = await listTargets(directory)
+        const pending = await askTargets(fleet, lacking(targets), files)
+        const phases = { files, lacking: pending, someHaveAll: pending.length < targets.length }
+        const isMeant = new Set(onlyOf(targets, options.only))
+        const mine = pending.filter(({ target }) => isMeant.has(target) && !tried.has(targetName(target)))
+        const contract = options.contract && tried.size === 0
+        for (const { target } of mine) tried.add(targetName(target))
+        goes = mine.length > 0 && (await run.round(mine, cutOf(phases, contract), meant.length))
+      }
+      return done({ ...nothing, ...run.result })
     })
   })
 }
@@ -118,44 +124,53 @@ class Run {
   readonly #fleet: Fleet
   readonly #directory: Client
   readonly #asking: Queryable
-  readonly #cut: Cut
   readonly #options: UpOptions
   readonly #results: TargetResult[] = []
+  #canary: Canary | null = null
+  #left: readonly Pending[] = []
+  #held: readonly string[] = []
 
-  constructor(fleet: Fleet, directory: Client, cut: Cut, options: UpOptions) {
+  constructor(fleet: Fleet, directory: Client, options: UpOptions) {
     this.#fleet = fleet
     this.#directory = directory
     this.#asking = oneAtATime(directory)
-    this.#cut = cut
     this.#options = options
   }
 
-  async all(
-    pending: readonly Pending[],
-    of: number,
-  ): Promise<Pick<UpResult, 'canary' | 'results' | 'left' | 'held'>> {
+  get result(): Pick<UpResult, 'canary' | 'results' | 'left' | 'held'> {
+    return {
+      canary: this.#canary && canaryText(this.#canary),
+      results: this.#results,
+      left: this.#left.map(({ target }) => targetName(target)),
+      held: [...new Set(this.#held)],
+    }
+  }
+
+  /** Run what `cut` leaves of each target's missing files. False when the run has come to its end. */
+  async round(pending: readonly Pending[], cut: Cut, of: number): Promise<boolean> {
     const { report = {}, canary: wanted, parallel = 4, onFailure = 'stop' } = this.#options
-    const held = pending.flatMap(({ missing }) => missing[this.#cut(missing).length]?.file ?? [])
+    const isFirst = this.#results.length === 0
+    this.#held = [
+      ...this.#held,
+      ...pending.flatMap(({ missing }) => missing[cut(missing).length]?.file ?? []),
+    ]
     // What lacks nothing that is run now has only to be written down, or has nothing to do at all.
-    const work = pending.filter(({ missing }) => missing.length === 0 || this.#cut(missing).length > 0)
+    const work = pending
+      .filter(({ missing }) => missing.length === 0 || cut(missing).length > 0)
+      .map((one) => ({ ...one, missing: cut(one.missing) }))
     const candidates = work.filter(({ missing }) => missing.length > 0)
-    const canary = candidates.length > 0 ? chooseCanary(candidates, wanted) : null
-    report.begins?.({ targets: work.length, of, canary: canary && canaryText(canary) })
-    if (canary) await this.#tell('begun', { targets: work.length, canary: targetName(canary.pending.target) })
-    const rest = work.filter((one) => one !== canary?.pending)
+    if (isFirst && candidates.length > 0) this.#canary = chooseCanary(candidates, wanted)
+    const first = isFirst ? this.#canary : null
+    report.begins?.({ targets: work.length, of, canary: first && canaryText(first) })
+    if (candidates.length > 0) await this.#tell('begun', { targets: work.length })
+    const rest = work.filter((one) => one !== first?.pending)
     const limits = { total: parallel, perGroup: PER_SHARD, groupOf: ({ target }: Pending) => target.shard }
-    const goes = canary === null || (await this.#one(canary.pending))
-    const left = goes
+    const goes = first === null || (await this.#one(first.pending))
+    this.#left = goes
       ? await inLanes(rest, limits, async (one) => (await this.#one(one)) || onFailure === 'continue')
       : rest
-    if (canary) await this.#tell('ended', { ...this.#counts(), left: left.length })
-    const names = left.map(({ target }) => targetName(target))
-    return {
-      canary: canary && canaryText(canary),
-      results: this.#results,
-      left: names,
-      held: [...new Set(held)],
-    }
+    if (candidates.length > 0) await this.#tell('ended', { ...this.#counts(), left: this.#left.length })
+    return goes && this.#left.length === 0
   }
 
   #counts(): { done: number; failed: number } {
@@ -197,9 +212,8 @@ class Run {
     const { tenancy = DEFAULT_TENANCY, failpoints } = this.#fleet
     const { ways, report, door } = this.#options
     const name = targetName(target)
-    const files = this.#cut(missing)
     const { unsafe } = await onHome(shard, target, (client) =>
-      migrateTarget(this.#asking, client, target, files, {
+      migrateTarget(this.#asking, client, target, missing, {
         ...ways,
         tenancy,
         rows: rowsOf({
