@@ -12,6 +12,7 @@ import { addAdviseCommand } from './advise.ts'
 import { addAuditCommands } from './audit.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
+import { addCopyCommands } from './copy.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { addLifeCommands } from './life.ts'
 import { addMigrateCommands } from './migrate.ts'
@@ -70,6 +71,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   const tenant = addTenantCommands(program, contextOf)
   addAdviseCommand(tenant, contextOf)
   addLifeCommands(tenant, contextOf)
+  addCopyCommands(tenant, contextOf)
   addPurgeCommands(tenant, contextOf)
   addOperationCommands(program, contextOf)
   addAuditCommands(program, contextOf)
