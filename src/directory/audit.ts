@@ -12,7 +12,7 @@
 
 import { createHash } from 'node:crypto'
 import { canonicalJson } from '../base/canonical.ts'
-import { type TenantId, tenantId } from '../base/ids.ts'
+import type { TenantId } from '../base/ids.ts'
 import type { Queryable } from '../db/client.ts'
 import { compile, sql } from '../db/sql.ts'
 
@@ -25,8 +25,10 @@ export interface AuditEntry {
   readonly details: object
 }
 
-export interface AuditRecord extends AuditEntry {
+export interface AuditRecord extends Omit<AuditEntry, 'tenant'> {
   readonly no: number
+  /** As it stands there: where somebody has tampered it may be no id at all. */
+  readonly tenant: string | null
   /** Postgres text of a timestamptz, in UTC. */
   readonly at: string
   readonly previous: string
@@ -145,7 +147,7 @@ function recordFrom(row: Record<string, string | null>): AuditRecord {
     at: row.at ?? '',
     operator: row.operator ?? '',
     action: row.action ?? '',
-    tenant: typeof row.tenant_id === 'string' ? tenantId(row.tenant_id) : null,
+    tenant: row.tenant_id ?? null,
     details: JSON.parse(row.details ?? '{}') as object,
     previous: row.previous ?? '',
     hash: row.hash ?? '',
