@@ -50,9 +50,11 @@ export async function deleteRows(
   }
   for (let pass = 0; pass < PASSES; pass++) {
     const before = gone
-    for (const [i, table] of order.entries()) {
-      const later = order.slice(i)
-      await emptyTable(client, { table, later, tenant, batch, told })
+    const emptied = new Set<string>()
+    for (const table of order) {
+      const full = order.filter(({ oid }) => !emptied.has(oid))
+      await emptyTable(client, { table, full, tenant, batch, told })
+      if (table.hanging.every(({ child }) => emptied.has(child))) emptied.add(table.oid)
     }
     if (gone > before) continue
     const left = await tablesWithRows(client, order, tenant)
@@ -72,7 +74,7 @@ function stuck(left: readonly TenantTable[], tenant: TenantId): never {
 interface Emptying {
   readonly table: TenantTable
   /** Tables that may have rows yet, this one included. */
-  readonly later: readonly TenantTable[]
+  readonly full: readonly TenantTable[]
   readonly tenant: TenantId
   readonly batch: number
   readonly told: (rows: number) => void
@@ -92,11 +94,11 @@ async function emptyTable(client: Client, emptying: Emptying): Promise<void> {
 }
 
 // Rows are named by their place in the file. Two partitions may have the same place, so a batch is of one of them.
-function batchStatement({ table, later, tenant, batch }: Emptying): SQL | undefined {
+function batchStatement({ table, full, tenant, batch }: Emptying): SQL | undefined {
   const own = isOfTenant(table, tenant)
   if (!own) return undefined
   const from = sql.identifier(table.schema, table.name)
-  const free = sql.join([own, ...blockers(table, later, tenant)], ' and ')
+  const free = sql.join([own, ...blockers(table, full, tenant)], ' and ')
   return sql`
     with part as materialized (select t.tableoid as id from ${from} t where ${free} limit 1),
     batch as materialized (
@@ -110,9 +112,9 @@ function batchStatement({ table, later, tenant, batch }: Emptying): SQL | undefi
 }
 
 /** That nothing hangs on a row, of the tables that may have rows yet; `t` is the row. */
-function blockers(table: TenantTable, later: readonly TenantTable[], tenant: TenantId): SQL[] {
+function blockers(table: TenantTable, full: readonly TenantTable[], tenant: TenantId): SQL[] {
   return table.hanging.flatMap(({ child, columns, keys }) => {
-    const other = later.find(({ oid }) => oid === child)
+    const other = full.find(({ oid }) => oid === child)
     const theirs = other && isOfTenant(other, tenant, sql`h`)
     if (!theirs) return []
     const pairs = columns.map(
