@@ -2,17 +2,17 @@
 
 import { type FieldNode, type OperationDefinitionNode, parse } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Client } from '../../src/db/client.ts'
 import { selectedMeasures } from '../../src/graphql/aggregates/selection.ts'
 import type { Measure } from '../../src/graphql/plan/aggregate-types.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
+import type { RowsClient } from '../kit/places-of-rows.ts'
 import { type Random, runRandom } from '../kit/random.ts'
 import { addReadings, knownColumn, NUMBERS, RANKED, READINGS, type ReadingField } from '../kit/readings.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 
 let world: World
 let api: WorldApi
-let superuser: Client
+let superuser: RowsClient
 let tenant: WorldTenant
 const random = runRandom()
 

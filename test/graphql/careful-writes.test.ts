@@ -4,7 +4,7 @@
  */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Client, connect } from '../../src/db/client.ts'
+import type { Client } from '../../src/db/client.ts'
 import type { Extension } from '../../src/graphql/extension.ts'
 import { inOrder } from '../../src/graphql/mutations/run.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
@@ -30,7 +30,7 @@ beforeAll(async () => {
   await world.sql(tenant.shard, 'revoke update on app.invoices from shardgate_app')
   api = await openWorldApi(world, [], { rows: ROWS })
   hooked = await openWorldApi(world, [HOOKED], { rows: ROWS })
-  beside = await connect(world.shards[0]!.superuserUrl)
+  beside = await world.connectTo(tenant)
 })
 afterAll(async () => {
   await beside?.end()

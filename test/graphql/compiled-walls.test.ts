@@ -1,6 +1,7 @@
 /**
  * The two walls around a tenant's rows, each alone, for both lanes and whole operations: the tenant in the text of
- * every statement, and the shard's policies. Without both, every question here reaches another tenant.
+ * every statement, and the shard's policies. Without both, every question here reaches another tenant: in shared
+ * tables, whatever the model of the run.
  */
 
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -34,7 +35,7 @@ let forgetful: WorldApi
 let questions: WallQuestion[]
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 2, shards: 1 })
+  world = await startWorld({ tenants: 2, shards: 1, isolations: ['shared'] })
   ;[tenant, other] = world.tenants as [WorldTenant, WorldTenant]
   api = await openWorldApi(world)
   forgetful = await openWorldApi(world)

@@ -1,15 +1,15 @@
 /** Groups of lists: keys, measures, order and bounds as plain SQL has them. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Client } from '../../src/db/client.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
+import type { RowsClient } from '../kit/places-of-rows.ts'
 import { runRandom } from '../kit/random.ts'
 import { addReadings, knownColumn, READINGS, type ReadingField } from '../kit/readings.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 
 let world: World
 let api: WorldApi
-let superuser: Client
+let superuser: RowsClient
 let tenant: WorldTenant
 const random = runRandom()
 

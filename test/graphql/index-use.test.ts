@@ -4,7 +4,7 @@
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Client, connect } from '../../src/db/client.ts'
+import { type Client, withClient } from '../../src/db/client.ts'
 import { prepared, type Statement } from '../../src/db/sql.ts'
 import { listPlan } from '../../src/graphql/pages.ts'
 import { listStatement, lookupStatement } from '../../src/graphql/plan/lists.ts'
@@ -35,8 +35,9 @@ beforeAll(async () => {
   }
   await world.sql(tenant.shard, 'create index on app.tasks (tenant_id, parent_id, id)')
   await world.sql(tenant.shard, 'vacuum analyze')
-  app = await connect(world.shards[0]!.appUrl)
-  model = await introspect(app, { column: 'tenant_id', schemas: [world.schema] })
+  const { appUrl } = world.shards[0]!
+  model = await withClient(appUrl, (db) => introspect(db, { column: 'tenant_id', schemas: [world.schema] }))
+  app = await world.connectTo(tenant, 'app')
 })
 afterAll(async () => {
   await app?.end()

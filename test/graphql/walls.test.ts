@@ -1,6 +1,7 @@
 /**
  * The two walls around a tenant's rows, each alone: the tenant in the text of every statement, and the shard's
- * policies. Without both, the same statements reach two tenants, so that nothing here passes by chance.
+ * policies. Without both, the same statements reach two tenants, so that nothing here passes by chance: those of shared
+ * tables, whatever the model of the run.
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -33,7 +34,7 @@ let app: Client
 let tasks: Table
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 2, shards: 1 })
+  world = await startWorld({ tenants: 2, shards: 1, isolations: ['shared'] })
   tenant = world.tenants[0]!
   other = world.tenants[1]!
   superuser = await connect(world.shards[0]!.superuserUrl)

@@ -12,7 +12,9 @@
 import pg from 'pg'
 import { ownNames } from '../../src/control/migrate/names.ts'
 import { APP_ROLE } from '../../src/control/migrate/place.ts'
+import { type Client, connect, type TextRow } from '../../src/db/client.ts'
 import { databaseUrl } from '../../src/db/database-url.ts'
+import type { Statement } from '../../src/db/sql.ts'
 import type { Isolation } from '../../src/directory/types.ts'
 
 /** Where a tenant's tables are. */
@@ -30,6 +32,13 @@ export interface RowsPlace {
 export interface RowsPlaces {
   /** Run a statement of shared tables; rows of all the places that it ran in. */
   sql(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>
+  /** The same with connections that stay open, and with rows as text. */
+  connect(): RowsClient
+}
+
+export interface RowsClient {
+  query(statement: Statement | string): Promise<TextRow[]>
+  end(): Promise<void>
 }
 
 /**
@@ -48,6 +57,26 @@ export function placesOfRows(
       for (const place of wherever(text, values))
         answers.push(await runIn(place, shared.schema, text, values))
       return together(answers)
+    },
+    connect() {
+      const clients = new Map<RowsPlace, Promise<Client>>()
+      const clientIn = (place: RowsPlace): Promise<Client> => {
+        const client = clients.get(place) ?? connectIn(place, shared.schema)
+        clients.set(place, client)
+        return client
+      }
+      return {
+        async query(statement) {
+          const { text, values } = typeof statement === 'string' ? { text: statement, values: [] } : statement
+          const rows: TextRow[] = []
+          for (const place of wherever(text, values))
+            rows.push(...(await (await clientIn(place)).query(statement)))
+          return rows
+        },
+        async end() {
+          for (const client of await Promise.all(clients.values())) await client.end()
+        },
+      }
     },
   }
 
@@ -78,6 +107,19 @@ export function inPlace(text: string, sharedSchema: string, { schema, role, isol
     .replaceAll(new RegExp(`\\b${sharedSchema}_(\\w+)(?=\\.|;| )`, 'g'), `"${schema}_$1"`)
 }
 
+/** A connection whose statements of shared tables are put into the words of a place. */
+export async function connectIn(place: RowsPlace, sharedSchema: string, url = place.url): Promise<Client> {
+  const client = await connect(url)
+  const query = client.query.bind(client)
+  client.query = (statement) =>
+    query(
+      typeof statement === 'string'
+        ? inPlace(statement, sharedSchema, place)
+        : { ...statement, text: inPlace(statement.text, sharedSchema, place) },
+    )
+  return client
+}
+
 /** The place of shared tables on a shard. */
 export function sharedPlace(url: string, schema: string): RowsPlace {
   return { tenant: null, isolation: 'shared', url, schema, role: APP_ROLE }
@@ -105,7 +147,7 @@ async function runIn(
   await client.connect()
   try {
     const result = await client.query(inPlace(text, sharedSchema, place), [...values])
-    return result.rows
+    return result.rows ?? [] // Of several statements there are none.
   } finally {
     await client.end()
   }

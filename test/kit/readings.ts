@@ -3,7 +3,7 @@
  * places that they belong to. Both tenants have rows of the same keys; many values are equal, many are null.
  */
 
-import { type Client, connect } from '../../src/db/client.ts'
+import type { RowsClient } from './places-of-rows.ts'
 import type { Random } from './random.ts'
 import type { World, WorldTenant } from './shard-fixture.ts'
 
@@ -83,8 +83,8 @@ export async function addReadings(
   tenants: readonly WorldTenant[],
   random: Random,
   rows = 120,
-): Promise<Client> {
-  const client = await connect(world.shards[0]!.superuserUrl)
+): Promise<RowsClient> {
+  const client = world.rowsOn(world.shards[0]!.key)
   await client.query(TABLES)
   for (const { id } of tenants) {
     await client.query({

@@ -17,6 +17,7 @@ import pg from 'pg'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { migrate } from '../../src/control/migrate/migrate.ts'
+import type { Client } from '../../src/db/client.ts'
 import { databaseUrl } from '../../src/db/database-url.ts'
 import { bucketOf, dealBuckets } from '../../src/directory/buckets.ts'
 import type { Isolation } from '../../src/directory/types.ts'
@@ -24,7 +25,7 @@ import { type Canary, canary, type Scanner, scanner } from './canary.ts'
 import { freshFleet, type TestFleet, type TestShard } from './fleet.ts'
 import { dropDatabases, dropRoles, giveHome, placeOfHome, WORLD_FOLDER } from './homes.ts'
 import { isolationsOfRun } from './isolation-model.ts'
-import { placesOfRows, type RowsPlace, sharedPlace } from './places-of-rows.ts'
+import { connectIn, placesOfRows, type RowsClient, type RowsPlace, sharedPlace } from './places-of-rows.ts'
 import { type WireProxy, wireProxy } from './wire-proxy.ts'
 import { insertWorld, WORLD_TABLES, type WorldValues, worldValues } from './world-rows.ts'
 
@@ -85,6 +86,10 @@ export interface World {
   readonly scanner: Scanner
   /** Where a tenant's tables are: connection strings of the database, and the schema. */
   homeOf(tenant: WorldTenant): WorldHome
+  /** A connection to where a tenant's tables are, for statements of shared tables. @param role  default is the superuser */
+  connectTo(tenant: WorldTenant, role?: 'superuser' | 'app'): Promise<Client>
+  /** As `sql` with one text and one connection after the other: rows are text. */
+  rowsOn(shard: string): RowsClient
   /** Every row of the world as text, by tenant: equal before and after what must change nothing. */
   contents(tenant: WorldTenant): Promise<string>
   /**
@@ -133,7 +138,7 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
     }),
   )
   const directory = placesOfRows(sharedPlace(fleet.directoryUrl, SCHEMA), [], [])
-  return {
+  const world: World = {
     tenants: people,
     shards: places,
     directoryUrl,
@@ -142,6 +147,11 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
     secret,
     configFile,
     scanner: scanner(people.map(({ id }) => id)),
+    connectTo(tenant, role = 'superuser') {
+      const place = rowsOf.get(tenant.id)!
+      return connectIn(place, SCHEMA, role === 'app' ? world.homeOf(tenant).appUrl : place.url)
+    },
+    rowsOn: (shard) => rowsOn.get(shard)!.connect(),
     homeOf({ id, shard }) {
       const { url, schema, isolation } = rowsOf.get(id)!
       const database = new URL(url).pathname.slice(1)
@@ -161,6 +171,7 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
       rmSync(folder, { recursive: true })
     },
   }
+  return world
 }
 
 /** Ids whose buckets lie on the shards in turn. */

@@ -63,7 +63,7 @@ export async function addWriteTables(world: World): Promise<void> {
   await world.sql(
     world.shards[0]!.key,
     `set search_path = ${world.schema}; ${TABLES} ${guards.join('')}
-     create schema kept; ${KEPT.map((name) => `create table kept.${name} as table ${name}`).join(';')}`,
+     create schema ${world.schema}_kept; ${KEPT.map((name) => `create table ${world.schema}_kept.${name} as table ${name}`).join(';')}`,
   )
 }
 
@@ -77,7 +77,7 @@ export async function putBack(world: World): Promise<void> {
     `set session_replication_role = replica;
      ${[...KEPT, ...NAMES].map((name) => `delete from ${schema}.${name}`).join(';')};
      alter sequence ${schema}.notes_id_seq restart;
-     ${KEPT.map((name) => `insert into ${schema}.${name} table kept.${name}`).join(';')}`,
+     ${KEPT.map((name) => `insert into ${schema}.${name} table ${schema}_kept.${name}`).join(';')}`,
   )
 }
 
