@@ -15,6 +15,7 @@ import { tenantId } from '../src/base/ids.ts'
 import { ensureDatabase, ensureLogin } from '../src/control/bootstrap.ts'
 import { install } from '../src/control/install.ts'
 import { migrate } from '../src/control/migrate/migrate.ts'
+import type { Fleet } from '../src/control/reach.ts'
 import { registerTenants } from '../src/control/register.ts'
 import { type Client, withClient } from '../src/db/client.ts'
 import type { EmbeddedServer } from '../src/db/embedded/server.ts'
@@ -52,6 +53,8 @@ export interface BenchDatabase {
   /** Folder for logs and files of a run. */
   readonly dir: string
   readonly shards: readonly BenchShard[]
+  /** As the operator's commands take it. */
+  readonly fleet: Fleet
   /** A configuration file for the gateway; settings on top of each shard's: { readConnections: 1 }. */
   configFile(shardSettings?: Readonly<Record<string, number>>): string
   stop(): Promise<void>
@@ -84,7 +87,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<BenchDatab
     const tenants = planTenants(options.sizes)
     const shards = keys.map((key, i) => benchShard(servers.get(key), dealt(tenants, i, keys.length)))
     await makeOnce(join(servers.home, 'filled'), options, shards)
-    return { dir, shards, configFile: (own) => writeConfig(dir, shards, own), stop: () => stopAll(servers) }
+    const fleet = fleetOf(shards)
+    return {
+      dir,
+      shards,
+      fleet,
+      configFile: (own) => writeConfig(dir, shards, own),
+      stop: () => stopAll(servers),
+    }
   } catch (error) {
     await servers.stopAll()
     throw error
@@ -112,6 +122,20 @@ function directoryUrl([first]: readonly BenchShard[]): string {
   const user = { username: DIRECTORY, password: DIRECTORY, pathname: `/${DIRECTORY}` }
   return Object.assign(new URL(first?.superuserUrl ?? ''), user).href
 }
+
+const fleetOf = (shards: readonly BenchShard[]): Fleet => ({
+  directoryUrl: directoryUrl(shards),
+  strategy: 'modulo',
+  shards: shards.map(({ key, superuserUrl, appUrl }) => ({
+    key,
+    weight: 1,
+    url: roleUrl(superuserUrl, 'owner'),
+    appUrl,
+    moverUrl: roleUrl(superuserUrl, 'mover'),
+  })),
+  tenancy: { column: 'tenant_id', schemas: [SCHEMA], global: [], tables: {} },
+  operator: 'bench',
+})
 
 /** `mark` says what the data were made of; other data are made anew. */
 async function makeOnce(
