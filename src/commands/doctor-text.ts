@@ -3,7 +3,7 @@
  * is told once a kind with the number of tables, and what a migration mends is left to `adopt`.
  */
 
-import type { Diagnosis } from '../control/doctor.ts'
+import type { Diagnosis } from '../control/diagnosis.ts'
 import { table, visible } from './print.ts'
 
 /** Findings that are told whole, each with its SQL, at most. */

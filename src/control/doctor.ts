@@ -13,25 +13,13 @@ import { type ListStatistic, readStatistics } from '../directory/statistics.ts'
 import { listTenants, type TenantRecord } from '../directory/tenants.ts'
 import { survey } from '../model/introspect.ts'
 import { checkSafety } from '../model/safety.ts'
+import { advice, type Diagnosis, unsafe } from './diagnosis.ts'
+import { homeFindings, operationFindings, revivedFindings } from './doctor-homes.ts'
 import { unopenedTables } from './existing-tables.ts'
 import { adviseIndexes } from './index-advice.ts'
 import { identityOf } from './install.ts'
-import { onDirectory, onShard, placeOf, reasonOf } from './reach.ts'
+import { onDirectory, onShard, placeOf, reasonOf, type ShardAccess } from './reach.ts'
 import { tenancyHints } from './tenancy-hints.ts'
-
-export interface Diagnosis {
-  /** 'directory' or the key of a shard. */
-  readonly where: string
-  readonly table?: string
-  readonly check: string
-  /** 'unsafe' keeps the gateway from serving it; 'advice' does not; a 'note' is as it was asked for. */
-  readonly severity: 'unsafe' | 'advice' | 'note'
-  readonly reason: string
-  /** What mends it. */
-  readonly sql?: string
-  /** Whether `adopt` writes a migration that mends it. */
-  readonly adopt?: true
-}
 
 export interface Patient {
   readonly directoryUrl: string
@@ -66,22 +54,10 @@ const TENANTS_MAX = 100_000
 export async function diagnose(patient: Patient): Promise<Diagnosis[]> {
   const { records, findings } = await examineDirectory(patient)
   const shards = patient.shards.map((shard) => examineShard(shard, patient, records))
-  return [...findings, ...(await Promise.all(shards)).flat()]
+  const access = patient.shards.map(({ key, ownerUrl }) => ({ key, url: ownerUrl }))
+  const revived = records ? revivedFindings({ ...patient, shards: access }) : []
+  return [...findings, ...(await revived), ...(await Promise.all(shards)).flat()]
 }
-
-const unsafe = (where: string, check: string, reason: string): Diagnosis => ({
-  where,
-  check,
-  severity: 'unsafe',
-  reason,
-})
-
-const advice = (where: string, check: string, reason: string): Diagnosis => ({
-  where,
-  check,
-  severity: 'advice',
-  reason,
-})
 
 async function examineDirectory(patient: Patient): Promise<{ records?: Records; findings: Diagnosis[] }> {
   try {
@@ -98,6 +74,7 @@ async function examineDirectory(patient: Patient): Promise<{ records?: Records; 
         ...settingFindings(patient, settings?.buckets, settings?.namespace),
         ...shardListFindings(patient, records.shards),
         ...unfinished(records.tenants),
+        ...(await operationFindings(db)),
         ...(records.statistics ? [] : [outdated]),
       ]
       return { records, findings }
@@ -165,7 +142,7 @@ async function examineShard(
   try {
     const findings = await onShard({ key, url: ownerUrl }, async (client) => [
       ...(await identityFindings(client, key, records)),
-      ...(await fenceFindings(client, key, records)),
+      ...(await homesOn(client, { key, url: ownerUrl }, patient, records)),
       ...(await tenancyHints(client, patient.tenancy)).map((reason) => advice(key, 'tenancy', reason)),
       ...(await unopenedFindings(client, key, patient)),
       ...(await servingFindings(client, key, patient)),
@@ -183,6 +160,17 @@ async function examineShard(
   } catch (error) {
     return [unsafe(key, 'reachable', sentenceOf(error))]
   }
+}
+
+async function homesOn(
+  client: Client,
+  shard: ShardAccess,
+  { tenancy }: Patient,
+  records?: Records,
+): Promise<Diagnosis[]> {
+  const known = records?.shards.find(({ key }) => key === shard.key)
+  if (!records || !known || (await identityOf(client)) === undefined) return []
+  return homeFindings(client, { shard, shardId: known.id, tenants: records.tenants, tenancy })
 }
 
 async function unopenedFindings(client: Client, where: string, { tenancy }: Patient): Promise<Diagnosis[]> {
@@ -229,21 +217,6 @@ async function identityFindings(client: Client, key: string, records?: Records):
   if (!known || id === known.id) return []
   const reason = `It carries the identity ${id ?? '(none)'}; the directory knows ${known.id}. Its URL leads to another database than before.`
   return [unsafe(key, 'identity', reason)]
-}
-
-/** A shard that was restored from an old backup knows older epochs than the directory, or fewer tenants. */
-async function fenceFindings(client: Client, key: string, records?: Records): Promise<Diagnosis[]> {
-  if (!records || (await identityOf(client)) === undefined) return []
-  const rows = await client.query('select tenant_id, state, epoch from shardgate.tenant_fence')
-  const fences = new Map(rows.map((row) => [row.tenant_id, row]))
-  return records.tenants
-    .filter((tenant) => tenant.shard === key && tenant.state !== 'creating')
-    .flatMap(({ id, epoch }) => {
-      const fence = fences.get(id)
-      if (fence && fence.state !== 'moved' && Number(fence.epoch) === epoch) return []
-      const found = fence ? `state ${fence.state} at epoch ${fence.epoch}` : 'nothing'
-      return [unsafe(key, 'fence', `The directory has ${id} here at epoch ${epoch}; the shard has ${found}.`)]
-    })
 }
 
 /** Whether the gateway could log in, as the role that all other checks are about. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { findingsText } from '../../src/commands/doctor-text.ts'
-import type { Diagnosis } from '../../src/control/doctor.ts'
+import type { Diagnosis } from '../../src/control/diagnosis.ts'
 
 const say = (findings: readonly Diagnosis[], full = false): string =>
   findingsText(findings, { full, colour: false })

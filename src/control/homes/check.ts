@@ -14,7 +14,7 @@ const SHOWN = 5
  * @throws TABLE_UNSAFE  with the reasons
  */
 export async function requireSafe(db: Queryable, fleet: Fleet, home: Home, role: string): Promise<void> {
-  const findings = await checkSafety(db, questionOf(fleet, home, role))
+  const findings = await checkSafety(db, safetyQuestion(fleet.tenancy ?? DEFAULT_TENANCY, home, role))
   const reasons = findings
     .filter(({ severity }) => severity === 'unsafe')
     .map(({ table, reason }) => (table === undefined ? reason : `${table}: ${reason}`))
@@ -32,14 +32,17 @@ export async function requireSafe(db: Queryable, fleet: Fleet, home: Home, role:
   )
 }
 
-/** A tenant's schema stands in the place of the first served one; its database has them all. */
-function questionOf({ tenancy = DEFAULT_TENANCY }: Fleet, home: Home, appRole: string): SafetyQuestion {
-  const { column, schemas } = tenancy
-  const global = 'global' in tenancy ? (tenancy.global ?? []) : []
-  if (home.isolation === 'database') return { column, schemas, global, appRole }
+/** What to ask of a home: a tenant's schema stands in the place of the first served one; its database has them all. */
+export function safetyQuestion(
+  tenancy: NonNullable<Fleet['tenancy']>,
+  { isolation, namespace }: Pick<Home, 'isolation' | 'namespace'>,
+  appRole: string,
+): SafetyQuestion {
+  const { column, schemas, global = [] } = tenancy
+  if (isolation === 'database') return { column, schemas, global, appRole, own: true }
   const shared = `${schemas[0]}.`
   const own = global
     .filter((id) => id.startsWith(shared))
-    .map((id) => `${home.namespace}.${id.slice(shared.length)}`)
-  return { column, schemas: [home.namespace], global: own, appRole }
+    .map((id) => `${namespace}.${id.slice(shared.length)}`)
+  return { column, schemas: [namespace], global: own, appRole, own: true }
 }
