@@ -42,7 +42,7 @@ export interface Room {
  * Looks at the answers of a batch, or at those before the one that was refused: a refusal may be another's as well. When
  * it throws, the connection is destroyed, because it can no longer be trusted to answer the right question.
  */
-export type Check = (results: readonly Result[], refusal?: Error) => void
+export type Check = (results: readonly Result[], connection: Connection, refusal?: Error) => void
 
 export interface PoolStats {
   readonly shared: number
@@ -163,10 +163,10 @@ export class Pool {
   ): Promise<Result[]> {
     try {
       const results = await connection.batch(statements, deadline)
-      distrustIfThrows(connection, () => check(results))
+      distrustIfThrows(connection, () => check(results, connection))
       return results
     } catch (error) {
-      if (isRefusal(error)) distrustIfThrows(connection, () => check(resultsBefore(error), error))
+      if (isRefusal(error)) distrustIfThrows(connection, () => check(resultsBefore(error), connection, error))
       throw error
     } finally {
       if (

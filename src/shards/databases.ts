@@ -10,7 +10,7 @@
 import type { ShardConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { type Clock, type Deadline, systemClock } from '../base/time.ts'
-import type { Connection } from '../db/connection.ts'
+import { type Connection, ConnectionLost } from '../db/connection.ts'
 import { databaseUrl } from '../db/database-url.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
 import { DatabaseAway, isDatabaseAway } from './failures.ts'
@@ -52,6 +52,7 @@ export class TenantDatabases {
   #connections = 0
   readonly #queue = new Set<() => void>()
   #timer: NodeJS.Timeout | undefined
+  #ended = false
 
   constructor(options: DatabasesOptions) {
     this.#options = options
@@ -123,6 +124,7 @@ export class TenantDatabases {
   }
 
   end(): void {
+    this.#ended = true
     clearInterval(this.#timer)
     for (const name of [...this.#homes.keys()]) this.#close(name)
     this.#wake()
@@ -138,6 +140,7 @@ export class TenantDatabases {
   }
 
   #open(name: string): Home {
+    if (this.#ended) throw new ConnectionLost('unsent', 'The pools have ended.')
     const { onConnect, onDestroyed } = this.#options
     const pool = new Pool({
       url: databaseUrl(this.#config.url, name),

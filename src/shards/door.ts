@@ -11,26 +11,27 @@
  * A refusal by the fence means that our copy of the placement is late: it is read again, once.
  */
 
-import { fail, GatewayError } from '../base/errors.ts'
+import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
 import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
-import type { Connection } from '../db/connection.ts'
+import { type Connection, ConnectionLost } from '../db/connection.ts'
 import type { Check, Pool } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
+import { commit, inTime, outcomeUnknown } from './endings.ts'
 import {
   explain,
   isAnswerLost,
   isDemoted,
   isFenced,
   isPlacedOtherwise,
-  isTaintedSession,
+  mayHaveLostRole,
   mayTryAgain,
 } from './failures.ts'
-import { BEGIN, beginTenant, COMMIT, type Mode, ROLLBACK, SHARED_LOCK_MS, tenantOf } from './fence.ts'
+import { BEGIN, beginTenant, hasLostRole, type Mode, ROLLBACK, SHARED_LOCK_MS, tenantOf } from './fence.ts'
 import { forHomeOf } from './namespaces.ts'
 import type { Router } from './router.ts'
 import type { OwnDatabase, Shard } from './shard.ts'
@@ -137,16 +138,18 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
     const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
     const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
     const all = [...before, fence, ...forHome(placement, statements)]
-    const check: Check = (results, refusal) => {
+    let lostRole: Promise<boolean> | undefined
+    const check: Check = (results, connection, refusal) => {
       requireTenant(results, refusal ? null : all.length, placement.tenant, shard)
-      // Thrown from here, it costs the connection.
-      if (refusal && tenantOf(results) === '' && isTaintedSession(refusal)) throw refusal
+      if (refusal && tenantOf(results) === '' && mayHaveLostRole(refusal)) lostRole = hasLostRole(connection)
     }
     try {
       const database = databaseOf(placement, deadline)
       const results = await shard.use((pool) => pool.batch(all, deadline, check), database)
       return results.slice(before.length + 1).map(({ rows }) => rows)
     } catch (error) {
+      if (await lostRole)
+        throw new ConnectionLost('unsent', 'The session had lost its role.', { cause: error })
       if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
       throw error
     }
@@ -261,40 +264,11 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
   return { batch, withTenant }
 }
 
-/** Work of an extension may wait for ever; its connection may not. COMMIT has not been sent, so nothing was kept. */
-async function inTime<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const error = new GatewayError('TIMEOUT', 'The operation did not end in time; nothing was kept.')
-  const timer = setTimeout(() => late.reject(error), deadline.remainingMs() + GRACE_MS)
-  try {
-    return await Promise.race([work, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-const GRACE_MS = 250
-
 async function runOne(connection: Connection, statement: Statement, deadline: Deadline): Promise<Row[]> {
   const [result] = await connection.batch([statement], deadline)
   return result?.rows ?? []
 }
 
-/** From the moment COMMIT is sent, only its answer tells whether the changes were kept. */
-async function commit(connection: Connection, deadline: Deadline): Promise<void> {
-  const results = await connection.batch([COMMIT], deadline).catch((error: unknown) => {
-    if (isAnswerLost(error)) return outcomeUnknown(error)
-    throw error
-  })
-  // COMMIT of a transaction in which a statement has failed succeeds with the tag ROLLBACK.
-  if (results[0]?.tag !== 'COMMIT') fail('CONFLICT', 'The database did not keep the changes.')
-}
-
 function databaseOf({ isolation, namespace: name }: Placement, deadline: Deadline): OwnDatabase | undefined {
   return isolation === 'database' ? { name, deadline } : undefined
-}
-
-function outcomeUnknown(cause: unknown): never {
-  const message = 'The connection was lost before the database confirmed the change.'
-  return fail('OUTCOME_UNKNOWN', message, {}, { cause })
 }

@@ -86,11 +86,8 @@ export function isFenced(error: unknown): boolean {
   return Object.values<string | undefined>(FENCE).includes(sqlState(error))
 }
 
-/**
- * Whether a session that could not even begin a tenant's transaction has lost its role: SQL of an extension that says
- * "set role" does that. Nobody could use it any more.
- */
-export function isTaintedSession(refusal: unknown): boolean {
+/** Whether a batch that was refused before the fence has answered may have met a session that has lost its role. */
+export function mayHaveLostRole(refusal: unknown): boolean {
   return sqlState(refusal) === '42501'
 }
 

@@ -1,7 +1,8 @@
 /** The statements by which a transaction of a tenant begins and ends. */
 
-import type { Deadline } from '../base/time.ts'
+import { type Deadline, deadlineIn } from '../base/time.ts'
 import type { Result } from '../db/batch.ts'
+import type { Connection } from '../db/connection.ts'
 import { prepared, type Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 
@@ -31,6 +32,21 @@ export function beginTenant(
   if (lockMs === undefined) return { ...BEGIN_TENANT, values: [tenant, epoch, mode, leftMs] }
   return { ...BEGIN_BRIEF, values: [tenant, epoch, mode, leftMs, Math.min(leftMs, lockMs)] }
 }
+
+const OWN_ROLE = prepared('select current_user = session_user')
+
+/**
+ * Whether a session has another role than it logged in with: SQL of an extension that says "set role" does that, and
+ * nobody could begin a transaction there any more. Its connection is destroyed; one that is well stays, with what is in
+ * flight on it.
+ */
+export async function hasLostRole(connection: Connection): Promise<boolean> {
+  const answer = await connection.batch([OWN_ROLE], deadlineIn(PROBE_MS)).catch(() => [])
+  if (answer[0]?.rows[0]?.[0] === 'f') connection.destroy('its session has lost its role')
+  return !connection.usable
+}
+
+const PROBE_MS = 2_000
 
 /**
  * The tenant that an answer carries, or ''. Where it stands is told by the answer and not by the question: at the same

@@ -173,17 +173,28 @@ describe('the role of a tenant with a schema of its own', () => {
     }
   })
 
-  it('that SQL of an extension has left on the session costs one request, shows nobody’s rows, and is gone', async () => {
+  it('that SQL of an extension has left on the session shows nobody’s rows, and costs the connection alone', async () => {
     const role = await roleOf(otherSchema!)
     for (const next of [shared!, schema!, otherSchema!]) {
       await gate.ask(schema!.id, `set role "${role}"`)
-      const first = await gate.ask(next.id, ROWS).catch(({ code }) => code)
-      expect(first).toBe('42501')
-      for (const tenant of [shared!, schema!, otherSchema!]) {
+      const insert = `insert into app.labels (tenant_id, task_id, word) values ($1, 3, 'after ${next.id}')`
+      expect(await gate.ask(next.id, insert, [next.id], 'write')).toEqual([])
+      for (const tenant of [next, shared!, schema!, otherSchema!]) {
         expect(await gate.ask(tenant.id, ROWS)).toEqual(OWN(tenant))
       }
     }
     expect(destroyed()).toBe(3)
+  })
+
+  it('is no reason to give up a connection when a statement names what is forbidden', async () => {
+    for (const { id } of [schema!, shared!]) {
+      await expect(gate.ask(id, 'select * from pg_authid')).rejects.toMatchObject({ code: '42501' })
+      const unnamed = gate.ask(id, `select * from "${world.homeOf(otherSchema!).schema}".f(1)`)
+      await expect(unnamed).rejects.toBeDefined()
+    }
+    await expect(gate.ask(database!.id, 'select * from nowhere.t')).rejects.toMatchObject({ code: '42P01' })
+    await gate.ask(shared!.id, ROWS)
+    expect(destroyed()).toBe(0)
   })
 })
 
