@@ -51,8 +51,8 @@ export interface CreateResult {
  * @throws SHARD_UNAVAILABLE      its shard cannot be reached; with a new tenant nothing has changed
  * @throws SHARD_UNSAFE           its shard is not the database that the directory knows, or holds a fence
  *                                of another life of this tenant
- * @throws TABLE_UNSAFE           its own tables would not be safe; they are removed
- * @throws SETUP_FAILED, REFUSED  its own tables cannot be made, with the reason
+ * @throws TABLE_UNSAFE           its own tables would not be safe, with the reasons; they are removed
+ * @throws SETUP_FAILED, REFUSED  its own tables cannot be made, with the reason; what there was of them is removed
  * @throws DIRECTORY_UNAVAILABLE  the directory cannot be reached
  */
 export async function createTenant(fleet: Fleet, wanted: NewTenant, report?: Report): Promise<CreateResult> {
@@ -108,11 +108,15 @@ async function requireRoom(
   await requireMakeable(fleet, place)
 }
 
-// With these the same command can never succeed as things are, so nothing of it is left lying about.
+/** With these the same command cannot succeed as things are. */
+const FINAL = ['REFUSED', 'SETUP_FAILED', 'SHARD_UNSAFE', 'TABLE_UNSAFE'] as const
+
+// Nothing of it is left lying about, as far as the shard can be reached; else there is `operation abort`.
 async function giveUp(fleet: Fleet, tenant: TenantId, error: unknown): Promise<never> {
-  if (!isGatewayError(error, 'TABLE_UNSAFE') && !isGatewayError(error, 'SHARD_UNSAFE')) throw error
-  const { begun } = await lookAt(fleet, tenant)
-  if (begun) await abortOperation(fleet, begun)
+  if (FINAL.some((code) => isGatewayError(error, code))) {
+    const { begun } = await lookAt(fleet, tenant)
+    if (begun) await abortOperation(fleet, begun).catch(() => {})
+  }
   throw error
 }
 

@@ -14,7 +14,7 @@ import { databaseUrl } from '../../src/db/database-url.ts'
 import { bucketOf } from '../../src/directory/buckets.ts'
 import { findPlacement } from '../../src/directory/placements.ts'
 import { findTenant } from '../../src/directory/tenants.ts'
-import { ISOLATIONS } from '../../src/directory/types.ts'
+import { ISOLATIONS, type TenantSettings } from '../../src/directory/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 
 let modulo: TestFleet
@@ -145,6 +145,72 @@ describe('a new tenant', () => {
   })
 })
 
+describe('its isolation', () => {
+  const planned = (): Fleet => ({
+    ...modulo.fleet,
+    plans: { small: { isolation: 'shared' }, big: { isolation: 'database' }, mid: { isolation: 'schema' } },
+  })
+
+  it('is that of its plan, unless it is chosen by hand', async () => {
+    const made = async (id: string, more: object) =>
+      (await createTenant(planned(), { id: tenantId(id), ...more })).tenant
+    expect(await made('planned', { plan: 'mid' })).toMatchObject({ isolation: 'schema', plan: 'mid' })
+    expect(await made('by-hand', { plan: 'mid', isolation: 'shared' })).toMatchObject({
+      isolation: 'shared',
+      placedBy: 'bucket',
+    })
+    expect(await made('unplanned', {})).toMatchObject({ isolation: 'shared', plan: 'standard' })
+  })
+
+  it('lies on the shard of the bucket under modulo, with a placement row of its own', async () => {
+    const { tenant } = await createTenant(modulo.fleet, { id: tenantId('bucketed'), isolation: 'schema' })
+    const [row] = await withClient(modulo.directoryUrl, (db) =>
+      db.query(`select shard from directory.bucket where no = ${tenant.bucket}`),
+    )
+    expect(tenant).toMatchObject({ shard: row!.shard, placedBy: 'placement', namespace: 'tenant_bucketed' })
+  })
+
+  it('of a plan that does not exist is refused', async () => {
+    await expect(createTenant(planned(), { id: tenantId('odd'), plan: 'bgi' })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: 'There is no plan "bgi"; the configuration has small, big, mid.',
+    })
+  })
+})
+
+describe('its settings', () => {
+  const settings = { branding: { colour: '#123456' }, features: ['reports', 'beta.search'], limit: 3 }
+
+  it('are kept and are part of what it is', async () => {
+    const wanted = { id: tenantId('set'), settings }
+    expect((await createTenant(modulo.fleet, wanted)).tenant.settings).toEqual(settings)
+    expect(await placed(modulo, 'set')).toMatchObject({ settings })
+    const turned = { features: settings.features, limit: 3, branding: settings.branding }
+    expect((await createTenant(modulo.fleet, { ...wanted, settings: turned })).created).toBe(false)
+    await expect(createTenant(modulo.fleet, { ...wanted, settings: { features: [] } })).rejects.toMatchObject(
+      {
+        code: 'TENANT_EXISTS',
+        message: 'Tenant set exists with other settings.',
+      },
+    )
+  })
+
+  it.each([
+    [['reports'], 'wanted a JSON object'],
+    [{ branding: 'blue' }, 'wanted an object as "branding"'],
+    [{ features: 'reports' }, 'wanted a list of names as "features"'],
+    [{ features: ['a', 7] }, 'wanted names of features'],
+    [{ features: ['a', 'a'] }, 'wanted each feature once'],
+    [{ text: 'x'.repeat(16_384) }, 'wanted at most 16384 bytes'],
+  ])('are refused when they are %j', async (wrong, message) => {
+    const wanted = { id: tenantId('unset'), settings: wrong as TenantSettings }
+    await expect(createTenant(modulo.fleet, wanted)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining(message),
+    })
+  })
+})
+
 describe('the same tenant again', () => {
   it('is no change', async () => {
     const wanted = { id: tenantId('twice'), name: 'Twice', subdomain: 'two' }
@@ -186,26 +252,28 @@ const DEATHS = CREATE.steps.flatMap(({ name }) => [
   `after ${CREATE.name} ${name}` as const,
 ])
 
+/** Dozens of homes are made and removed. */
+const SLOW = { timeout: 120_000 }
+
 describe('a creation that dies', () => {
   describe.each(ISOLATIONS)('of a tenant that is kept as %s', (isolation) => {
-    it('is invisible wherever it died, and the same command finishes it', async () => {
-      for (const [i, at] of DEATHS.entries()) {
+    it('is invisible whatever step it died after, and the same command finishes it', SLOW, async () => {
+      for (const [i, at] of DEATHS.filter((death) => death.startsWith('after')).entries()) {
         const wanted = { id: tenantId(`dies-${isolation}-${i}`), isolation }
         await expect(createTenant(dyingAt(weighed.fleet, at), wanted), at).rejects.toThrow(`died at ${at}`)
         if (at !== DEATHS.at(-1)) expect(await placed(weighed, wanted.id), at).toBeNull()
 
         const { tenant } = await createTenant(turned(weighed.fleet), wanted)
         expect(tenant, at).toMatchObject({ state: 'active', isolation })
-        const reserved = DEATHS.indexOf(at) > 0
-        // Once it is written down, weights that would choose another shard change nothing.
-        if (reserved) expect(tenant.shard, at).not.toBe('shard-c')
+        // The first choice is written down: weights that would choose another shard now change nothing.
+        expect(tenant.shard, at).not.toBe('shard-c')
         expect(await placed(weighed, wanted.id), at).toMatchObject({ shard: tenant.shard, isolation })
         expect(await homesOf(weighed, wanted.id), at).toEqual([`${tenant.shard} ${isolation}`])
         expect(await unfinished(weighed), at).toEqual([])
       }
     })
 
-    it('leaves nothing when it is aborted, wherever it died before it was active', async () => {
+    it('leaves nothing when it is aborted, wherever it died before it was active', SLOW, async () => {
       for (const [i, at] of DEATHS.entries()) {
         const wanted = { id: tenantId(`ends-${isolation}-${i}`), isolation }
         await expect(createTenant(dyingAt(weighed.fleet, at), wanted), at).rejects.toThrow(`died at ${at}`)
@@ -223,6 +291,20 @@ describe('a creation that dies', () => {
         expect(await unfinished(weighed), at).toEqual([])
       }
     })
+  })
+
+  it('while its shard is down goes on when that is back', async () => {
+    for (const isolation of ISOLATIONS) {
+      const wanted = { id: tenantId(`down-${isolation}`), isolation }
+      const dying = dyingAt(modulo.fleet, 'after tenant.create reserve')
+      await expect(createTenant(dying, wanted)).rejects.toThrow('died')
+      const shards = modulo.fleet.shards.map((shard) => ({ ...shard, url: 'postgres://x@127.0.0.1:1/x' }))
+      await expect(createTenant({ ...modulo.fleet, shards }, wanted)).rejects.toMatchObject({
+        code: 'SHARD_UNAVAILABLE',
+      })
+      expect(await placed(modulo, wanted.id)).toBeNull()
+      expect((await createTenant(modulo.fleet, wanted)).created).toBe(true)
+    }
   })
 
   it('holds its subdomain meanwhile, and its id', async () => {

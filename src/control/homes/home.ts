@@ -11,11 +11,13 @@
 
 import { fail } from '../../base/errors.ts'
 import { tenantDatabase, tenantRole, tenantSchema } from '../../directory/namespaces.ts'
+import { recordTarget } from '../../directory/targets.ts'
 import type { Isolation, Placement } from '../../directory/types.ts'
 import { identityOf } from '../install.ts'
-import { migrateTarget } from '../migrate/target.ts'
+import { placeOf } from '../migrate/place.ts'
+import { stateOf } from '../migrate/target.ts'
 import { DEFAULT_TENANCY, type Fleet, onDirectory, onHome, onShard, type ShardAccess } from '../reach.ts'
-import { filesOf } from './births.ts'
+import { bearTables, filesOf } from './births.ts'
 import { requireSafe } from './check.ts'
 import { dropDatabase, makeDatabase } from './database-home.ts'
 import { type FenceState, removeFence, writeFence } from './fences.ts'
@@ -95,9 +97,12 @@ export async function makeTables(fleet: Fleet, home: Home): Promise<void> {
   const shard = accessTo(fleet, home.shard)
   const files = await filesOf(fleet, shard)
   const target = { ...home, shardId: await shardIdOf(shard) }
-  const tenancy = fleet.tenancy ?? DEFAULT_TENANCY
+  const place = placeOf(target, fleet.tenancy ?? DEFAULT_TENANCY)
   await onDirectory(fleet.directoryUrl, (directory) =>
-    onHome(shard, home, (client) => migrateTarget(directory, client, target, files, { tenancy })),
+    onHome(shard, home, async (client) => {
+      await bearTables(client, place, files)
+      await recordTarget(directory, target, await stateOf(client, place))
+    }),
   )
 }
 

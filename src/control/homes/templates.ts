@@ -12,10 +12,10 @@ import { compile, sql } from '../../db/sql.ts'
 import { isTemplateOf, templateDatabase } from '../../directory/namespaces.ts'
 import { digestOf } from '../../directory/targets.ts'
 import { shardFiles } from '../install.ts'
-import { applyFiles } from '../migrate/apply.ts'
 import type { Migration } from '../migrate/files.ts'
 import { placeOf } from '../migrate/place.ts'
 import { DEFAULT_TENANCY, type Fleet, onHome, onShard, type ShardAccess } from '../reach.ts'
+import { bearTables } from './births.ts'
 import { asOwner, dropDatabase, makeDatabase } from './database-home.ts'
 
 /**
@@ -61,7 +61,7 @@ async function make(
   await makeDatabase(fleet, shard, { name, shardId })
   const target = { shard: shard.key, shardId, isolation: 'database', namespace: name, tenant: null } as const
   const place = placeOf(target, fleet.tenancy ?? DEFAULT_TENANCY)
-  await onHome(shard, target, (client) => applyFiles(client, place, files))
+  await onHome(shard, target, (client) => bearTables(client, place, files))
 }
 
 const close = (client: Client, name: string): Promise<unknown> =>

@@ -206,8 +206,8 @@ async function applySteps(
   }
 }
 
-// Nothing but this schema: a name that is missing here must not be found in `public`.
-async function enterSchema(
+/** Nothing but the schema of a place: a name that is missing there must not be found in `public`. */
+export async function enterSchema(
   client: Client,
   { schema }: Place,
   { local, lockMs }: { readonly local: boolean; readonly lockMs: number },
