@@ -8,6 +8,7 @@ import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withClient } from '../../src/db/client.ts'
 import { bareFleet, type TestFleet } from '../kit/fleet.ts'
+import { tableSql } from '../kit/migration-folder.ts'
 
 interface Run {
   readonly status: number
@@ -250,22 +251,29 @@ describe('results', () => {
 describe('setup and doctor', () => {
   it('setup again, with migrations, is no change but theirs', async () => {
     const migrations = mkdtempSync(join(folder, 'migrations-'))
-    writeFileSync(
-      join(migrations, '20260101000000_note.sql'),
-      '-- migrate:up\ncreate table note (tenant_id text not null, id int, primary key (tenant_id, id));\n',
-    )
+    writeFileSync(join(migrations, '20260101000000_memo.sql'), `-- migrate:up\n${tableSql('memo')}\n`)
     const before = await state()
     const first = await cli('setup', '--migrations', migrations, '-o', 'json')
     expect([first.status, JSON.parse(first.out)]).toEqual([
       0,
       ['shard-a', 'shard-b', 'shard-c'].map((shard) => ({
         shard,
-        applied: ['20260101000000_note.sql'],
+        applied: ['20260101000000_memo.sql'],
         already: 0,
       })),
     ])
     expect((await cli('setup', '--migrations', migrations)).status).toBe(0)
     expect(await state()).toEqual(before)
+    const bare = 'create table note (tenant_id text not null, id int, primary key (tenant_id, id));'
+    writeFileSync(join(migrations, '20260101000001_bare.sql'), `-- migrate:up\n${bare}\n`)
+    const refused = await cli('setup', '--migrations', migrations)
+    expect([refused.status, refused.err]).toEqual([
+      1,
+      expect.stringMatching(/_bare\.sql would break the isolation/),
+    ])
+    // What somebody has made by hand is another matter: it is told by doctor.
+    for (const shard of fleet.shards)
+      await withClient(shard.url('owner'), (db) => db.query(`set search_path = app; ${bare}`))
   })
 
   it('adopt prints a migration, or writes it to a folder, and overwrites nothing', async () => {

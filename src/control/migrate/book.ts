@@ -64,17 +64,14 @@ export async function forgetBook(db: Queryable, namespace: string): Promise<void
  * The files that a book lacks, in order.
  *
  * @param where  whose book it is, for the sentence
- * @throws SETUP_FAILED  a file was changed after it had been applied
+ * @throws REFUSED  a file was changed after it had been applied
  */
 export function missing(book: Book, files: readonly Migration[], where?: string): Migration[] {
   const found = new Map(book.map(({ version, checksum }) => [version, checksum]))
   for (const { version, checksum, file } of files) {
     if ((found.get(version) ?? checksum) === checksum) continue
     const place = where === undefined ? '' : ` (${where} has it as it was)`
-    fail(
-      'SETUP_FAILED',
-      `${file} was changed after it had been applied${place}. Put it back and add a new file.`,
-    )
+    fail('REFUSED', `${file} was changed after it had been applied${place}. Put it back and add a new file.`)
   }
   return files.filter(({ version }) => !found.has(version))
 }

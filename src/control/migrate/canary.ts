@@ -39,6 +39,13 @@ function isMeant({ shard, tenant }: Pending['target'], name: string): boolean {
   return tenant === null ? shard === name : tenant === name
 }
 
+/** @throws REFUSED  no target has the name that was typed for a canary */
+export function requireCanary(targets: readonly Pending['target'][], wanted: string): void {
+  if (targets.some((target) => isMeant(target, wanted))) return
+  const hint = 'Name a shard, or a tenant with a home of its own: "shardgate migrate status" lists both.'
+  fail('REFUSED', `${JSON.stringify(wanted)} cannot be the canary: there is no such target.`, {}, { hint })
+}
+
 function noSuchCanary(candidates: readonly Pending[], wanted: string): never {
   const some = candidates.slice(0, 5).map(({ target }) => target.tenant ?? target.shard)
   return fail(

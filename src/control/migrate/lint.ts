@@ -33,15 +33,14 @@ export interface Lint {
 
 /** @param tenancy  left out: nothing is judged */
 export function openLint(client: Client, place: Place, tenancy?: Tenancy): Lint {
-  const before = new Set<string>()
+  let before: readonly Finding[] = []
   const findings = (): Promise<Finding[]> =>
     tenancy ? unsafeOf(client, place, tenancy) : Promise.resolve([])
-  const fresh = async (): Promise<Finding[]> =>
-    (await findings()).filter((finding) => !before.has(keyOf(finding)))
+  const fresh = async (): Promise<Finding[]> => newOf(before, await findings())
   return {
     looksUnsafe: async () => (await fresh()).length > 0,
     async readBefore() {
-      for (const finding of await findings()) before.add(keyOf(finding))
+      before = await findings()
     },
     async requireNothingNew({ file }) {
       const found = await fresh()
@@ -63,7 +62,19 @@ export function openLint(client: Client, place: Place, tenancy?: Tenancy): Lint 
   }
 }
 
-const keyOf = ({ check, table = '', reason }: Finding): string => `${check} ${table} ${reason}`
+/**
+ * What is worse than before: more findings of one check on one table. A half of what was wrong, once the other half has
+ * been mended, may be told in other words and is nothing new.
+ */
+function newOf(before: readonly Finding[], after: readonly Finding[]): Finding[] {
+  const keyOf = ({ check, table = '' }: Finding): string => `${check} ${table}`
+  const had = Map.groupBy(before, keyOf)
+  return [...Map.groupBy(after, keyOf)].flatMap(([key, found]) => {
+    const known = had.get(key) ?? []
+    if (found.length <= known.length) return []
+    return found.filter(({ reason }) => !known.some((one) => one.reason === reason))
+  })
+}
 
 function sentenceOf({ table, reason, sql: mending }: Finding): string {
   const subject = table === undefined ? reason : `${table}: ${reason}`

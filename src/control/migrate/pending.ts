@@ -5,7 +5,7 @@
  * one database with one question. What they answer holds, whatever the directory remembers.
  */
 
-import { isGatewayError } from '../../base/errors.ts'
+import { fail, isGatewayError } from '../../base/errors.ts'
 import type { Client } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { digestOf, type Target, targetName } from '../../directory/targets.ts'
@@ -44,7 +44,7 @@ export function missingByDigest(
 /**
  * Ask the targets themselves. One that cannot be asked has the files that it is not known to have, and the reason.
  *
- * @throws SETUP_FAILED  a file was changed after it had been applied, whichever target says so
+ * @throws REFUSED  a file was changed after it had been applied, whichever target says so
  */
 export async function askTargets(
   fleet: Fleet,
@@ -93,6 +93,26 @@ async function askDatabase(
       size,
     }
   })
+}
+
+/**
+ * A folder that lacks what a target has, and has something else for it, is that of another program or of another branch.
+ *
+ * @throws REFUSED
+ */
+export function requireContinued(pending: readonly Pending[]): void {
+  const found = pending.find(({ missing, strange }) => missing.length > 0 && strange.length > 0)
+  if (!found) return
+  const { target, strange } = found
+  const hint =
+    'Nothing was changed. Use the folder that these files come from, or put them back into this one.'
+  const files = `${strange[0]}.sql${strange.length > 1 ? ` and ${strange.length - 1} more` : ''}`
+  fail(
+    'REFUSED',
+    `${targetName(target)} has ${files}, which the folder of migrations does not have.`,
+    {},
+    { hint },
+  )
 }
 
 /** The name of a target in the book of its database. */

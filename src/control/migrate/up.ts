@@ -15,10 +15,10 @@ import { appendAudit } from '../../directory/audit.ts'
 import { listTargets, recordTargetError, type Target, targetName } from '../../directory/targets.ts'
 import { DEFAULT_TENANCY, type Fleet, onDirectory, onHome, reasonOf } from '../reach.ts'
 import type { ApplyWays } from './apply.ts'
-import { type Canary, canaryText, chooseCanary } from './canary.ts'
+import { type Canary, canaryText, chooseCanary, requireCanary } from './canary.ts'
 import { readMigrations } from './files.ts'
 import { inLanes } from './lanes.ts'
-import { askTargets, missingByDigest, type Pending } from './pending.ts'
+import { askTargets, missingByDigest, type Pending, requireContinued } from './pending.ts'
 import { type Cut, cutOf } from './phases.ts'
 import { type OpenDoor, rowsOf } from './rows.ts'
 import { alone } from './runner.ts'
@@ -85,7 +85,7 @@ const PER_SHARD = 4
  *
  * @throws SETUP_FAILED           a file is wrong, or was changed after it was applied; nothing was changed anywhere
  * @throws REFUSED                another run is under way; the canary or `only` name no target; a file that contracts
- *                                has to wait
+ *                                has to wait; the folder lacks files that a target has, and has others for it
  * @throws DIRECTORY_UNAVAILABLE  the directory cannot be reached
  */
 export async function migrateFleet(fleet: Fleet, options: UpOptions = {}): Promise<UpResult> {
@@ -96,6 +96,7 @@ export async function migrateFleet(fleet: Fleet, options: UpOptions = {}): Promi
   return onDirectory(fleet.directoryUrl, async (directory) => {
     const all = await listTargets(directory)
     const meant = onlyOf(all, options.only)
+    if (options.canary !== undefined) requireCanary(all, options.canary)
     const lacking = (targets: readonly Target[]): Target[] =>
       targets.filter((target) => byDigest(target)?.length !== 0)
     const nothing = { targets: meant.length, canary: null, results: [], left: [], held: [] }
@@ -111,6 +112,7 @@ export async function migrateFleet(fleet: Fleet, options: UpOptions = {}): Promi
         const phases = { files, lacking: pending, someHaveAll: pending.length < targets.length }
         const isMeant = new Set(onlyOf(targets, options.only))
         const mine = pending.filter(({ target }) => isMeant.has(target) && !tried.has(targetName(target)))
+        requireContinued(mine)
         const contract = options.contract && tried.size === 0
         for (const { target } of mine) tried.add(targetName(target))
         goes = mine.length > 0 && (await run.round(mine, cutOf(phases, contract), meant.length))
