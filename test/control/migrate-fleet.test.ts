@@ -139,7 +139,7 @@ describe('migrate up', () => {
     world.folder.add('after_fixed', 'alter table notes add after_fixed int')
     writeFileSync(join(world.folder.path, name), `-- migrate:up\n${tableSql('fixed', 'other int')}\n`)
     await expect(up()).rejects.toMatchObject({
-      code: 'SETUP_FAILED',
+      code: 'REFUSED',
       message: expect.stringMatching(
         /_fixed\.sql was changed after it had been applied \(own \(schema on shard-a\) has it/,
       ),

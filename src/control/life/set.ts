@@ -43,10 +43,10 @@ export interface SetResult {
  * @throws TENANT_UNKNOWN  there is no such tenant
  * @throws TENANT_EXISTS   another tenant has the subdomain
  * @throws REFUSED         its state does not allow it
- * @throws CONFLICT        somebody has changed it since `unchangedSince`
+ * @throws REFUSED         somebody has changed it since `unchangedSince`
  * @throws USAGE           there is no such plan, or the settings would be none
  */
-export function setTenant(fleet: Fleet, tenant: TenantId, changes: TenantChanges): Promise<SetResult> {
+export async function setTenant(fleet: Fleet, tenant: TenantId, changes: TenantChanges): Promise<SetResult> {
   const plans = Object.keys(fleet.plans ?? {})
   if (changes.plan !== undefined && plans.length > 0 && !plans.includes(changes.plan)) {
     fail('USAGE', `There is no plan "${changes.plan}"; the configuration has ${plans.join(', ')}.`)
@@ -98,7 +98,7 @@ function requireChangeable({ state, tenant, changedAt }: Subject, { unchangedSin
   }
   if (unchangedSince === undefined || unchangedSince === changedAt) return
   const hint = `Look at it again: shardgate tenant show ${tenant}. Nothing was changed.`
-  fail('CONFLICT', `${tenant} was changed at ${changedAt}, after ${unchangedSince}.`, { tenant }, { hint })
+  fail('REFUSED', `${tenant} was changed at ${changedAt}, after ${unchangedSince}.`, { tenant }, { hint })
 }
 
 /** New values of the columns that become other ones. */
