@@ -86,24 +86,19 @@ export async function changeState(
     const running = await findRunning(directory, tenant, STATE_KINDS[change].name)
     return { ...subject, isDone: running === null && isThere(subject, change) }
   })
-  if (before.isDone) return resultOf(before, before, false)
+  const { state, purgeAfter } = before
+  if (before.isDone) return { tenant, from: state, to: state as TenantState, changed: false, purgeAfter }
   const require = async (directory: Client): Promise<void> => {
     const subject = await requireSubject(directory, tenant)
     requireWay(subject, change)
     // What opens with its shard down would be open in the directory alone, and help nobody.
     if (!isClosing(stateOf(subject), target(subject, change)))
-      await onPlace(fleet, directory, subject, reached)
+      await onPlace(fleet, directory, subject, async () => {})
   }
-  await runOperation(fleet, STATE_KINDS[change], { tenant, input, require, ...(report && { report }) })
+  const request = { tenant, input, require, ...(report && { report }) }
+  const { from, to } = await runOperation(fleet, STATE_KINDS[change], request)
   const after = await onDirectory(fleet.directoryUrl, (directory) => requireSubject(directory, tenant))
-  return resultOf(before, after, true)
-}
-
-async function reached(): Promise<void> {}
-
-function resultOf(before: Subject, after: Subject, changed: boolean): StateResult {
-  const { tenant, state, purgeAfter } = after
-  return { tenant, from: before.state, to: state as TenantState, changed, purgeAfter }
+  return { tenant, from, to, changed: true, purgeAfter: after.purgeAfter }
 }
 
 function isThere({ state }: Subject, change: StateChange): boolean {
