@@ -60,6 +60,8 @@ describe('the configuration of this repository', () => {
     const progress = {
       step: () => Promise.reject(new Error('begun')),
       counted: () => Promise.reject(new Error('begun')),
+      moving: () => () => {},
+      still: () => {},
     }
     await expect(start({ config: given, progress })).rejects.toThrow(/these are given: shards\.shard-b\.url/)
     expect(existsSync(given.dataDir)).toBe(false)

@@ -9,10 +9,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adoptionSql } from '../../src/control/adopt.ts'
 import { draftAdoption } from '../../src/control/adopt-survey.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { type Client, connect } from '../../src/db/client.ts'
 import { checkSafety, type Finding } from '../../src/model/safety.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 
 const TABLES = readFileSync(new URL('../fixtures/to-adopt.sql', import.meta.url), 'utf8')
 const QUESTION = { column: 'organization_id', schemas: ['app'], appRole: 'shardgate_app' }

@@ -6,10 +6,10 @@ import { runCommand } from '../../src/commands/program.ts'
 import { advise, sizeText, type TenantFacts } from '../../src/control/advise.ts'
 import { adviseFleet, adviseTenant, wishesIn } from '../../src/control/advise-tenants.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import type { Isolation } from '../../src/directory/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 
 const KB = 1024
 const MB = 1024 * KB

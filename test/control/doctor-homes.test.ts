@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tenantId } from '../../src/base/ids.ts'
 import { diagnose } from '../../src/control/doctor.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { databaseUrl } from '../../src/db/database-url.ts'
 import { ISOLATIONS, type Isolation } from '../../src/directory/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 
 let world: TestFleet
 let names: Record<Isolation, string>

@@ -6,7 +6,6 @@ import type { Failpoint } from '../../src/base/failpoints.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { CREATE } from '../../src/control/creation.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { abortOperation, resumeOperation } from '../../src/control/operations/unfinished.ts'
 import type { Fleet } from '../../src/control/reach.ts'
 import { withClient } from '../../src/db/client.ts'
@@ -16,6 +15,7 @@ import { findPlacement } from '../../src/directory/placements.ts'
 import { findTenant } from '../../src/directory/tenants.ts'
 import { ISOLATIONS, type TenantSettings } from '../../src/directory/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 
 let modulo: TestFleet
 let weighed: TestFleet

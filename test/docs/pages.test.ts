@@ -9,12 +9,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/base/config.ts'
 import { ERRORS } from '../../src/base/errors.ts'
 import { commandLine } from '../../src/commands/program.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { ORDER_DIRECTIONS } from '../../src/graphql/builder.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import { checkSafety } from '../../src/model/safety.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 import { COMMAND_VARIABLES, fileVariables, VARIABLES } from './configuration-page.ts'
 
 const TOP = join(import.meta.dirname, '../..')

@@ -3,12 +3,12 @@
 import { fileURLToPath } from 'node:url'
 import { type GraphQLSchema, parse, validate } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { type Example, exampleQueries } from '../../src/graphql/examples.ts'
 import { buildSchema } from '../../src/graphql/schema.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 
 const FOLDER = fileURLToPath(new URL('../../examples/helpdesk/migrations/', import.meta.url))
 const TENANCY = { column: 'tenant_id', schemas: ['helpdesk'] }

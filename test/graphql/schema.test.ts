@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs'
 import { buildSchema as parseSchema } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import extension from '../../examples/helpdesk/extension.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { buildApi } from '../../src/graphql/api.ts'
 import { mutationFields } from '../../src/graphql/mutations.ts'
@@ -13,6 +12,7 @@ import { buildSchema, printSdl } from '../../src/graphql/schema.ts'
 import { introspect } from '../../src/model/introspect.ts'
 import type { Model } from '../../src/model/types.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { migrate } from '../kit/migrate.ts'
 
 const SIZES = () => ({ pageSize: 100, pageSizeDefault: 20, rows: 10_000 })
 let fleet: TestFleet

@@ -12,10 +12,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { withClient } from '../../src/db/client.ts'
 import { openConfiguredApi } from './api.ts'
 import { freshFleet } from './fleet.ts'
+import { migrate } from './migrate.ts'
 import { formatSql } from './sql-format.ts'
 
 export interface Golden {

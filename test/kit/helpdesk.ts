@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { planTenants, seedTenant } from '../../examples/helpdesk/seed.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { migrate } from '../../src/control/migrate/migrate.ts'
 import { onHome } from '../../src/control/reach.ts'
 import { freshFleet } from './fleet.ts'
+import { migrate } from './migrate.ts'
 
 export interface Helpdesk {
   readonly configFile: string

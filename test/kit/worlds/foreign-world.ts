@@ -13,15 +13,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TenantId, tenantId } from '../../../src/base/ids.ts'
 import { type AdoptionDraft, draftAdoption } from '../../../src/control/adopt-survey.ts'
-import { discover, registerFound } from '../../../src/control/discover.ts'
 import type { Diagnosis } from '../../../src/control/diagnosis.ts'
+import { discover, registerFound } from '../../../src/control/discover.ts'
 import { diagnose } from '../../../src/control/doctor.ts'
 import { install } from '../../../src/control/install.ts'
-import { migrate } from '../../../src/control/migrate/migrate.ts'
 import { type Client, type TextRow, withClient } from '../../../src/db/client.ts'
 import type { Tenancy } from '../../../src/model/introspect.ts'
 import { type Canary, canary, type Scanner, scanner } from '../canary.ts'
 import { bareFleet, type TestFleet } from '../fleet.ts'
+import { migrate } from '../migrate.ts'
 
 export interface ForeignTables {
   readonly tenancy: Tenancy

@@ -1,9 +1,9 @@
 /** Bringing one shard's shared schema to the state of a folder of migrations, without a directory. */
 
-import { onShard, type ShardAccess } from '../reach.ts'
-import { type Applied, applyFiles } from './apply.ts'
-import { readMigrations } from './files.ts'
-import { APP_ROLE } from './place.ts'
+import { type Applied, applyFiles } from '../../src/control/migrate/apply.ts'
+import { readMigrations } from '../../src/control/migrate/files.ts'
+import { APP_ROLE } from '../../src/control/migrate/place.ts'
+import { onShard, type ShardAccess } from '../../src/control/reach.ts'
 
 export interface MigrateOptions {
   /** The shard, with the URL of its owner role. */
