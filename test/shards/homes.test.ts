@@ -83,6 +83,15 @@ describe('everybody', () => {
     }
   })
 
+  it('is refused a table that has become unsafe, wherever his own is', async () => {
+    shard.refuseTables(['app.labels'])
+    for (const { id } of world.tenants) {
+      const refused = { code: 'TABLE_UNSAFE' }
+      await expect(gate.ask(id, 'select count(*) from "app"."labels"')).rejects.toMatchObject(refused)
+      expect(await gate.ask(id, 'select count(*) from "app"."tasks"')).toEqual([['8']])
+    }
+  })
+
   it('is read-only when his fence says so', async () => {
     for (const tenant of [shared!, schema!, database!]) {
       await fence(tenant, 'read-only')

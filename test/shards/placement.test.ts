@@ -8,7 +8,7 @@ let world: World
 let gate: WorldDoor
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 4, shards: 2 })
+  world = await startWorld({ tenants: 4, shards: 2, isolations: ['shared'] })
 })
 afterAll(() => world?.stop())
 beforeEach(async () => {
@@ -51,7 +51,24 @@ describe('a tenant that the directory has suspended', () => {
   it('is refused before its shard is asked, which may not have been told', async () => {
     const tenant = world.tenants[2]!
     await suspend(tenant)
-    await expect(shardOf(tenant)).rejects.toMatchObject({ code: 'TENANT_SUSPENDED' })
+    await expect(shardOf(tenant)).rejects.toMatchObject({
+      code: 'TENANT_SUSPENDED',
+      message: 'The tenant is suspended.',
+    })
+    expect(seen('statement.done')).toBe(0)
+  })
+
+  it('or offboarded is told so', async () => {
+    const tenant = world.tenants[2]!
+    await directory(
+      `update directory.tenant set state = 'offboarded', state_before = 'active', offboarded_at = now(),
+        purge_after = now() where id = $1`,
+      tenant,
+    )
+    await expect(shardOf(tenant)).rejects.toMatchObject({
+      code: 'TENANT_SUSPENDED',
+      message: 'The tenant has been offboarded.',
+    })
     expect(seen('statement.done')).toBe(0)
   })
 
