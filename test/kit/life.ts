@@ -71,6 +71,12 @@ export async function lifeWorld(): Promise<LifeWorld> {
         ? databaseUrl(test.shards[0]!.superuserUrl, tenant.namespace)
         : test.shards[0]!.superuserUrl
       await inserted(url, id, rows, isolation === 'schema' ? tenant.namespace : 'app')
+      await withClient(url, (client) =>
+        client.query({
+          text: 'insert into shardgate.idempotency (tenant_id, key, request_hash, answer) values ($1, $2, $3, $4)',
+          values: [id, 'a-key', 'a-request', tag.text('answer')],
+        }),
+      )
       return tenant.id
     },
     async addExport(tenant, host = hostname()) {

@@ -41,9 +41,15 @@ interface Living {
 /**
  * Look for them in the directory and on every shard.
  *
+ * @param missed  told of a shard that cannot be looked at; left out, that is an error
  * @throws DIRECTORY_UNAVAILABLE, SHARD_UNAVAILABLE
  */
-export async function findRevived(fleet: Looked): Promise<Revived[]> {
+export async function findRevived(
+  fleet: Looked,
+  missed: (error: unknown) => void = (error) => {
+    throw error
+  },
+): Promise<Revived[]> {
   const { graves, living } = await onDirectory(fleet.directoryUrl, readDirectory)
   const byId = new Map(graves.map((grave) => [grave.tenant as string, grave]))
   const found = living.flatMap(({ tenant, epoch }): Revived[] => {
@@ -52,7 +58,11 @@ export async function findRevived(fleet: Looked): Promise<Revived[]> {
     return [{ tenant: grave.tenant, where: 'directory', what: `a row at epoch ${epoch}` }]
   })
   for (const shard of fleet.shards) {
-    found.push(...(await revivedOn(fleet, shard, { graves, living })))
+    const there = await revivedOn(fleet, shard, { graves, living }).catch((error: unknown): Revived[] => {
+      missed(error)
+      return []
+    })
+    found.push(...there)
   }
   return found
 }
@@ -73,8 +83,7 @@ async function readDirectory(directory: Client): Promise<{ graves: Tombstone[]; 
   return { graves, living }
 }
 
-/** Look at one shard. */
-export function revivedOn(
+function revivedOn(
   { tenancy = DEFAULT_TENANCY }: Looked,
   shard: ShardAccess,
   { graves, living }: { readonly graves: readonly Tombstone[]; readonly living: readonly Living[] },

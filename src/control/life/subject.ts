@@ -6,7 +6,7 @@ import type { Client, Queryable, TextRow } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { SHARD_OF_TENANT } from '../../directory/placements.ts'
 import type { Isolation, TenantState } from '../../directory/types.ts'
-import { accessTo } from '../homes/home.ts'
+import { accessTo } from '../homes/reach-home.ts'
 import { identityOf } from '../install.ts'
 import { type Fleet, onHome, onShard } from '../reach.ts'
 
