@@ -11,9 +11,15 @@ import { styleText } from 'node:util'
 import { type Command, Option } from 'commander'
 import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
-import { onShard, reasonOf } from '../control/reach.ts'
+import { tenantId } from '../base/ids.ts'
+import { onDirectory, onHome, onShard, reasonOf } from '../control/reach.ts'
+import { TENANT_SCHEMAS } from '../directory/namespaces.ts'
+import { findPlacement } from '../directory/placements.ts'
+import { listShards } from '../directory/shards.ts'
 import type { SchemaChange, SchemaChanges } from '../graphql/changes.ts'
 import { introspect } from '../model/introspect.ts'
+import type { Model } from '../model/types.ts'
+import { tenancyAt } from '../shards/survey.ts'
 import { configOf, type MakeContext } from './context.ts'
 import { visible } from './print.ts'
 
@@ -26,18 +32,26 @@ export function addSchemaCommands(program: Command, contextOf: MakeContext): voi
 function addPrint(schema: Command, contextOf: MakeContext): void {
   schema
     .command('print')
-    .description('Print the schema that the first shard gives.')
+    .description('Print the schema that the first shard gives, or that of a tenant.')
     .addOption(new Option('-f, --file <file>', 'write it to this file instead'))
-    .addHelpText('after', '\nExamples:\n  shardgate schema print\n  shardgate schema print -f schema.graphql')
-    .action(async ({ file }: { file?: string }, command: Command) => {
+    .addOption(new Option('-t, --tenant <id>', 'of the tables of this tenant, wherever they are'))
+    .addHelpText('after', PRINT_HELP)
+    .action(async ({ file, tenant }: { file?: string; tenant?: string }, command: Command) => {
       const context = contextOf(command)
-      const sdl = await sdlOf(configOf(context))
+      const config = configOf(context)
+      const sdl = await sdlOf(config, tenant === undefined ? firstModel : (of) => tenantModel(of, tenant))
       if (file !== undefined) writeSchema(file, sdl)
       context.print(file === undefined ? { sdl } : { file, bytes: Buffer.byteLength(sdl) }, () =>
         file === undefined ? sdl : `Written to ${file}.\n`,
       )
     })
 }
+
+const PRINT_HELP = `
+Examples:
+  shardgate schema print
+  shardgate schema print -f schema.graphql
+  shardgate schema print --tenant acme`
 
 interface CheckOptions {
   readonly against: string
@@ -67,7 +81,7 @@ function addCheck(schema: Command, contextOf: MakeContext): void {
     .action(async ({ against, failOn }: CheckOptions, command: Command) => {
       const context = contextOf(command)
       const committed = readSchema(against)
-      const now = await sdlOf(configOf(context))
+      const now = await sdlOf(configOf(context), firstModel)
       const { changesOf } = await import('../graphql/changes.ts')
       const changes = await changesOf(committed, now)
       context.print(changes, changesText)
@@ -82,10 +96,32 @@ const hintFor = (file: string): string =>
   `shardgate schema print -f ${file}`
 
 /** @throws SHARD_UNAVAILABLE  the first shard of the configuration cannot be reached */
-async function sdlOf(config: Config): Promise<string> {
+async function firstModel(config: Config): Promise<Model> {
   const [first] = Object.entries(config.shards).map(([key, { url }]) => ({ key, url }))
   if (!first) return fail('CONFIG_INVALID', 'shards: wanted at least one shard; none came.')
-  const model = await onShard(first, (client) => introspect(client, config.tenancy))
+  return onShard(first, (client) => introspect(client, { ...config.tenancy, apart: TENANT_SCHEMAS }))
+}
+
+/** @throws TENANT_UNKNOWN, SHARD_UNKNOWN, SHARD_UNAVAILABLE, DIRECTORY_UNAVAILABLE, USAGE */
+async function tenantModel(config: Config, given: string): Promise<Model> {
+  const id = tenantId(given)
+  const [placement, shards] = await onDirectory(config.directory.url, async (directory) => [
+    await findPlacement(directory, id),
+    await listShards(directory),
+  ])
+  if (!placement)
+    return fail('TENANT_UNKNOWN', `There is no tenant ${id}.`, {}, { hint: 'See "shardgate tenant list".' })
+  const { shard: key } = placement
+  const [shard, known] = [config.shards[key], shards.find((one) => one.key === key)]
+  if (!shard || !known)
+    return fail('SHARD_UNKNOWN', `The tenant ${id} is on ${key}, which the configuration does not have.`)
+  const tenancy = tenancyAt(known, placement, config.tenancy)
+  return onHome({ key, url: shard.url }, placement, (client) => introspect(client, tenancy))
+}
+
+/** Throws as `modelOf` does, and CONFIG_INVALID when an extension asks for what these tables do not have. */
+async function sdlOf(config: Config, modelOf: (config: Config) => Promise<Model>): Promise<string> {
+  const model = await modelOf(config)
   // Loaded here, because they take longer to load than everything that the other commands want.
   const [{ buildApi }, { loadExtensions }, { printSdl }] = await Promise.all([
     import('../graphql/api.ts'),

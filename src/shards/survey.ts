@@ -50,12 +50,17 @@ export function lookAt(shard: Shard, place: OwnPlace, { tenancy }: Config): Prom
   })
 }
 
-/** What is asked of a place: in a tenant's own schema stand only the tables of the first of the shared ones. */
-function tenancyAt(
-  shard: Shard,
+/**
+ * What is asked of a place: in a tenant's own schema stand only the tables of the first of the shared ones.
+ *
+ * @param shard  with its uuid
+ */
+export function tenancyAt(
+  shard: Pick<Shard, 'id'>,
   { isolation, namespace, tenant }: OwnPlace,
   tenancy: Config['tenancy'],
 ): Tenancy {
+  if (isolation === 'shared') return { ...tenancy, apart: TENANT_SCHEMAS }
   const own = { ...tenancy, own: true, apart: TENANT_SCHEMAS, otherVersion: true }
   if (isolation !== 'schema' || tenant === null) return own
   const [shared = fail('CONFIG_INVALID', 'tenancy.schemas: wanted at least one.')] = tenancy.schemas

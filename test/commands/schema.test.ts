@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { withClient } from '../../src/db/client.ts'
 import { shardgate } from '../kit/command.ts'
 import { startWorld, type World } from '../kit/shard-fixture.ts'
 
@@ -99,5 +100,42 @@ describe('schema print', () => {
     expect({ status, out }).toEqual({ status: 2, out: '' })
     expect(err).toMatch(/^The schema cannot be written: .*nowhere\/schema\.graphql/)
     expect(err).toMatch(/Name a file in a folder that is there/)
+  })
+})
+
+describe('schema print --tenant', () => {
+  let homes: World
+
+  beforeAll(async () => {
+    homes = await startWorld({ tenants: 3, shards: 1, rows: 1, isolations: ['shared', 'schema', 'database'] })
+  })
+  afterAll(() => homes?.stop())
+
+  const print = (...args: string[]) =>
+    shardgate(['schema', 'print', ...args, '--config', homes.configFile], {}, folder).ended
+
+  it('gives the same for tenants of all three models that have the same tables', async () => {
+    const { out } = await print()
+    expect(out).toContain('type Task ')
+    for (const { id } of homes.tenants.slice(1)) {
+      expect(await print('--tenant', id)).toEqual({ status: 0, signal: null, out, err: '' })
+    }
+  })
+
+  it('gives what a tenant has alone', async () => {
+    const [, tenant] = homes.tenants
+    const { superuserUrl, schema: own } = homes.homeOf(tenant!)
+    await withClient(superuserUrl, (client) =>
+      client.query(`alter table "${own}".labels add column motto text`),
+    )
+    expect((await print('--tenant', tenant!.id)).out).toContain('motto')
+  })
+
+  it('refuses a tenant that there is not, and what is no id', async () => {
+    expect(await print('--tenant', 'nobody')).toMatchObject({
+      status: 3,
+      err: expect.stringContaining('nobody'),
+    })
+    expect(await print('--tenant', '*')).toMatchObject({ status: 2, out: '' })
   })
 })
