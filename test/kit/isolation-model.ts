@@ -12,6 +12,9 @@ const MODELS: Readonly<Record<string, readonly Isolation[]>> = {
   mixed: ['schema', 'database', 'shared'],
 }
 
+/** Whether tenants of this run have tables of this kind, for tests of what only some have. */
+export const runsWith = (isolation: Isolation): boolean => isolationsOfRun().includes(isolation)
+
 /** The models of the tenants of a shard, in turn. */
 export function isolationsOfRun(): readonly Isolation[] {
   const wanted = process.env.ISOLATION ?? 'shared'

@@ -93,7 +93,9 @@ export function placesOfRows(
   }
 
   function isAboutRows(text: string): boolean {
-    return new RegExp(`\\b${shared.schema}\\b|\\bshardgate\\.|\\banalyze\\b`).test(text)
+    return new RegExp(`\\b${shared.schema}\\b|\\bshardgate\\.|\\banalyze\\b|\\bcurrent_database\\b`).test(
+      text,
+    )
   }
 }
 

@@ -2,11 +2,11 @@
  * The one door: routing, fencing, and what happens to a connection of which there is any doubt.
  */
 
-import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { deadlineIn } from '../../src/base/time.ts'
 import { prepared } from '../../src/db/sql.ts'
 import { openWorldDoor, type WorldDoor } from '../kit/door.ts'
+import { runsWith } from '../kit/isolation-model.ts'
 import { startWorld, type World, type WorldShard, type WorldTenant } from '../kit/shard-fixture.ts'
 
 let world: World
@@ -28,6 +28,9 @@ afterEach(() => gate.end())
 const shardOf = (tenant: WorldTenant): WorldShard => world.shards.find(({ key }) => key === tenant.shard)!
 const TENANTS = 'select distinct tenant_id from app.projects'
 const INSERT = `insert into app.projects (tenant_id, id, name) values ($1, $2, 'project ' || $2::bigint)`
+// A tenant's own schema has another name.
+const isTenants = (text: string) => text.startsWith('select distinct tenant_id')
+const isProject = (text: string) => text.startsWith('insert into')
 const destroyed = () => gate.events.filter(({ kind }) => kind === 'connection.destroyed').length
 
 describe('a batch', () => {
@@ -44,7 +47,7 @@ describe('a batch', () => {
     expect(answers).toEqual(asked.map(({ id }) => [[id]]))
   })
 
-  it('keeps nothing of the tenant on the connection (D2)', async () => {
+  it.skipIf(runsWith('database'))('keeps nothing of the tenant on the connection (D2)', async () => {
     await gate.ask(one!.id, TENANTS)
     const [result] = await gate.fleet
       .get(one!.shard)!
@@ -87,11 +90,10 @@ describe('a batch', () => {
   })
 
   it('that writes waits for the lock of another for a moment only, and nobody behind it for longer', async () => {
-    const holder = new pg.Client(shardOf(one!).superuserUrl)
-    await holder.connect()
+    const holder = await world.connectTo(one!)
     try {
       await holder.query('begin')
-      await holder.query('update app.projects set name = name where tenant_id = $1', [one!.id])
+      await holder.query(prepared('update app.projects set name = name where tenant_id = $1', [one!.id]))
       // With an hour to wait in, whoever waits as long as there is time does not come back.
       const update = prepared('update app.projects set budget_cents = 1')
       const write = gate.door.batch(one!.id, 'write', deadlineIn(3_600_000), [update])
@@ -105,11 +107,10 @@ describe('a batch', () => {
   })
 
   it('that writes waits no longer for a tenant that is being moved', async () => {
-    const mover = new pg.Client(shardOf(one!).superuserUrl)
-    await mover.connect()
+    const mover = await world.connectTo(one!)
     try {
       await mover.query('begin')
-      await mover.query('select pg_advisory_xact_lock(shardgate.tenant_lock($1))', [one!.id])
+      await mover.query(prepared('select pg_advisory_xact_lock(shardgate.tenant_lock($1))', [one!.id]))
       const write = gate.door.batch(one!.id, 'write', deadlineIn(3_600_000), [prepared('select 1')])
       await expect(write).rejects.toMatchObject({ code: 'TIMEOUT' })
     } finally {
@@ -122,7 +123,7 @@ describe('answers that were mixed up', () => {
   it('D6: are noticed by the tenant they carry: the request fails, the connection goes, an alarm comes', async () => {
     const proxy = shardOf(one!).proxy!
     await gate.ask(one!.id, TENANTS)
-    const isBatchOf = ({ statements }: { statements: readonly string[] }) => statements.includes(TENANTS)
+    const isBatchOf = ({ statements }: { statements: readonly string[] }) => statements.some(isTenants)
     const replayed = proxy.replayAnswer(isBatchOf, isBatchOf)
     await gate.ask(other!.id, TENANTS)
     await expect(gate.ask(one!.id, TENANTS)).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
@@ -141,7 +142,7 @@ it('D6: a refusal that is another tenant’s is no word about a write, which was
   const proxy = shardOf(one!).proxy!
   const write = (tenant: WorldTenant, id: number | null) =>
     gate.ask(tenant.id, INSERT, [tenant.id, id], 'write')
-  const isInsert = ({ statements }: { statements: readonly string[] }) => statements.includes(INSERT)
+  const isInsert = ({ statements }: { statements: readonly string[] }) => statements.some(isProject)
   const replayed = proxy.replayAnswer(isInsert, isInsert)
   await expect(write(other!, null)).rejects.toMatchObject({ code: '23502' })
   await expect(write(one!, 4_711)).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })

@@ -21,7 +21,7 @@ const fence = (state: string, epoch = 1) =>
   ])
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 2, shards: 1 })
+  world = await startWorld({ tenants: 2, shards: 1, isolations: ['shared'] })
   tenant = world.tenants[0]!
   const { appUrl, superuserUrl } = world.shards[0]!
   app = new pg.Client({ connectionString: appUrl })

@@ -43,7 +43,12 @@ describe('a batch whose answer is lost after it was sent', () => {
   })
 
   it('that writes has an unknown outcome too when its backend was killed', async () => {
-    const suicide = gate.ask(tenant.id, 'select pg_terminate_backend(pg_backend_pid())', [], 'write')
+    const suicide = gate.ask(
+      tenant.id,
+      `select set_config('role', 'none', true), pg_terminate_backend(pg_backend_pid())`,
+      [],
+      'write',
+    )
     await expect(suicide).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
   })
 
