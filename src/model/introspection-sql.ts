@@ -1,9 +1,10 @@
 /**
  * The query of pg-introspection, bounded to the schemas that matter.
  *
- * As it comes it reads every schema of a database: where 300 tenants have one each that is 40 MB of JSON for a model
- * of 200 kB. Its list of namespaces decides what else is read, so that list is replaced here. The library has no
- * option for it; a version whose text is another one is refused instead of being read in part.
+ * As it comes it reads every schema of a database: where 300 tenants have the tables of the example each, 85 MB of JSON
+ * in 9 s, in place of 0.9 MB in 0.3 s (on two busy cores). Its list of namespaces decides what else is read, so that
+ * list is replaced here. The library has no option for it; a version whose text is another one is refused instead of
+ * being read in part.
  */
 
 import { makeIntrospectionQuery } from 'pg-introspection'
