@@ -4,12 +4,11 @@ import { type Command, Option } from 'commander'
 import { tenantId } from '../base/ids.ts'
 import { type ExportResult, exportTenant } from '../control/copy/export.ts'
 import { type CopyOptions, type CopyResult, cloneTenant, importTenant } from '../control/copy/import.ts'
-import type { Report } from '../control/operations/types.ts'
 import { subdomain } from '../directory/tenants.ts'
 import { ISOLATIONS, type Isolation } from '../directory/types.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
 import { record } from './print.ts'
-import { terminalProgress } from './progress.ts'
+import { watched } from './watched.ts'
 
 interface PlaceOptions {
   readonly as?: string
@@ -135,17 +134,4 @@ function placeOf(options: PlaceOptions): CopyOptions {
 function resultText({ tenant, rows }: CopyResult, colour: boolean): string {
   const { id, name, subdomain, plan, shard, isolation, namespace, state } = tenant
   return record({ id, name, subdomain, plan, state, shard, isolation, namespace, rows }, colour)
-}
-
-/** Run `work` with a moving line; each of its parts that is counted has a speed of its own. */
-function watched<T>(title: string, work: (report: Report) => Promise<T>): Promise<T> {
-  const progress = terminalProgress()
-  let of: number | undefined
-  let move = progress.moving(title)
-  const report: Report = (text, done, total) => {
-    if (total !== of) move = progress.moving(title)
-    of = total
-    move(text, done, total)
-  }
-  return progress.step(title, () => work(report))
 }

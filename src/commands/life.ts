@@ -7,10 +7,8 @@ import { type Command, Option } from 'commander'
 import { tenantId } from '../base/ids.ts'
 import { type SetResult, setTenant } from '../control/life/set.ts'
 import { changeState, type StateChange, type StateInput, type StateResult } from '../control/life/state.ts'
-import type { Report } from '../control/operations/types.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
 import { wholeNumber } from './parse.ts'
-import type { Terminal } from './print.ts'
 import { changesOf, type SetOptions } from './tenant-changes.ts'
 
 /** @param tenant  the group `tenant` of the command line */
@@ -110,7 +108,7 @@ function addStateCommand(tenant: Command, contextOf: MakeContext, verb: Verb): v
     const { reason, days } = options
     const input = { ...(reason !== undefined && { reason }), ...(days !== undefined && { days }) }
     const fleet = fleetOf(configOf(context))
-    const result = await changeState(fleet, name, wanted, input, reportTo(context.terminal))
+    const result = await changeState(fleet, name, wanted, input)
     context.print(result, () => stateText(result, verb))
   })
 }
@@ -126,14 +124,4 @@ function stateText({ tenant, from, to, changed, purgeAfter }: StateResult, { not
   const until = purgeAfter === null ? '' : `It may be purged from ${purgeAfter} on.\n`
   const way = note.includes('shardgate') ? `${note} ${tenant}` : note
   return `${tenant} was ${from} and is ${to}.\n${until}${way}\n`
-}
-
-/** What an operation tells, a line each, without saying the same twice. */
-export function reportTo(terminal: Terminal): Report {
-  let last = ''
-  return (text, done, total) => {
-    const line = done === undefined ? text : `${text}: ${done}${total === undefined ? '' : ` of ${total}`}`
-    if (line !== last) terminal.err(`${line}\n`)
-    last = line
-  }
 }

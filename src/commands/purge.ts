@@ -9,9 +9,9 @@ import { hashOf, listReceipts, type Receipt, type Seal, sealOf } from '../contro
 import { findRevived, purgeAgain, type Revived } from '../control/life/revived.ts'
 import { onDirectory } from '../control/reach.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
-import { reportTo } from './life.ts'
 import { record, table } from './print.ts'
 import { requireText } from './tenant.ts'
+import { watched } from './watched.ts'
 
 interface PurgeOptions {
   readonly name?: string
@@ -56,11 +56,15 @@ function addPurge(tenant: Command, contextOf: MakeContext): void {
       const { name, reason, force = false } = options
       if (reason !== undefined) requireText('--reason', reason, 500)
       const fleet = fleetOf(configOf(context))
-      const report = reportTo(context.terminal)
+      const title = `purge ${wanted}`
       if (options.dryRun) return context.print(await previewPurge(fleet, wanted), previewText)
-      if (options.revived) return context.print(await purgeAgain(fleet, wanted, reason, report), purgeText)
+      if (options.revived) {
+        const again = await watched(title, (report) => purgeAgain(fleet, wanted, reason, report))
+        return context.print(again, purgeText)
+      }
       const request = { name: name ?? nameMissing(wanted), force, ...(reason !== undefined && { reason }) }
-      context.print(await purgeTenant(fleet, wanted, request, report), purgeText)
+      const purged = await watched(title, (report) => purgeTenant(fleet, wanted, request, report))
+      context.print(purged, purgeText)
     })
 }
 

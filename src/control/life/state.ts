@@ -15,7 +15,7 @@ import { compile, sql } from '../../db/sql.ts'
 import type { TenantState } from '../../directory/types.ts'
 import { runOperation } from '../operations/run.ts'
 import { findRunning } from '../operations/store.ts'
-import type { At, Kind, Report, Step } from '../operations/types.ts'
+import type { At, Kind, Step } from '../operations/types.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
 import { fenceOf, isClosing, setFence } from './fence.ts'
 import { type LifeState, onPlace, requireSubject, type Subject } from './subject.ts'
@@ -79,7 +79,6 @@ export async function changeState(
   change: StateChange,
   tenant: TenantId,
   input: StateInput = {},
-  report?: Report,
 ): Promise<StateResult> {
   const before = await onDirectory(fleet.directoryUrl, async (directory) => {
     const subject = await requireSubject(directory, tenant)
@@ -95,8 +94,7 @@ export async function changeState(
     if (!isClosing(stateOf(subject), target(subject, change)))
       await onPlace(fleet, directory, subject, async () => {})
   }
-  const request = { tenant, input, require, ...(report && { report }) }
-  const { from, to } = await runOperation(fleet, STATE_KINDS[change], request)
+  const { from, to } = await runOperation(fleet, STATE_KINDS[change], { tenant, input, require })
   const after = await onDirectory(fleet.directoryUrl, (directory) => requireSubject(directory, tenant))
   return { tenant, from, to, changed: true, purgeAfter: after.purgeAfter }
 }
