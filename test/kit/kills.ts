@@ -38,6 +38,7 @@ export interface Setting {
 }
 
 export interface Scene {
+  /** 'FOLDER' in them stands for the folder of the stage. */
   readonly args: readonly string[]
   /** What the command asks to be typed. */
   readonly env?: Readonly<Record<string, string>>
@@ -84,7 +85,10 @@ export async function openStage(prepare: (setting: Setting) => Promise<void>): P
   )
   await writeFile(proxied, configuration(fleet, proxy.url))
   const command = (config: string, { args, env }: Scene) =>
-    shardgate([...args, '--config', config], { SHARDGATE_OPERATOR: 'tester', ...env })
+    shardgate([...args.map((arg) => arg.replaceAll('FOLDER', folder)), '--config', config], {
+      SHARDGATE_OPERATOR: 'tester',
+      ...env,
+    })
 
   async function run(...args: string[]): Promise<Ending> {
     const ending = await command(plain, { args }).ended

@@ -33,6 +33,14 @@ const SCENES: Readonly<Record<string, Scene>> = {
   'tenant create --isolation database': {
     args: ['tenant', 'create', 'fresh', '--shard', 'shard-b', '--isolation', 'database'],
   },
+  'tenant export': { args: ['tenant', 'export', 'beta', '--to', 'FOLDER/beta'], varying: /manifest/ },
+  'tenant import': {
+    args: ['tenant', 'import', 'FOLDER/kept', '--as', 'fresh', '--shard', 'shard-b', '--isolation', 'schema'],
+  },
+  'tenant clone': { args: ['tenant', 'clone', 'acme', '--as', 'fresh', '--isolation', 'shared'] },
+  'tenant purge': { args: ['tenant', 'purge', 'over', '--name', 'over'] },
+  'tenant purge of a schema': { args: ['tenant', 'purge', 'over-schema', '--name', 'over-schema'] },
+  'tenant purge of a database': { args: ['tenant', 'purge', 'over-database', '--name', 'over-database'] },
   'migrate up': {
     args: ['migrate', 'up', '--parallel', '1'],
     arrange: (folder) => writeFileSync(join(folder, 'migrations', '20991231235959_note.sql'), ADDED_COLUMN),
@@ -45,9 +53,12 @@ const TENANTS = [
   { id: 'acme-2', isolation: 'shared', shard: 'shard-b' },
   { id: 'beta', isolation: 'schema', shard: 'shard-a' },
   { id: 'gamma', isolation: 'database', shard: 'shard-b' },
+  { id: 'over', isolation: 'shared', shard: 'shard-a' },
+  { id: 'over-schema', isolation: 'schema', shard: 'shard-a' },
+  { id: 'over-database', isolation: 'database', shard: 'shard-b' },
 ] as const
 
-async function prepare({ fleet, run }: Setting): Promise<void> {
+async function prepare({ fleet, folder, run }: Setting): Promise<void> {
   await run('migrate', 'up')
   for (const { id, isolation, shard } of TENANTS) {
     await run('tenant', 'create', id, '--shard', shard, '--isolation', isolation)
@@ -58,6 +69,9 @@ async function prepare({ fleet, run }: Setting): Promise<void> {
       insertWorld(db, canary(id), 3, isolation === 'schema' ? namespace : STAGE_SCHEMA),
     )
   }
+  await run('tenant', 'export', 'acme', '--to', join(folder, 'kept'))
+  for (const id of ['over', 'over-schema', 'over-database'])
+    await run('tenant', 'offboard', id, '--days', '0')
 }
 
 beforeAll(async () => {
