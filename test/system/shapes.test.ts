@@ -162,6 +162,35 @@ describe('a rollout under load', () => {
   })
 })
 
+describe('a column that is dropped behind the back of everybody', () => {
+  const create = 'mutation { createProject(input: { rowId: 990001, name: "once" }) { __typename } }'
+  const created = '{ projects(filter: { name: { eq: "once" } }) { totalCount } }'
+
+  it.each(['schema', 'database'] as const)(
+    'fails nothing that does not ask for it: %s',
+    async (isolation) => {
+      const tenant = of(isolation)
+      const { superuserUrl, schema } = world.homeOf(tenant)
+      const drop = (column: string) =>
+        withClient(superuserUrl, (client) =>
+          client.query(`alter table "${schema}".projects drop column ${column}`),
+        )
+      await drop('notes')
+      expect(await ask(tenant, '{ projects(first: 1) { nodes { __typename } } }')).toEqual({
+        projects: { nodes: [{ __typename: 'Project' }] },
+      })
+      await drop('aliases')
+      expect(await ask(tenant, create)).toEqual({ createProject: { __typename: 'Project' } })
+      expect(await ask(tenant, created)).toEqual({ projects: { totalCount: 1 } })
+      await drop('share')
+      expect(await ask(tenant, '{ projects(first: 1) { nodes { share } } }')).toBe(
+        'GRAPHQL_VALIDATION_FAILED',
+      )
+      expect(logged(gateway, 'request.failed')).toEqual([])
+    },
+  )
+})
+
 describe('a start while shards differ', () => {
   const lastOn = (shard: string): WorldTenant =>
     world.tenants.find((tenant) => tenant.shard === shard && tenant.isolation === 'shared')!
