@@ -7,9 +7,9 @@ import { compile, sql } from '../db/sql.ts'
 import { bucketOf, type WeightedShard } from '../directory/buckets.ts'
 import { type KnownShard, listShards, readSettings } from '../directory/shards.ts'
 import type { Isolation } from '../directory/types.ts'
-import { accessTo, namespaceOf } from './homes/home.ts'
-import { identityOf } from './install.ts'
-import { type Fleet, onShard } from './reach.ts'
+import { namespaceOf } from './homes/home.ts'
+import { onItsShard } from './homes/reach-home.ts'
+import type { Fleet } from './reach.ts'
 
 export interface Place {
   readonly shard: string
@@ -40,7 +40,7 @@ export async function choosePlace(
   const byBucket = shard === undefined && fleet.strategy === 'modulo'
   const key = shard ?? (byBucket ? await shardOfBucket(directory, bucket) : roomiest(fleet, known))
   const { id: shardId } = knownShard(known, key)
-  await onShard(accessTo(fleet, key), (client) => requireIdentity(client, knownShard(known, key)))
+  await onItsShard(fleet, { shard: key }, async () => {})
   const namespace = namespaceOf(isolation, { tenant, shardId, shared: settings.namespace })
   return { shard: key, isolation, namespace, bucket, byBucket: byBucket && isolation === 'shared' }
 }
@@ -71,16 +71,5 @@ export function knownShard(known: readonly KnownShard[], key: string): KnownShar
     fail('SHARD_UNKNOWN', `There is no shard "${key}" in the directory; it knows ${keys || 'none'}.`, {
       shard: key,
     })
-  )
-}
-
-/** The identity of a shard must be the one that tenants were put on: see directory/shards.ts. Throws SHARD_UNSAFE. */
-export async function requireIdentity(client: Client, shard: KnownShard): Promise<void> {
-  const id = await identityOf(client)
-  if (id === shard.id) return
-  fail(
-    'SHARD_UNSAFE',
-    `The database behind ${shard.key} carries the identity ${id ?? '(none)'}; the directory knows ${shard.id}.`,
-    { shard: shard.key },
   )
 }

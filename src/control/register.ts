@@ -17,11 +17,11 @@ import {
   type TenantReservation,
 } from '../directory/tenants.ts'
 import { writeFences } from './homes/fences.ts'
-import { accessTo } from './homes/home.ts'
+import { onItsShard } from './homes/reach-home.ts'
 import type { NewTenant } from './lifecycle.ts'
 import { operatorOf } from './operations/run.ts'
-import { knownShard, notSetUp, requireIdentity } from './placing.ts'
-import { type Fleet, onDirectory, onShard } from './reach.ts'
+import { knownShard, notSetUp } from './placing.ts'
+import { type Fleet, onDirectory } from './reach.ts'
 import { tenantSettings } from './tenant-settings.ts'
 
 /** Tenants in one round of statements. */
@@ -108,14 +108,13 @@ async function makeRound(
     ({ state, isolation }) => state === 'creating' && isolation === 'shared',
   )
   for (const [shard, tenants] of Map.groupBy(begun, (row) => row.shard)) {
-    await requireShard(directory, fleet, shard)
     const fences = tenants.map(({ id, epoch }) => ({
       tenant: id,
       state: 'active' as const,
       epoch,
       role: null,
     }))
-    const wrong = await onShard(accessTo(fleet, shard), (client) => writeFences(client, shard, fences))
+    const wrong = await onItsShard(fleet, { shard }, (client) => writeFences(client, shard, fences))
     for (const [id, fault] of wrong) faults.set(id, fault)
   }
   await failpoints.hit('create.fenced')
@@ -131,6 +130,6 @@ async function makeRound(
 }
 
 async function requireShard(directory: Client, fleet: Fleet, shard: string): Promise<void> {
-  const known = knownShard(await listShards(directory), shard)
-  await onShard(accessTo(fleet, shard), (client) => requireIdentity(client, known))
+  knownShard(await listShards(directory), shard)
+  await onItsShard(fleet, { shard }, async () => {})
 }

@@ -8,7 +8,7 @@ import type { Client } from '../db/client.ts'
 import { compile, type SQL, sql } from '../db/sql.ts'
 import type { TenantRecord } from '../directory/tenants.ts'
 import { aboutTenant, type CopyTable, rowsOf, tablesOf } from './copy/tables.ts'
-import { accessTo } from './homes/home.ts'
+import { accessTo } from './homes/reach-home.ts'
 import { DEFAULT_TENANCY, type Fleet, onHome, onShard } from './reach.ts'
 
 export interface TableSize {

@@ -1,6 +1,6 @@
 /** Homes of the three models: closed to everybody else, checked before anybody is let in, gone when they are removed. */
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -317,9 +317,34 @@ describe('is refused, and nothing is left of it', () => {
     expect(await refused('schema', bare)).toMatchObject({ code: 'REFUSED' })
   })
 
-  it('when the folder lacks a file that the shard has had', async () => {
+  it('when the folder has another file than the shard has had', async () => {
     const other = join(import.meta.dirname, '../kit/small')
-    expect(await refused('database', { ...fleet, migrations: other })).toMatchObject({ code: 'SETUP_FAILED' })
+    expect(await refused('database', { ...fleet, migrations: other })).toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining('20260101000000_notes.sql'),
+    })
+  })
+
+  it('when the folder lacks a file that the shard has had', async () => {
+    const [first] = readdirSync(folder)
+    const poorer = mkdtempSync(join(tmpdir(), 'shardgate-homes-'))
+    cpSync(join(folder, first!), join(poorer, first!))
+    expect(await refused('schema', { ...fleet, migrations: poorer })).toMatchObject({
+      code: 'SETUP_FAILED',
+      message: expect.stringContaining('20260102000000_colour.sql, which is not in'),
+    })
+    rmSync(poorer, { recursive: true })
+  })
+
+  it('on another shard than the directory means', async () => {
+    const other = await freshFleet({ weights: { 'shard-a': 1 } })
+    await migrate({ shard: other.fleet.shards[0]!, folder, schema: 'app' })
+    const swapped = { ...fleet, shards: other.fleet.shards }
+    expect(await refused('schema', swapped)).toMatchObject({ code: 'SHARD_UNSAFE' })
+    const home = (await homeOf('acme'))!
+    await expect(makeHome(swapped, home)).rejects.toMatchObject({ code: 'SHARD_UNSAFE' })
+    await expect(removeHome(swapped, home)).rejects.toMatchObject({ code: 'SHARD_UNSAFE' })
+    await other.drop()
   })
 
   it('with tables that would not be safe, with the reasons', async () => {

@@ -2,7 +2,8 @@
 
 import { fail } from '../../base/errors.ts'
 import type { Client } from '../../db/client.ts'
-import { accessTo, type Home } from '../homes/home.ts'
+import type { Home } from '../homes/home.ts'
+import { accessTo } from '../homes/reach-home.ts'
 import type { At } from '../operations/types.ts'
 import { type Fleet, onHome, onShard, type ShardAccess } from '../reach.ts'
 import type { OnClient } from './lanes.ts'

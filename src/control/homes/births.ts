@@ -11,30 +11,30 @@ import { type Migration, readMigrations } from '../migrate/files.ts'
 import { ownNames } from '../migrate/names.ts'
 import type { Place } from '../migrate/place.ts'
 import { filesOfShard } from '../migrate/target.ts'
-import { type Fleet, onShard, type ShardAccess } from '../reach.ts'
+import type { Fleet } from '../reach.ts'
 
 /**
  * The files of new homes on a shard, in order.
  *
+ * @param client  connected to the shard itself
  * @throws REFUSED       the shared tables have had no migrations
  * @throws SETUP_FAILED  the folder lacks a file that they have had, or has it otherwise
  */
-export async function filesOf({ migrations }: Fleet, shard: ShardAccess): Promise<Migration[]> {
-  const book = await onShard(shard, (client) => readBook(client, ''))
+export async function filesOf({ migrations }: Fleet, client: Client, shard: string): Promise<Migration[]> {
+  const book = await readBook(client, '')
   if (migrations === undefined || book.length === 0) {
     return fail(
       'REFUSED',
-      `A tenant with tables of its own gets them by the migrations that ${shard.key} has had, and it has had none.`,
-      { shard: shard.key },
+      `A tenant with tables of its own gets them by the migrations that ${shard} has had, and it has had none.`,
+      { shard },
       { hint: 'Run "shardgate migrate up" first.' },
     )
   }
-  const all = readMigrations(migrations)
-  const files = await onShard(shard, (client) => filesOfShard(client, all))
+  const files = await filesOfShard(client, readMigrations(migrations))
   const lost = book.find((entry) => !files.some(({ version }) => version === entry.version))
   if (!lost) return files
   const file = `${lost.version}_${lost.name}.sql`
-  return fail('SETUP_FAILED', `${shard.key} has had ${file}, which is not in ${migrations}. Put it back.`)
+  return fail('SETUP_FAILED', `${shard} has had ${file}, which is not in ${migrations}. Put it back.`)
 }
 
 /**

@@ -9,20 +9,19 @@
  * a placement: without one nobody is sent to a home, and without a fence nobody is let in.
  */
 
-import { fail } from '../../base/errors.ts'
 import { tenantDatabase, tenantRole, tenantSchema } from '../../directory/namespaces.ts'
 import { recordTarget } from '../../directory/targets.ts'
 import type { Isolation, Placement } from '../../directory/types.ts'
-import { identityOf } from '../install.ts'
-import { placeOf } from '../migrate/place.ts'
+import { APP_ROLE, placeOf } from '../migrate/place.ts'
 import { stateOf } from '../migrate/target.ts'
-import { DEFAULT_TENANCY, type Fleet, onDirectory, onHome, onShard, type ShardAccess } from '../reach.ts'
+import { DEFAULT_TENANCY, type Fleet, onDirectory } from '../reach.ts'
 import { bearTables, filesOf } from './births.ts'
 import { requireSafe } from './check.ts'
 import { dropDatabase, makeDatabase } from './database-home.ts'
 import { type FenceState, removeFence, writeFence } from './fences.ts'
 import { requireMaker } from './makers.ts'
-import { dropSchema, makeSchema } from './schema-home.ts'
+import { accessTo, onItsHome, onItsShard } from './reach-home.ts'
+import { dropSchema, makeSchema, type SchemaNames } from './schema-home.ts'
 import { ensureTemplate } from './templates.ts'
 
 /** What a home is made from; a placement whose state is that of the fence. */
@@ -63,11 +62,12 @@ export async function makeHome(fleet: Fleet, home: Home): Promise<void> {
  * @throws REFUSED       there are no migrations to make tables by
  */
 export async function requireMakeable(fleet: Fleet, place: Pick<Home, 'shard' | 'isolation'>): Promise<void> {
-  const { isolation } = place
+  const { isolation, shard } = place
   if (isolation === 'shared') return
-  const shard = accessTo(fleet, place.shard)
-  await filesOf(fleet, shard)
-  await onShard(shard, (client) => requireMaker(client, isolation))
+  await onItsShard(fleet, place, async (client) => {
+    await filesOf(fleet, client, shard)
+    await requireMaker(client, isolation)
+  })
 }
 
 /**
@@ -75,17 +75,14 @@ export async function requireMakeable(fleet: Fleet, place: Pick<Home, 'shard' | 
  * nothing to make.
  */
 export async function makePlace(fleet: Fleet, home: Home): Promise<void> {
-  const shard = accessTo(fleet, home.shard)
   if (home.isolation === 'shared') return
-  const files = await filesOf(fleet, shard)
-  const shardId = await shardIdOf(shard)
-  const { tenant, namespace } = home
-  if (home.isolation === 'schema') {
-    const names = { schema: namespace, role: tenantRole(shardId, tenant) }
-    return onShard(shard, (client) => makeSchema(client, names))
-  }
-  const template = await ensureTemplate(fleet, shard, { shardId, files })
-  await makeDatabase(fleet, shard, { name: namespace, shardId, template })
+  await onItsShard(fleet, home, async (client, shardId) => {
+    if (home.isolation === 'schema') return makeSchema(client, namesOf(home, shardId))
+    const files = await filesOf(fleet, client, home.shard)
+    const shard = accessTo(fleet, home.shard)
+    const template = await ensureTemplate(fleet, shard, { shardId, files })
+    return makeDatabase(fleet, shard, { name: home.namespace, shardId, template })
+  })
 }
 
 /**
@@ -94,31 +91,31 @@ export async function makePlace(fleet: Fleet, home: Home): Promise<void> {
  */
 export async function makeTables(fleet: Fleet, home: Home): Promise<void> {
   if (home.isolation === 'shared') return
-  const shard = accessTo(fleet, home.shard)
-  const files = await filesOf(fleet, shard)
-  const target = { ...home, shardId: await shardIdOf(shard) }
-  const place = placeOf(target, fleet.tenancy ?? DEFAULT_TENANCY)
-  await onDirectory(fleet.directoryUrl, (directory) =>
-    onHome(shard, home, async (client) => {
-      await bearTables(client, place, files)
-      await recordTarget(directory, target, await stateOf(client, place))
-    }),
-  )
+  const files = await onItsShard(fleet, home, (client) => filesOf(fleet, client, home.shard))
+  await onItsHome(fleet, home, async (client, shardId) => {
+    const target = { ...home, shardId }
+    const place = placeOf(target, fleet.tenancy ?? DEFAULT_TENANCY)
+    await bearTables(client, place, files)
+    const state = await stateOf(client, place)
+    await onDirectory(fleet.directoryUrl, (directory) => recordTarget(directory, target, state))
+  })
 }
 
 /** @throws TABLE_UNSAFE  the tables would not keep the tenant apart; with each reason */
 export async function checkHome(fleet: Fleet, home: Home): Promise<void> {
   if (home.isolation === 'shared') return
-  const shard = accessTo(fleet, home.shard)
-  const role = (await roleOf(shard, home)) ?? 'shardgate_app'
-  await onHome(shard, home, (client) => requireSafe(client, fleet, home, role))
+  await onItsHome(fleet, home, (client, shardId) => {
+    const role = home.isolation === 'schema' ? namesOf(home, shardId).role : APP_ROLE
+    return requireSafe(client, fleet, home, role)
+  })
 }
 
 /** Write the fence, as the last of all. @throws SHARD_UNSAFE  there is one of another life of this tenant */
 export async function fenceHome(fleet: Fleet, home: Home): Promise<void> {
-  const shard = accessTo(fleet, home.shard)
-  const role = await roleOf(shard, home)
-  await onHome(shard, home, (client) => writeFence(client, { ...home, role }))
+  await onItsHome(fleet, home, (client, shardId) => {
+    const role = home.isolation === 'schema' ? namesOf(home, shardId).role : null
+    return writeFence(client, { ...home, role })
+  })
 }
 
 /**
@@ -131,30 +128,13 @@ export async function fenceHome(fleet: Fleet, home: Home): Promise<void> {
  * @throws SETUP_FAILED       sessions of others hold the database
  */
 export async function removeHome(fleet: Fleet, home: Home, grave = false): Promise<void> {
-  const shard = accessTo(fleet, home.shard)
-  await onShard(shard, (client) => removeFence(client, home, grave))
-  const role = await roleOf(shard, home)
-  if (role !== null) await onShard(shard, (client) => dropSchema(client, { schema: home.namespace, role }))
-  if (home.isolation === 'database') await dropDatabase(shard, home.namespace)
-}
-
-/** @throws SHARD_UNKNOWN  the configuration has no such shard */
-export function accessTo(fleet: Fleet, key: string): Fleet['shards'][number] {
-  return (
-    fleet.shards.find((shard) => shard.key === key) ??
-    fail('SHARD_UNKNOWN', `The configuration has no shard "${key}", where the tenant belongs.`, {
-      shard: key,
-    })
-  )
-}
-
-/** The role of a tenant with a schema of its own; null for the others. */
-async function roleOf(shard: ShardAccess, { isolation, tenant }: Home): Promise<string | null> {
-  return isolation === 'schema' ? tenantRole(await shardIdOf(shard), tenant) : null
-}
-
-const shardIdOf = (shard: ShardAccess): Promise<string> =>
-  onShard(shard, async (client) => {
-    const id = await identityOf(client)
-    return id ?? fail('SHARD_UNSAFE', `The database behind ${shard.key} is no shard.`, { shard: shard.key })
+  await onItsShard(fleet, home, async (client, shardId) => {
+    await removeFence(client, home, grave)
+    if (home.isolation === 'schema') await dropSchema(client, namesOf(home, shardId))
+    if (home.isolation === 'database') await dropDatabase(accessTo(fleet, home.shard), home.namespace)
   })
+}
+
+const namesOf = ({ namespace, tenant }: Home, shardId: string): SchemaNames => {
+  return { schema: namespace, role: tenantRole(shardId, tenant) }
+}
