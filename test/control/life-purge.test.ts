@@ -11,6 +11,7 @@ import { findTombstone } from '../../src/control/life/tombstones.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { abortOperation, resumeOperation } from '../../src/control/operations/unfinished.ts'
 import type { Fleet } from '../../src/control/reach.ts'
+import { withClient } from '../../src/db/client.ts'
 import { verifyAudit } from '../../src/directory/audit.ts'
 import { findPlacement } from '../../src/directory/placements.ts'
 import { ISOLATIONS, type Isolation } from '../../src/directory/types.ts'
@@ -133,6 +134,26 @@ describe('a purge that is killed', () => {
     })
     expect(await refusal(changeState(world.fleet, 'restore', tenant))).toMatchObject({ code: 'TENANT_BUSY' })
     await resumeOperation(world.fleet, id)
+    await expectGone(tenant)
+  })
+})
+
+describe('rows that a policy hides from the owner', () => {
+  it('keep the receipt from being written, until they can be seen and go', async () => {
+    const tenant = await world.add('hidden', 'shared')
+    await offboard(tenant)
+    const asSuperuser = (text: string) =>
+      withClient(world.test.shards[0]!.superuserUrl, (client) => client.query(text))
+    await asSuperuser(
+      `create policy hiding on app.projects as restrictive using (name not like '%-project-1')`,
+    )
+    expect(await refusal(purge(tenant))).toMatchObject({
+      code: 'TABLE_UNSAFE',
+      message: 'Of hidden there is something left: app.projects (1).',
+    })
+    expect(await listReceipts(world.directory, tenant)).toEqual([])
+    await asSuperuser('drop policy hiding on app.projects')
+    await purge(tenant)
     await expectGone(tenant)
   })
 })

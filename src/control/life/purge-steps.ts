@@ -130,22 +130,27 @@ async function removeFences(at: PurgeAt): Promise<void> {
 export const emptyTables: PurgeStep = {
   name: 'delete rows',
   async run(at) {
-    const { fleet, directory, report } = at
-    const { place, rows } = left(at)
-    const total = place.isolation === 'shared' ? rows : 0
-    await onShardOf(fleet, directory, place.shard, async (client) => {
-      const tables = await tenantTables(client, fleet.tenancy ?? DEFAULT_TENANCY)
-      requireDeletable(tables)
-      const told = (gone: number): void => report('deleting rows', gone, Math.max(gone, total))
-      await deleteRows(
-        client,
-        tables.filter(({ served }) => served),
-        tenantOf(at),
-        { report: told },
-      )
-    })
+    await deleteShared(at)
     return undefined
   },
+}
+
+/** Rows in tables that are shared, also of a tenant that had its own: what it left there once, and its answers. */
+async function deleteShared(at: PurgeAt): Promise<void> {
+  const { fleet, directory, report } = at
+  const { place, rows } = left(at)
+  const total = place.isolation === 'shared' ? rows : 0
+  await onShardOf(fleet, directory, place.shard, async (client) => {
+    const tables = await tenantTables(client, fleet.tenancy ?? DEFAULT_TENANCY)
+    requireDeletable(tables)
+    const told = (gone: number): void => report('deleting rows', gone, Math.max(gone, total))
+    await deleteRows(
+      client,
+      tables.filter(({ served }) => served),
+      tenantOf(at),
+      { report: told },
+    )
+  })
 }
 
 export const leaveNothing: PurgeStep = {
@@ -168,6 +173,8 @@ export const lookThrough: PurgeStep = {
   name: 'look for what is left',
   async run(at) {
     const { place } = left(at)
+    // Again: what it was stopped by may have been in the way of the rows, and is mended now.
+    await deleteShared(at)
     at.report('looking through every table')
     const scan = await scanPlace(at.fleet, { ...place, isolation: 'shared' }, tenantOf(at))
     const tables = scan.left.map(({ table, rows }) => `${table} (${rows})`)
