@@ -102,7 +102,7 @@ export function hashRows(rows: Iterable<SeedChunk>): string {
 export function hashSeed(options: SeedOptions = {}): string {
   const hash = createHash('sha256')
   for (const tenant of planTenants(options)) {
-    const { isolation: _, ...who } = tenant
+    const { isolation: _, settings: __, ...who } = tenant
     hash.update(`${JSON.stringify(who)} ${hashRows(tenantRows(tenant, options))}\n`)
   }
   return hash.digest('hex')

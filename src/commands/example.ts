@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fail } from '../base/errors.ts'
 import type { Client } from '../db/client.ts'
-import type { Isolation } from '../directory/types.ts'
+import type { Isolation, TenantSettings } from '../directory/types.ts'
 
 export interface ExampleTenant {
   readonly id: string
@@ -13,6 +13,7 @@ export interface ExampleTenant {
   readonly subdomain: string
   readonly plan: string
   readonly isolation: Isolation
+  readonly settings: TenantSettings
 }
 
 export interface Example {

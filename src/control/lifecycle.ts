@@ -129,5 +129,7 @@ function requireSame(found: TenantRecord, wanted: NewTenant): void {
   if (settings && canonicalJson(settings) !== canonicalJson(found.settings))
     differences.push('other settings')
   if (differences.length === 0) return
-  fail('TENANT_EXISTS', `Tenant ${found.id} exists with ${differences.join(', ')}.`, { tenant: found.id })
+  const hint = `See "shardgate tenant show ${found.id}", or choose another id.`
+  const sentence = `Tenant ${found.id} exists with ${differences.join(', ')}.`
+  fail('TENANT_EXISTS', sentence, { tenant: found.id }, { hint })
 }

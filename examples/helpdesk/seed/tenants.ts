@@ -26,6 +26,11 @@ export interface SeedTenant {
   readonly cohort: Cohort
   /** How it is kept on its shard: in shared tables, in a schema or a database of its own. */
   readonly isolation: 'shared' | 'schema' | 'database'
+  /** What its own frontend may know of it. */
+  readonly settings: {
+    readonly branding?: { readonly colour: string }
+    readonly features?: readonly string[]
+  }
 }
 
 /** How many rows a tenant has; the tables that are missing follow from these. */
@@ -88,6 +93,12 @@ const ISOLATED: Readonly<Record<string, SeedTenant['isolation']>> = {
   'paper-crane': 'database',
 }
 
+const SETTINGS: Readonly<Record<string, SeedTenant['settings']>> = {
+  acme: { branding: { colour: '#c2410c' }, features: ['reports', 'bulk-answers'] },
+  globex: { branding: { colour: '#0f766e' }, features: ['reports'] },
+  initech: { branding: { colour: '#1d4ed8' } },
+}
+
 const PLANS: Readonly<Record<Cohort, string>> = { S: 'starter', M: 'team', L: 'business' }
 
 const COHORTS: Readonly<Record<Cohort, Sizes>> = {
@@ -111,7 +122,8 @@ function tenantAt(at: number): SeedTenant {
   const [id, name, subdomain] = NAMED[at] ?? [`tenant-${number}`, `Tenant ${number}`]
   const cohort = cohortAt(at)
   const isolation = ISOLATED[id] ?? 'shared'
-  return { id, name, subdomain: subdomain ?? id, plan: PLANS[cohort], cohort, isolation }
+  const settings = SETTINGS[id] ?? {}
+  return { id, name, subdomain: subdomain ?? id, plan: PLANS[cohort], cohort, isolation, settings }
 }
 
 function cohortAt(at: number): Cohort {

@@ -4,7 +4,7 @@ import { fail } from '../../base/errors.ts'
 import type { Queryable } from '../../db/client.ts'
 import { checkSafety, type SafetyQuestion } from '../../model/safety.ts'
 import { DEFAULT_TENANCY, type Fleet } from '../reach.ts'
-import type { Home } from './home.ts'
+import type { Home } from './reach-home.ts'
 
 /** Reasons in one message; the rest is counted. */
 const SHOWN = 5

@@ -11,23 +11,20 @@
 
 import { tenantDatabase, tenantRole, tenantSchema } from '../../directory/namespaces.ts'
 import { recordTarget } from '../../directory/targets.ts'
-import type { Isolation, Placement } from '../../directory/types.ts'
+import type { Isolation } from '../../directory/types.ts'
 import { APP_ROLE, placeOf } from '../migrate/place.ts'
 import { stateOf } from '../migrate/target.ts'
 import { DEFAULT_TENANCY, type Fleet, onDirectory } from '../reach.ts'
 import { bearTables, filesOf } from './births.ts'
 import { requireSafe } from './check.ts'
 import { dropDatabase, makeDatabase } from './database-home.ts'
-import { type FenceState, removeFence, writeFence } from './fences.ts'
+import { removeFence, writeFence } from './fences.ts'
 import { requireMaker } from './makers.ts'
-import { accessTo, onItsHome, onItsShard } from './reach-home.ts'
+import { accessTo, type Home, onItsHome, onItsShard } from './reach-home.ts'
 import { dropSchema, makeSchema, type SchemaNames } from './schema-home.ts'
 import { ensureTemplate } from './templates.ts'
 
-/** What a home is made from; a placement whose state is that of the fence. */
-export type Home = Pick<Placement, 'tenant' | 'shard' | 'isolation' | 'namespace' | 'epoch'> & {
-  readonly state: FenceState
-}
+export type { Home } from './reach-home.ts'
 
 /** The namespace of a tenant that is put on a shard. @param shared  schema of the tables that tenants share */
 export function namespaceOf(

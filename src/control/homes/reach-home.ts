@@ -6,6 +6,12 @@ import { compile, sql } from '../../db/sql.ts'
 import type { Placement } from '../../directory/types.ts'
 import { identityOf } from '../install.ts'
 import { type Fleet, onDirectory, onHome } from '../reach.ts'
+import type { FenceState } from './fences.ts'
+
+/** What a home is made from; a placement whose state is that of the fence. */
+export type Home = Pick<Placement, 'tenant' | 'shard' | 'isolation' | 'namespace' | 'epoch'> & {
+  readonly state: FenceState
+}
 
 /** @throws SHARD_UNKNOWN  the configuration has no such shard */
 export function accessTo(fleet: Fleet, key: string): Fleet['shards'][number] {
