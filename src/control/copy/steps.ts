@@ -16,7 +16,7 @@ import { CREATE, type Creation } from '../creation.ts'
 import { deleteRows } from '../life/delete-rows.ts'
 import { tenantTables } from '../life/tables.ts'
 import type { At, Step } from '../operations/types.ts'
-import { onHome } from '../reach.ts'
+import { onHome, onShard } from '../reach.ts'
 import { explained } from './faults.ts'
 import type { TableHash } from './hash.ts'
 import { raiseSequences } from './sequences.ts'
@@ -58,25 +58,34 @@ export function copySteps<Input extends Creation>(
 /** Rows in the way would be taken for what an earlier run has left, and removed. */
 async function look(at: At<Creation, Made>): Promise<undefined> {
   const target = targetOf(at)
-  const found = await findTenant(at.directory, target.tenant)
-  if (found?.state !== 'creating') fail('REFUSED', `${target.tenant} is ${found?.state ?? 'gone'} by now.`)
-  await asMover(target)((client) =>
+  const { tenant, shard } = target
+  const found = await findTenant(at.directory, tenant)
+  if (found?.state !== 'creating') fail('REFUSED', `${tenant} is ${found?.state ?? 'gone'} by now.`)
+  const [table] = await tablesWithRows(target)
+  if (table === undefined) return
+  const hint =
+    'Choose another id (--as), or register the tenant that they belong to: "shardgate tenant register".'
+  fail('REFUSED', `${shard.key} has rows of ${tenant} in ${table.id} already.`, {}, { hint })
+}
+
+/** Of those that have the tenant column: others may have got rows by the migrations that made them. */
+function tablesWithRows(target: Whereabouts): Promise<CopyTable[]> {
+  const { tenant, home, tenancy } = target
+  return asMover(target)((client) =>
     client.transaction(async () => {
-      await aboutTenant(client, target.tenant)
-      for (const table of await tablesOf(client, target.home, target.tenancy))
-        await requireNone(client, target, table)
+      await aboutTenant(client, tenant)
+      const found: CopyTable[] = []
+      for (const table of await tablesOf(client, home, tenancy)) {
+        if (table.tenant && (await hasRows(client, table))) found.push(table)
+      }
+      return found
     }),
   )
 }
 
-async function requireNone(client: Client, { tenant, shard }: Whereabouts, table: CopyTable): Promise<void> {
-  // A table without the column may have got rows by the migrations that made it; they are replaced.
-  if (!table.tenant) return
-  const [row] = await client.query(compile(sql`select count(*) as rows ${rowsOf(table)}`))
-  if (row?.rows === '0') return
-  const hint =
-    'Choose another id (--as), or register the tenant that they belong to: "shardgate tenant register".'
-  fail('REFUSED', `${shard.key} has ${row?.rows} rows of ${tenant} in ${table.id} already.`, {}, { hint })
+async function hasRows(client: Client, table: CopyTable): Promise<boolean> {
+  const [row] = await client.query(compile(sql`select exists (select ${rowsOf(table)}) as some`))
+  return row?.some === 't'
 }
 
 /** Remove what was loaded. A home of the tenant's own is emptied at once; it has nobody else in it. */
@@ -84,8 +93,9 @@ async function clear(at: At<Creation, Made>): Promise<void> {
   if (at.memory.shard === undefined) return
   const target = targetOf(at)
   const { tenant, shard, home, tenancy } = target
-  await onHome(shard, home, async (client) => {
-    if (home.isolation !== 'shared') return emptyAll(client, target)
+  if (home.isolation !== 'shared') return onHome(shard, home, (client) => emptyAll(client, target))
+  if ((await tablesWithRows(target)).length === 0) return
+  await onShard(shard, async (client) => {
     const served = (await tenantTables(client, tenancy)).filter((table) => table.served)
     await deleteRows(client, served, tenant, { report: (gone) => at.report(`remove ${gone} rows`) })
   })
