@@ -8,6 +8,7 @@
  */
 
 import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { faultsOf, keyOf, wantedOf } from './config-faults.ts'
 import { type ConfigFile, configFile } from './config-schema.ts'
@@ -144,7 +145,16 @@ function environmentSettings(env: Environment, faults: string[]) {
     // A person who has just typed "start" reads a table of addresses, not a log.
     logLevel: logLevelOf(env.LOG_LEVEL || (mode === 'production' ? 'info' : 'warn'), faults),
     dataDir: resolve(env.SHARDGATE_DATA || '.shardgate'),
-    operator: env.SHARDGATE_OPERATOR || env.USER || 'unknown',
+    operator: env.SHARDGATE_OPERATOR || accountName(),
+  }
+}
+
+/** What the system calls the account, which a variable could not say for somebody else; in a container it may have no name. */
+function accountName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return 'unknown'
   }
 }
 

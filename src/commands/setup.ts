@@ -65,6 +65,7 @@ function installationOf(config: Config, options: SetupOptions): Installation {
     const passwords: RolePasswords = {
       ...passwordOf('app', `shards.${key}.url`, shard.url),
       ...(options.adminUser === undefined ? {} : passwordOf('owner', `shards.${key}.ownerUrl`, ownerUrl)),
+      ...(shard.moverUrl === undefined ? {} : passwordOf('mover', `shards.${key}.moverUrl`, shard.moverUrl)),
     }
     return { key, weight: shard.weight, url: asAdmin(ownerUrl, options), passwords }
   })

@@ -137,11 +137,11 @@ describe('the compose file', () => {
   it('gives variables that somebody reads, and all that the configuration needs', () => {
     const inFile = fileVariables().map(([name = '']) => name.replaceAll('`', ''))
     const known = [...inFile, ...VARIABLES.map(({ name }) => name)]
-    const owners = inFile.filter((name) => name.endsWith('_OWNER_URL'))
+    const operators = inFile.filter((name) => /_(OWNER|MOVER)_URL$/.test(name))
     for (const name of GATEWAYS) {
       const given = Object.keys(services[name]?.environment ?? {})
       expect(given.filter((variable) => !known.includes(variable))).toEqual([])
-      expect(given.sort()).toEqual(inFile.filter((variable) => !owners.includes(variable)).sort())
+      expect(given.sort()).toEqual(inFile.filter((variable) => !operators.includes(variable)).sort())
     }
     const setup = Object.keys(services.setup?.environment ?? {})
     const options = ['SHARDGATE_ADMIN_PASSWORD', 'SHARDGATE_ADMIN_USER']
@@ -150,8 +150,8 @@ describe('the compose file', () => {
 
   it.each([...GATEWAYS, 'setup'])('gives %s a configuration with nothing left to "start"', (service) => {
     const { shards, directory, tokens } = configOf(service)
-    const urls = Object.values(shards).flatMap(({ url, ownerUrl }) =>
-      service === 'setup' ? [url, ownerUrl] : [url],
+    const urls = Object.values(shards).flatMap(({ url, ownerUrl, moverUrl }) =>
+      service === 'setup' ? [url, ownerUrl, moverUrl] : [url],
     )
     expect([...urls, directory.url, ...tokens.flatMap((issuer) => issuer.secrets)]).not.toContain(EMBEDDED)
   })
@@ -184,6 +184,7 @@ describe('the compose file', () => {
     for (const name of GATEWAYS) {
       const given = JSON.stringify(services[name]?.environment)
       expect(given).not.toContain(secrets.OWNER_PASSWORD)
+      expect(given).not.toContain(secrets.MOVER_PASSWORD)
       expect(given).not.toContain(secrets.POSTGRES_PASSWORD)
     }
   })

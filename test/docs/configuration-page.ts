@@ -63,6 +63,11 @@ export const VARIABLES: readonly Variable[] = [
     fallback: '.shardgate',
     meaning: 'Folder for what `start` keeps: embedded databases, development secrets.',
   },
+  {
+    name: 'SHARDGATE_OPERATOR',
+    fallback: '',
+    meaning: 'Who gives a command, for the audit log; without it the name of the account.',
+  },
 ]
 
 /** What the command line alone reads. */

@@ -42,6 +42,7 @@ describe('the printed pages', () => {
     expect(VARIABLES.map(({ fallback }) => fallback)).toEqual([
       ...given.map(String),
       relative('.', config.dataDir),
+      '', // the account of whoever asks
     ])
   })
 })
