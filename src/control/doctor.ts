@@ -10,6 +10,7 @@ import { type Client, connect } from '../db/client.ts'
 import { connectionHint } from '../db/connection-hint.ts'
 import { type KnownShard, listShards, readSettings } from '../directory/shards.ts'
 import { type ListStatistic, readStatistics } from '../directory/statistics.ts'
+import { TENANT_SCHEMAS } from '../directory/namespaces.ts'
 import { listTenants, type TenantRecord } from '../directory/tenants.ts'
 import { survey } from '../model/introspect.ts'
 import { checkSafety } from '../model/safety.ts'
@@ -185,7 +186,7 @@ async function servingFindings(client: Client, where: string, { tenancy }: Patie
   const [app] = await client.query({ text: 'select to_regrole($1) is not null as there', values: [APP_ROLE] })
   if (app?.there !== 't') return [] // `checkSafety` tells that it is missing.
   try {
-    const { leftOut } = await survey(client, { ...tenancy, role: APP_ROLE })
+    const { leftOut } = await survey(client, { ...tenancy, role: APP_ROLE, apart: TENANT_SCHEMAS })
     return leftOut.map(({ id: table, reason }) => ({
       where,
       table,
