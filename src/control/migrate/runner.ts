@@ -7,6 +7,8 @@ import type { Client } from '../../db/client.ts'
 const KEY = '5349, 4'
 /** Milliseconds between two looks whether the other run has ended. */
 const TURN_MS = 200
+/** Looks before a run is refused: of a run that was killed, the server notices a moment later. */
+const LOOKS = 8
 
 /**
  * Run `work` while no other run of migrations does.
@@ -15,8 +17,8 @@ const TURN_MS = 200
  * @throws REFUSED  there is another one
  */
 export async function alone<T>(directory: Client, takeTurns: boolean, work: () => Promise<T>): Promise<T> {
-  while (!(await take(directory))) {
-    if (!takeTurns) return refuse(directory)
+  for (let looks = 1; !(await take(directory)); looks++) {
+    if (!takeTurns && looks === LOOKS) return refuse(directory)
     await sleep(TURN_MS)
   }
   try {
