@@ -46,7 +46,8 @@ function addSet(tenant: Command, contextOf: MakeContext): void {
       '\nExamples:\n  shardgate tenant set acme --name "Acme Inc." --plan gold\n' +
         '  shardgate tenant set acme --feature +beta --feature -legacy\n' +
         '  shardgate tenant set acme --settings \'{"branding": {"colour": "#b00"}}\'\n' +
-        '  shardgate tenant set acme --settings @acme.json',
+        '  shardgate tenant set acme --settings @acme.json\n\n' +
+        'All users of a tenant can read its settings (currentTenant); never put a secret there.',
     )
     .action(async (id: string, options: SetOptions, command: Command) => {
       const context = contextOf(command)

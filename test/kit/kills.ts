@@ -14,6 +14,8 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Terminal } from '../../src/commands/print.ts'
+import { runCommand } from '../../src/commands/program.ts'
 import { withClient } from '../../src/db/client.ts'
 import { verifyAudit } from '../../src/directory/audit.ts'
 import { type Ending, shardgate } from './command.ts'
@@ -33,8 +35,8 @@ export interface Setting {
   readonly fleet: TestFleet
   /** Copied and brought back with the databases; the commands run in it. */
   readonly folder: string
-  /** Run a command that nobody kills; throws where it is refused. */
-  run(...args: string[]): Promise<Ending>
+  /** Run a command that nobody kills, and give what it prints; throws where it is refused. */
+  run(...args: string[]): Promise<string>
 }
 
 export interface Scene {
@@ -90,10 +92,21 @@ export async function openStage(prepare: (setting: Setting) => Promise<void>): P
       ...env,
     })
 
-  async function run(...args: string[]): Promise<Ending> {
-    const ending = await command(plain, { args }).ended
-    if (ending.status !== 0) throw new Error(`${args.join(' ')}\n${ending.err}${ending.out}`)
-    return ending
+  // In this process: a new one for each of some twenty commands would take as long as a kill.
+  async function run(...args: string[]): Promise<string> {
+    const printed = { out: '', err: '' }
+    const terminal: Terminal = {
+      out(text) {
+        printed.out += text
+      },
+      err(text) {
+        printed.err += text
+      },
+      colour: false,
+    }
+    const status = await runCommand([...args, '--config', plain], () => Promise.reject(), terminal)
+    if (status !== 0) throw new Error(`${args.join(' ')}\n${printed.err}${printed.out}`)
+    return printed.out
   }
 
   await prepare({ fleet, folder, run })

@@ -7,7 +7,7 @@ import type { Placement } from '../../src/directory/types.ts'
 import { openWorldDoor, type WorldDoor } from './door.ts'
 import { WORLD_TABLES } from './world-rows.ts'
 
-/** By tenant: 'unknown', 'refused: CODE', or its placement with the number of rows in each table. */
+/** By tenant: 'unknown', 'refused: CODE', 'half made: CODE', or its placement with the number of rows in each table. */
 export type Sight = ReadonlyMap<string, string>
 
 export async function sightOf(configFile: string, directoryUrl: string): Promise<Sight> {
@@ -28,7 +28,10 @@ async function seenOf(gate: WorldDoor, tenant: TenantId): Promise<string> {
   try {
     return `${textOf(placement)} ${await countsOf(gate, tenant)}`
   } catch (error) {
-    return `refused: ${isGatewayError(error) ? error.code : String(error)}`
+    const code = isGatewayError(error) ? error.code : String(error)
+    // The directory says that it is served, and its shard refuses it.
+    const isServed = placement.state === 'active' || placement.state === 'read-only'
+    return `${isServed ? 'half made' : 'refused'}: ${code}`
   }
 }
 
