@@ -9,6 +9,7 @@
 import { fail } from '../../base/errors.ts'
 import type { Client } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
+import { quoted } from '../../model/quote.ts'
 import { checkSafety, type Finding } from '../../model/safety.ts'
 import type { Migration } from './files.ts'
 import { APP_ROLE, type Place } from './place.ts'
@@ -45,7 +46,7 @@ export function openLint(client: Client, place: Place, tenancy?: Tenancy): Lint 
     async requireNothingNew({ file }) {
       const found = await fresh()
       if (found.length === 0) return
-      const lines = found.map((finding) => `  ${sentenceOf(finding)}`)
+      const lines = found.map((finding) => `  ${sentenceOf(finding, place)}`)
       fail(
         'SETUP_FAILED',
         [
@@ -57,7 +58,7 @@ export function openLint(client: Client, place: Place, tenancy?: Tenancy): Lint 
       )
     },
     async sentences({ file }) {
-      return (await fresh()).map((finding) => `${file}, which was kept: ${sentenceOf(finding)}`)
+      return (await fresh()).map((finding) => `${file}, which was kept: ${sentenceOf(finding, place)}`)
     },
   }
 }
@@ -76,9 +77,12 @@ function newOf(before: readonly Finding[], after: readonly Finding[]): Finding[]
   })
 }
 
-function sentenceOf({ table, reason, sql: mending }: Finding): string {
+// A file is for all targets: what mends it is told in the names that files have for what is each target's own.
+function sentenceOf({ table, reason, sql: mending }: Finding, { schema, appRole }: Place): string {
   const subject = table === undefined ? reason : `${table}: ${reason}`
-  return mending === undefined ? subject : `${subject} To mend it: ${mending.replaceAll('\n', '\n    ')}`
+  if (mending === undefined) return subject
+  const shared = mending.replaceAll(`${quoted(schema)}.`, '').replaceAll(quoted(appRole), APP_ROLE)
+  return `${subject} To mend it: ${shared.replaceAll('\n', '\n    ')}`
 }
 
 async function unsafeOf(client: Client, place: Place, { column, global = [] }: Tenancy): Promise<Finding[]> {
@@ -99,7 +103,7 @@ function ownTable(id: string, { schema, sharedSchema }: Place): string {
 async function openToAll(client: Client, { schema }: Place): Promise<Finding[]> {
   const rows = await client.query(
     compile(sql`
-      select c.relname as name, format('revoke all on %I.%I from public, %I', n.nspname, c.relname, ${sql.value(APP_ROLE)}::text) as mending
+      select c.relname as name, format('revoke all on %I from public', c.relname) as mending
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where n.nspname = ${sql.value(schema)} and c.relkind in ('r', 'p', 'v', 'm', 'f')
         and (has_table_privilege(${sql.value(APP_ROLE)}, c.oid, 'select, insert, update, delete, truncate')

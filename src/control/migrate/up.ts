@@ -163,7 +163,7 @@ class Run {
     const candidates = work.filter(({ missing }) => missing.length > 0)
     if (isFirst && candidates.length > 0) this.#canary = chooseCanary(candidates, wanted)
     const first = isFirst ? this.#canary : null
-    report.begins?.({ targets: work.length, of, canary: first && canaryText(first) })
+    if (work.length > 0) report.begins?.({ targets: work.length, of, canary: first && canaryText(first) })
     if (candidates.length > 0) await this.#tell('begun', { targets: work.length })
     const rest = work.filter((one) => one !== first?.pending)
     const limits = { total: parallel, perGroup: PER_SHARD, groupOf: ({ target }: Pending) => target.shard }
