@@ -95,6 +95,7 @@ beforeAll(async () => {
       create table app.countries (code text);
       create table app.notes (body text);
       create table more.v (tenant_id text not null, t text);
+      create table app.numbered (tenant_id int, n int);
       create schema tenant_own;
       create type tenant_own.mood as enum ('glad', 'sad');
       set search_path = tenant_own;
@@ -119,6 +120,7 @@ beforeAll(async () => {
         .join('\n')}
       insert into app.parts values ('base', 1), ('twin', 1);
       insert into app.countries values ('de');
+      insert into app.numbered values (7, 1);
       insert into tenant_own.v (tenant_id, ${Object.keys(BASE)})
         select 'other', ${Object.keys(BASE).map((name) => (name === 'day' ? 'day::text::tenant_own.mood' : name))} from app.v where tenant_id = 'order';
     `)
@@ -176,6 +178,17 @@ describe('the content hash', () => {
     const tables = (await hashOf(DATABASE, 'base')).tables.map(({ table }) => table)
     expect(tables).toContain('app.notes')
     expect(tables).not.toContain('app.countries')
+  })
+
+  it('has tables whose tenant column is of another type for the tenants alone whose ids it can hold', async () => {
+    const rows = async (tenant: string) =>
+      (await hashOf(SHARED, tenant)).tables.find(({ table }) => table === 'app.numbered')?.rows
+    expect([await rows('7'), await rows('8'), await rows('7x'), await rows('99999999999')]).toEqual([
+      1,
+      0,
+      undefined,
+      undefined,
+    ])
   })
 
   it('tells the values of each type apart', async () => {

@@ -40,8 +40,9 @@ async function pipe(
   const there = await requireFit(target, rows)
   const sources = new Map(there.map((table) => [table, own.find(({ id }) => id === table.id)]))
   const sizes = new Map(there.map((table) => [table, counts.get(sources.get(table)!) ?? 0]))
-  const filled = there.filter((table) => (sizes.get(table) ?? 0) > 0)
-  await loadTables(target, filled, ({ tables, lanes, open }) => {
+  const covered = there.filter((table) => sources.get(table) !== undefined)
+  const filled = covered.filter((table) => (sizes.get(table) ?? 0) > 0)
+  await loadTables(target, { covered, filled }, ({ tables, lanes, open }) => {
     const ordered: readonly CopyTable[] = lanes > 1 ? bySize(tables, sizes) : tables
     return inLanes([...Array(lanes).keys()], ordered, async (lane, table, signal) => {
       const { sink, end } = await open(table, lane)

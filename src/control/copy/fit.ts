@@ -36,10 +36,10 @@ export function shapesOf(tables: readonly CopyTable[], rows: ReadonlyMap<CopyTab
  * @throws REFUSED  the rows do not fit
  */
 export function requireFit(target: Whereabouts, { shape, tables }: ReadRows): Promise<CopyTable[]> {
-  const { shard, home, tenancy } = target
+  const { shard, home } = target
   return onHome(shard, home, async (client) => {
     requireShape(shape, await shapeOf(client, target), shard.key)
-    const there = await tablesOf(client, home, tenancy)
+    const there = await tablesOf(client, target)
     requireTables(tables, there, shard.key)
     return there
   })
@@ -59,7 +59,11 @@ export function requireFuture(
   return onShard(shard, async (client) => {
     const now = { tenant, tenancy, home: { isolation: 'shared', namespace: shared } } as const
     requireShape(shape, await shapeOf(client, now), shard.key)
-    requireTables(tables, await tablesOf(client, { isolation, namespace: shared }, tenancy), shard.key)
+    requireTables(
+      tables,
+      await tablesOf(client, { tenant, tenancy, home: { isolation, namespace: shared } }),
+      shard.key,
+    )
   })
 }
 

@@ -13,18 +13,9 @@
  */
 
 import { createHash } from 'node:crypto'
-import type { TenantId } from '../../base/ids.ts'
 import type { Client } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
-import {
-  aboutTenant,
-  type CopyTable,
-  type CopyTenancy,
-  columnsOf,
-  type Home,
-  rowsOf,
-  tablesOf,
-} from './tables.ts'
+import { aboutTenant, type CopyTable, columnsOf, type HomeOf, rowsOf, tablesOf } from './tables.ts'
 
 export interface TableHash {
   /** Id of the table. */
@@ -46,19 +37,12 @@ export interface ContentHash {
  *
  * @param client  connected to the database of the home, as a role that sees the tenant's rows: the owner, the mover
  */
-export function contentHash(
-  client: Client,
-  {
-    home,
-    tenancy,
-    tenant,
-  }: { readonly home: Home; readonly tenancy: CopyTenancy; readonly tenant: TenantId },
-): Promise<ContentHash> {
+export function contentHash(client: Client, where: HomeOf): Promise<ContentHash> {
   return client.transaction(async () => {
     await client.query('set transaction isolation level repeatable read, read only')
-    await aboutTenant(client, tenant)
+    await aboutTenant(client, where.tenant)
     const hashes: TableHash[] = []
-    for (const table of await tablesOf(client, home, tenancy)) hashes.push(await tableHash(client, table))
+    for (const table of await tablesOf(client, where)) hashes.push(await tableHash(client, table))
     return foldHashes(hashes)
   })
 }

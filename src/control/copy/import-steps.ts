@@ -31,19 +31,16 @@ async function load(at: At<ImportInput, Copied>, target: Whereabouts): Promise<T
   const manifest = await readManifest(folder)
   if (manifest.madeAt !== madeAt)
     fail('REFUSED', `${folder} holds another export than when the import began.`)
-  const tables = await requireFit(target, manifest)
-  const files = filesOf(manifest, tables)
+  const files = filesOf(manifest, await requireFit(target, manifest))
+  const covered = [...files.keys()]
+  const filled = covered.filter((table) => (files.get(table)?.rows ?? 0) > 0)
   const report = counting(at, manifest)
-  await loadTables(
-    target,
-    tables.filter((table) => files.has(table)),
-    (phase) => pour(phase, folder, files, report),
-  )
+  await loadTables(target, { covered, filled }, (phase) => pour(phase, folder, files, report))
   return manifest.tables.map(({ table, rows, hash }) => ({ table, rows, hash }))
 }
 
 function filesOf({ tables }: Manifest, there: readonly CopyTable[]): Map<CopyTable, ExportedTable> {
-  const files = new Map(tables.filter(({ rows }) => rows > 0).map((file) => [file.table, file]))
+  const files = new Map(tables.map((file) => [file.table, file]))
   return new Map(
     there.flatMap((table) => {
       const file = files.get(table.id)

@@ -12,6 +12,7 @@
 import type { Client } from '../../db/client.ts'
 import { copyIn } from '../../db/copy.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
+import { onHome } from '../reach.ts'
 import { EXACT } from './hash.ts'
 import { type OnClient, withAll } from './lanes.ts'
 import { TenantColumn } from './lines.ts'
@@ -33,12 +34,20 @@ export interface Phase {
 /** Tables loaded at once; a third one made nothing faster on two cores. */
 export const LANES = 2
 
-/** Load tables, phase by phase; `pour` fills the tables of one. */
-export function loadTables(
+export interface Loading {
+  /** Tables that were read; other ones of the home keep what the migrations have given them. */
+  readonly covered: readonly CopyTable[]
+  /** Those of them that get rows. */
+  readonly filled: readonly CopyTable[]
+}
+
+/** Load tables, phase by phase; `pour` fills the tables of one. Rows of an earlier run must be gone from shared ones. */
+export async function loadTables(
   where: Whereabouts,
-  tables: readonly CopyTable[],
+  { covered, filled: tables }: Loading,
   pour: (phase: Phase) => Promise<void>,
 ): Promise<void> {
+  if (where.home.isolation !== 'shared') await emptyOwn(where, covered)
   const mover = asMover(where)
   return withAll<void>(
     Array.from({ length: LANES }, (): OnClient => mover),
@@ -51,6 +60,15 @@ export function loadTables(
       if (rest.length > 0) await withTriggers(where, rest, first, pour)
     },
   )
+}
+
+// Nobody else has rows there, so they go at once: those of an earlier run, and those that the migrations have made in
+// tables without the tenant column, which are among the rows that come.
+function emptyOwn({ shard, home }: Whereabouts, covered: readonly CopyTable[]): Promise<void> {
+  const names = covered.map(({ schema, name }) => sql.identifier(schema, name))
+  return onHome(shard, home, async (client) => {
+    if (names.length > 0) await client.query(compile(sql`truncate ${sql.join(names, ', ')}`))
+  })
 }
 
 function quietly(where: Whereabouts, tables: readonly CopyTable[], movers: readonly Client[]): Phase {
@@ -73,7 +91,7 @@ function withTriggers(
   pour: (phase: Phase) => Promise<void>,
 ): Promise<void> {
   return mover.transaction(async () => {
-    await mover.query('set local session_replication_role = origin; set constraints all deferred')
+    await mover.query('set constraints all deferred')
     const open = async (table: CopyTable) => ({
       sink: await sinkOn(mover, table, where),
       end: async () => {},

@@ -23,7 +23,7 @@ interface Sequence {
 /** @throws REFUSED  a number would use up nearly all that a sequence has */
 export function raiseSequences(where: Whereabouts): Promise<void> {
   return onHome(where.shard, where.home, async (client) => {
-    for (const table of await tablesOf(client, where.home, where.tenancy)) {
+    for (const table of await tablesOf(client, where)) {
       for (const sequence of await sequencesOf(client, table)) await raise(client, where, table, sequence)
     }
   })

@@ -20,14 +20,11 @@ import { APP_ROLE } from '../migrate/place.ts'
 import { onHome, type ShardAccess } from '../reach.ts'
 import { EXACT } from './hash.ts'
 import { withAll } from './lanes.ts'
-import { aboutTenant, type CopyTable, type CopyTenancy, type Home, tablesOf } from './tables.ts'
+import { aboutTenant, type CopyTable, type HomeOf, tablesOf } from './tables.ts'
 
 /** Where a tenant is, and how it is reached. */
-export interface Whereabouts {
-  readonly tenant: TenantId
+export interface Whereabouts extends HomeOf {
   readonly shard: ShardAccess
-  readonly home: Home
-  readonly tenancy: CopyTenancy
 }
 
 /** What the tables are like. */
@@ -79,13 +76,13 @@ const moverOf = (shard: ShardAccess): ShardAccess => ({ ...shard, url: shard.mov
 
 /** Lock the tables, then choose the moment, then see whether those are still the tables. */
 async function choose(client: Client, where: Whereabouts) {
-  const { home, tenancy, tenant } = where
+  const { tenant } = where
   for (let again = 0; again < 5; again++) {
-    const before = await tablesOf(client, home, tenancy)
+    const before = await tablesOf(client, where)
     await begin(client)
     await lock(client, before)
     await aboutTenant(client, tenant)
-    const tables = await tablesOf(client, home, tenancy)
+    const tables = await tablesOf(client, where)
     if (JSON.stringify(tables) === JSON.stringify(before)) {
       return { tables, shape: await shapeOf(client, where) }
     }
@@ -122,10 +119,7 @@ async function join(client: Client, tenant: TenantId, moment: string): Promise<v
 }
 
 /** What the tables of a home are like now. */
-export async function shapeOf(
-  client: Client,
-  { home, tenancy, tenant }: Omit<Whereabouts, 'shard'>,
-): Promise<Shape> {
+export async function shapeOf(client: Client, { home, tenancy, tenant }: HomeOf): Promise<Shape> {
   const own = home.isolation === 'schema'
   const id = (await identityOf(client)) ?? ''
   const lines = await readStructure(client, {

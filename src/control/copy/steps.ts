@@ -16,7 +16,7 @@ import { CREATE, type Creation } from '../creation.ts'
 import { deleteRows } from '../life/delete-rows.ts'
 import { tenantTables } from '../life/tables.ts'
 import type { At, Step } from '../operations/types.ts'
-import { onHome, onShard } from '../reach.ts'
+import { onShard } from '../reach.ts'
 import { explained } from './faults.ts'
 import type { TableHash } from './hash.ts'
 import { raiseSequences } from './sequences.ts'
@@ -70,12 +70,11 @@ async function look(at: At<Creation, Made>): Promise<undefined> {
 
 /** Of those that have the tenant column: others may have got rows by the migrations that made them. */
 function tablesWithRows(target: Whereabouts): Promise<CopyTable[]> {
-  const { tenant, home, tenancy } = target
   return asMover(target)((client) =>
     client.transaction(async () => {
-      await aboutTenant(client, tenant)
+      await aboutTenant(client, target.tenant)
       const found: CopyTable[] = []
-      for (const table of await tablesOf(client, home, tenancy)) {
+      for (const table of await tablesOf(client, target)) {
         if (table.tenant && (await hasRows(client, table))) found.push(table)
       }
       return found
@@ -88,24 +87,16 @@ async function hasRows(client: Client, table: CopyTable): Promise<boolean> {
   return row?.some === 't'
 }
 
-/** Remove what was loaded. A home of the tenant's own is emptied at once; it has nobody else in it. */
+/** Remove what was loaded into shared tables. A home of the tenant's own goes as a whole, or is emptied by load.ts. */
 async function clear(at: At<Creation, Made>): Promise<void> {
   if (at.memory.shard === undefined) return
   const target = targetOf(at)
   const { tenant, shard, home, tenancy } = target
-  if (home.isolation !== 'shared') return onHome(shard, home, (client) => emptyAll(client, target))
-  if ((await tablesWithRows(target)).length === 0) return
+  if (home.isolation !== 'shared' || (await tablesWithRows(target)).length === 0) return
   await onShard(shard, async (client) => {
     const served = (await tenantTables(client, tenancy)).filter((table) => table.served)
     await deleteRows(client, served, tenant, { report: (gone) => at.report(`remove ${gone} rows`) })
   })
-}
-
-async function emptyAll(client: Client, { home, tenancy }: Whereabouts): Promise<void> {
-  const tables = await tablesOf(client, home, tenancy)
-  if (tables.length === 0) return
-  const names = tables.map(({ schema, name }) => sql.identifier(schema, name))
-  await client.query(compile(sql`truncate ${sql.join(names, ', ')}`))
 }
 
 async function sequences(at: At<Creation, Made>): Promise<undefined> {

@@ -10,6 +10,7 @@ import type { Client, Queryable } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
 import type { Isolation } from '../../directory/types.ts'
 import type { Tenancy } from '../../model/served.ts'
+import { fits } from '../life/tables.ts'
 
 /** Where a tenant's tables are, as its placement says. */
 export interface Home {
@@ -18,6 +19,13 @@ export interface Home {
 }
 
 export type CopyTenancy = Pick<Tenancy, 'column' | 'schemas' | 'global'>
+
+/** A tenant at home. */
+export interface HomeOf {
+  readonly tenant: TenantId
+  readonly home: Home
+  readonly tenancy: CopyTenancy
+}
 
 export interface CopyColumn {
   readonly name: string
@@ -33,23 +41,29 @@ export interface CopyTable {
   readonly name: string
   readonly partitioned: boolean
   /** Null: the table has no tenant column, and all of its rows are the tenant's. */
-  readonly tenant: { readonly column: string; readonly type: readonly [schema: string, name: string] } | null
+  readonly tenant: {
+    readonly column: string
+    readonly type: readonly [schema: string, name: string]
+    /** Name of the type that a domain is made of; else of the type itself. */
+    readonly baseType: string
+  } | null
   /** What rows are made of: neither the tenant column nor what Postgres computes. By name, in order of bytes. */
   readonly columns: readonly CopyColumn[]
 }
 
 /**
- * Tables of a home that may hold rows of its tenant, by id: those with the tenant column, and, in a schema or a
- * database of its own, those without it that are not global.
+ * Tables of a home that may hold rows of its tenant, by id: those with the tenant column, unless its type cannot have
+ * the tenant's id, and, in a schema or a database of its own, those without it that are not global.
  */
-export async function tablesOf(db: Queryable, home: Home, tenancy: CopyTenancy): Promise<CopyTable[]> {
+export async function tablesOf(db: Queryable, { tenant, home, tenancy }: HomeOf): Promise<CopyTable[]> {
   const rows = await db.query(
     compile(sql`
       select json_build_object(
         'id', s.shared || '.' || c.relname, 'schema', n.nspname, 'name', c.relname,
         'partitioned', c.relkind = 'p',
         'tenant', case when a.attname is not null
-          then json_build_object('column', a.attname, 'type', json_build_array(tn.nspname, t.typname)) end,
+          then json_build_object('column', a.attname, 'type', json_build_array(tn.nspname, t.typname),
+            'baseType', coalesce(nullif(t.typbasetype, 0)::regtype, t.oid::regtype)::text) end,
         'columns', coalesce(columns.list, '[]')) as described
       from jsonb_to_recordset(${sql.value(JSON.stringify(schemasOf(home, tenancy)))}::jsonb)
         as s (shared text, schema text)
@@ -70,7 +84,8 @@ export async function tablesOf(db: Queryable, home: Home, tenancy: CopyTenancy):
         and s.shared || '.' || c.relname <> all(${sql.value(tenancy.global ?? [])}::text[])
       order by s.shared collate "C", c.relname collate "C"`),
   )
-  return rows.map(({ described }) => JSON.parse(described ?? '') as CopyTable)
+  const tables = rows.map(({ described }) => JSON.parse(described ?? '') as CopyTable)
+  return tables.filter((table) => !table.tenant || fits(table.tenant.baseType, tenant))
 }
 
 // A schema of the tenant's own stands in place of the first shared one, and there are no others beside it.

@@ -23,13 +23,15 @@ export function verifyRows(where: Whereabouts, wanted: readonly TableHash[]): Pr
   return withAll<void>(
     Array.from({ length: LANES }, () => mover),
     async (movers) => {
-      const tables = await tablesOf(movers[0]!, where.home, where.tenancy)
+      const tables = await tablesOf(movers[0]!, where)
       const keys = await keysOf(movers[0]!, tables)
       const bySize = tables.toSorted(
         (a, b) => (expected.get(b.id)?.rows ?? 0) - (expected.get(a.id)?.rows ?? 0),
       )
       await inLanes(movers, bySize, (client, table) =>
         client.transaction(async () => {
+          // What the migrations have put into a table of its own that was not read is no row of this tenant's.
+          if (!table.tenant && !expected.has(table.id)) return
           await aboutTenant(client, where.tenant)
           requireEqual(await tableHash(client, table), expected.get(table.id))
           for (const key of keys.get(table.id)?.foreign ?? []) await requireParents(client, table, key)

@@ -96,8 +96,8 @@ const INTEGERS: Readonly<Record<string, bigint>> = {
 }
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-// A value that the type cannot have is an error of Postgres's, and means that there are no such rows.
-function fits(type: string, tenant: TenantId): boolean {
+/** A value that the type cannot have is an error of Postgres's, and means that there are no such rows. */
+export function fits(type: string, tenant: TenantId): boolean {
   const end = INTEGERS[type]
   if (end !== undefined) return /^\d+$/.test(tenant) && BigInt(tenant) < end
   return type !== 'uuid' || UUID.test(tenant)
