@@ -262,7 +262,9 @@ describe('templates', () => {
   it('are one, closed to everybody, whoever wants it at once; half made ones are made anew', async () => {
     const [before] = await templates()
     expect(before).toMatch(/ closed$/)
-    await sql(`alter database "${before!.split(' ')[0]}" allow_connections true`)
+    const name = before!.split(' ')[0]!
+    await sql(`drop database "${name}"`)
+    await sql(`create database "${name}_new" owner shardgate_owner`)
     await Promise.all(['t1', 't2', 't3'].map((id) => create(id, 'database')))
     expect(await templates()).toEqual([before])
   })

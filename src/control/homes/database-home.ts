@@ -40,7 +40,7 @@ async function createClosed(client: Client, { name, template }: NewDatabase): Pr
   const from = template === undefined ? sql.blank : sql` template ${sql.identifier(template)}`
   const create = sql`create database ${database} owner shardgate_owner${from} allow_connections false`
   // One that was killed while Postgres worked for it may find its database made while it asks for it again.
-  if (!(await isThere(client, name))) {
+  if (!(await databaseExists(client, name))) {
     await run(client, create).catch((error: unknown) => {
       if (sqlState(error) !== DUPLICATE_DATABASE) throw error
     })
@@ -79,7 +79,7 @@ function prepare(
  */
 export function dropDatabase(shard: ShardAccess, name: string): Promise<void> {
   return onShard(shard, async (client) => {
-    if (!(await isThere(client, name))) return
+    if (!(await databaseExists(client, name))) return
     await asOwner(client, () =>
       run(client, sql`alter database ${sql.identifier(name)} allow_connections false`),
     )
@@ -92,7 +92,7 @@ export function dropDatabase(shard: ShardAccess, name: string): Promise<void> {
 
 const DUPLICATE_DATABASE = '42P04'
 
-async function isThere(client: Client, name: string): Promise<boolean> {
+export async function databaseExists(client: Client, name: string): Promise<boolean> {
   return (
     (await client.query(compile(sql`select from pg_database where datname = ${sql.value(name)}`))).length > 0
   )

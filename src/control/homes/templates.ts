@@ -1,10 +1,10 @@
 /**
  * Templates: a database of a shard that has the tables and no rows, from which those of tenants are copied.
  *
- *     missing ──▶ open: being filled ──▶ closed to everybody: ready, copied again and again ──▶ dropped with the next one
+ *     <name>_new: being filled ──▶ closed to everybody ──▶ <name>: copied again and again ──▶ dropped with the next one
  *
- * Whether it may be connected to says which it is, because Postgres itself copies only what nobody is connected to. Its
- * name has the digest of what made it, so no template is ever changed.
+ * It gets its name at the end, so that whatever has the name is whole. Postgres copies only what nobody is connected to.
+ * The name has the digest of what made it: no template is ever changed.
  */
 
 import type { Client } from '../../db/client.ts'
@@ -16,7 +16,7 @@ import type { Migration } from '../migrate/files.ts'
 import { placeOf } from '../migrate/place.ts'
 import { DEFAULT_TENANCY, type Fleet, onHome, onShard, type ShardAccess } from '../reach.ts'
 import { bearTables } from './births.ts'
-import { asOwner, dropDatabase, makeDatabase } from './database-home.ts'
+import { asOwner, databaseExists, dropDatabase, makeDatabase } from './database-home.ts'
 
 /**
  * The template for `files` on a shard, made when it is not there. Of two that want it at once one makes it.
@@ -31,27 +31,19 @@ export function ensureTemplate(
 ): Promise<string> {
   const name = templateDatabase(shardId, digestOf([...shardFiles(), ...files]))
   return onShard(shard, async (client) => {
-    if ((await stateOf(client, name)) === 'ready') return name
+    if (await databaseExists(client, name)) return name
     await client.query(LOCK) // The end of the session lets go of it.
-    const state = await stateOf(client, name)
-    if (state === 'ready') return name
-    if (state === 'half made') await dropDatabase(shard, name)
-    await make(fleet, shard, { name, shardId, files })
-    await asOwner(client, () => close(client, name))
+    if (await databaseExists(client, name)) return name
+    const unfinished = `${name}_new`
+    await dropDatabase(shard, unfinished)
+    await make(fleet, shard, { name: unfinished, shardId, files })
+    await asOwner(client, () => finish(client, unfinished, name))
     await dropOld(client, shard, { shardId, name })
     return name
   })
 }
 
 const LOCK = `select pg_advisory_lock(hashtextextended('templates', 5349))`
-
-async function stateOf(client: Client, name: string): Promise<'ready' | 'half made' | undefined> {
-  const [row] = await client.query(
-    compile(sql`select datallowconn as open from pg_database where datname = ${sql.value(name)}`),
-  )
-  if (!row) return undefined
-  return row.open === 't' ? 'half made' : 'ready'
-}
 
 async function make(
   fleet: Fleet,
@@ -64,8 +56,11 @@ async function make(
   await onHome(shard, target, (client) => bearTables(client, place, files))
 }
 
-const close = (client: Client, name: string): Promise<unknown> =>
-  client.query(compile(sql`alter database ${sql.identifier(name)} allow_connections false`).text)
+async function finish(client: Client, unfinished: string, name: string): Promise<void> {
+  const [from, to] = [sql.identifier(unfinished), sql.identifier(name)]
+  await client.query(compile(sql`alter database ${from} allow_connections false`).text)
+  await client.query(compile(sql`alter database ${from} rename to ${to}`).text)
+}
 
 async function dropOld(
   client: Client,
