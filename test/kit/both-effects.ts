@@ -13,14 +13,18 @@ import { type Asked, Tally } from './lanes-tally.ts'
 import { type Place, repeatableOperation, type Shape, type ValueSource } from './operations.ts'
 import type { Random } from './random.ts'
 import { schemaSource, type ValuePool } from './schema-source.ts'
+import type { World, WorldTenant } from './shard-fixture.ts'
 import { notingStepsBack } from './steps-back.ts'
 import { type Contents, countDefaults, type TenantRows, watchRows } from './tenant-rows.ts'
 import { varied } from './varying.ts'
 
 export interface EffectsSetup {
   readonly api: WorldApi
-  readonly tenants: readonly (GeneratedTenant & { readonly shard: string })[]
+  readonly tenants: readonly (GeneratedTenant & Pick<WorldTenant, 'shard'>)[]
   readonly shards: readonly { readonly key: string; readonly superuserUrl: string }[]
+  /** Where a tenant's tables are, if they may be its own, in the place of those of `schema`. */
+  readonly homeOf?: World['homeOf']
+  readonly schema?: string
   readonly random: Random
 }
 
@@ -42,8 +46,10 @@ export async function changeInBothLanes(setup: EffectsSetup, count: number): Pro
     const at = setup.tenants.findIndex(({ shard }) => shard === key)
     const tenant = setup.tenants[at]
     if (!tenant) return
-    await withClient(superuserUrl, countDefaults)
-    const rows = await watchRows(superuserUrl, setup.api.model.tables, tenant.id)
+    const home = setup.homeOf?.(tenant) ?? { superuserUrl, schema: setup.schema }
+    await withClient(home.superuserUrl, countDefaults)
+    const own = (schema: string): string => (schema === setup.schema ? (home.schema ?? schema) : schema)
+    const rows = await watchRows(home.superuserUrl, setup.api.model.tables, tenant.id, own)
     let next = 0
     try {
       while (tally.asked < count && !tally.isFull)

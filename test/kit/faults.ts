@@ -5,6 +5,7 @@
 
 import pg from 'pg'
 import { sleep } from '../../src/base/time.ts'
+import type { RowsPlace } from './places-of-rows.ts'
 import type { Random } from './random.ts'
 import type { World, WorldShard } from './shard-fixture.ts'
 import { WORLD_TABLES } from './world-rows.ts'
@@ -37,7 +38,13 @@ export function startFaults(world: World, random: Random, options: FaultOptions)
   const stopping = new AbortController()
   const running = world.shards.map((shard) =>
     harass(
-      { shard, schema: world.schema, random: random.fork(shard.key), counts, signal: stopping.signal },
+      {
+        shard,
+        places: world.placesOn(shard.key),
+        random: random.fork(shard.key),
+        counts,
+        signal: stopping.signal,
+      },
       options,
     ),
   )
@@ -52,27 +59,34 @@ export function startFaults(world: World, random: Random, options: FaultOptions)
 
 interface Victim {
   readonly shard: WorldShard
-  readonly schema: string
+  /** Where the rows of its tenants are. */
+  readonly places: readonly RowsPlace[]
   readonly random: Random
   readonly counts: FaultCounts
   readonly signal: AbortSignal
 }
 
 async function harass(victim: Victim, { everyMs, lockMs }: FaultOptions): Promise<void> {
-  const { shard, random, counts, signal } = victim
-  const client = new pg.Client(shard.superuserUrl)
-  await client.connect()
+  const { shard, places, random, counts, signal } = victim
+  const clients = new Map<string, pg.Client>()
+  for (const url of new Set(places.map((place) => place.url))) {
+    const client = new pg.Client(url)
+    await client.connect()
+    clients.set(url, client)
+  }
   while (!signal.aborted) {
     await sleep(random.int(everyMs * 2), signal)
     const die = random.unit()
+    const place = random.pick(places)
+    const client = clients.get(place.url)!
     if (die < 0.92) counts.killed += await killOne(client)
-    else if (die < 0.96) await lockTable(client, victim, lockMs)
+    else if (die < 0.96) await lockTable(client, place, victim, lockMs)
     else if (shard.proxy && shard.proxy.counts.open > 0) {
       shard.proxy.cut(random.pick(['reset', 'end']))
       counts.cut++
     }
   }
-  await client.end()
+  for (const client of clients.values()) await client.end()
 }
 
 // Any of them: idle ones, ones in the middle of a statement, ones in a transaction.
@@ -87,7 +101,8 @@ async function killOne(client: pg.Client): Promise<number> {
 
 async function lockTable(
   client: pg.Client,
-  { schema, random, counts, signal }: Victim,
+  { schema }: RowsPlace,
+  { random, counts, signal }: Victim,
   lockMs: number,
 ): Promise<void> {
   await client.query('begin')

@@ -85,9 +85,11 @@ export interface World {
   /** Knows the tags of all tenants. */
   readonly scanner: Scanner
   /** Where a tenant's tables are: connection strings of the database, and the schema. */
-  homeOf(tenant: WorldTenant): WorldHome
+  homeOf(tenant: Pick<WorldTenant, 'id' | 'shard'>): WorldHome
   /** A connection to where a tenant's tables are, for statements of shared tables. @param role  default is the superuser */
   connectTo(tenant: WorldTenant, role?: 'superuser' | 'app'): Promise<Client>
+  /** Where rows are on a shard: in shared tables, and in those of its tenants. */
+  placesOn(shard: string): readonly RowsPlace[]
   /** As `sql` with one text and one connection after the other: rows are text. */
   rowsOn(shard: string): RowsClient
   /** Every row of the world as text, by tenant: equal before and after what must change nothing. */
@@ -130,11 +132,15 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
   const configFile = join(folder, 'shards.config.json')
   writeFileSync(configFile, JSON.stringify({ ...configOf(directoryUrl, places, secret), ...config }, null, 2))
   const ids = people.map(({ id }) => id)
+  const placesOn = (key: string): [shared: RowsPlace, ...own: RowsPlace[]] => {
+    const own = people.filter((tenant) => tenant.shard === key && tenant.isolation !== 'shared')
+    const { superuserUrl } = places.find((shard) => shard.key === key)!
+    return [sharedPlace(superuserUrl, SCHEMA), ...own.map(({ id }) => rowsOf.get(id)!)]
+  }
   const rowsOn = new Map(
-    places.map(({ key, superuserUrl }) => {
-      const own = people.filter((tenant) => tenant.shard === key && tenant.isolation !== 'shared')
-      const homes = options.isolations ? [] : own.map(({ id }) => rowsOf.get(id)!)
-      return [key, placesOfRows(sharedPlace(superuserUrl, SCHEMA), homes, ids)]
+    keys.map((key) => {
+      const [shared, ...homes] = placesOn(key)
+      return [key, placesOfRows(shared, options.isolations ? [] : homes, ids)]
     }),
   )
   const directory = placesOfRows(sharedPlace(fleet.directoryUrl, SCHEMA), [], [])
@@ -151,6 +157,7 @@ export async function startWorld(options: WorldOptions = {}, config: object = {}
       const place = rowsOf.get(tenant.id)!
       return connectIn(place, SCHEMA, role === 'app' ? world.homeOf(tenant).appUrl : place.url)
     },
+    placesOn,
     rowsOn: (shard) => rowsOn.get(shard)!.connect(),
     homeOf({ id, shard }) {
       const { url, schema, isolation } = rowsOf.get(id)!

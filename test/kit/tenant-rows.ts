@@ -42,11 +42,19 @@ export async function countDefaults(client: Client): Promise<void> {
     end $$`)
 }
 
-/** @param url  of a superuser of the tenant's shard */
-export async function watchRows(url: string, tables: readonly Table[], tenant: string): Promise<TenantRows> {
+/**
+ * @param url  of a superuser of the database where the tenant's tables are
+ * @param own  the name there of a schema of the model
+ */
+export async function watchRows(
+  url: string,
+  tables: readonly Table[],
+  tenant: string,
+  own: (schema: string) => string = (schema) => schema,
+): Promise<TenantRows> {
   const client = await connect(url)
-  const own = tables.filter(({ kind, tenantColumn }) => kind === 'table' && tenantColumn !== null)
-  const stored = await storedTables(client, own)
+  const owned = tables.filter(({ kind, tenantColumn }) => kind === 'table' && tenantColumn !== null)
+  const stored = await storedTables(client, owned, own)
   const reading = stored.map(({ id, name, tenantColumn }) => {
     return `select ${literal(id)} as id, array_agg(t::text order by t::text collate "C") as rows from ${name} t where ${tenantColumn} = ${literal(tenant)}`
   })
@@ -92,7 +100,11 @@ interface Stored {
   readonly columns: readonly string[]
 }
 
-async function storedTables(client: Client, tables: readonly Table[]): Promise<Stored[]> {
+async function storedTables(
+  client: Client,
+  tables: readonly Table[],
+  own: (schema: string) => string,
+): Promise<Stored[]> {
   const rows = await client.query(`
     select n.nspname || '.' || c.relname as id, c.relkind,
       to_json(array_agg(quote_ident(a.attname) order by a.attnum) filter (where a.attgenerated = ''))::text as columns
@@ -101,8 +113,8 @@ async function storedTables(client: Client, tables: readonly Table[]): Promise<S
     where c.relkind in ('r', 'p') group by 1, 2`)
   const known = new Map(rows.map((row) => [row.id, row]))
   return tables.map(({ id, schema, name, tenantColumn }) => {
-    const type = `${quoted(schema)}.${quoted(name)}`
-    const row = known.get(id)
+    const type = `${quoted(own(schema))}.${quoted(name)}`
+    const row = known.get(`${own(schema)}.${name}`)
     return {
       id,
       type,

@@ -5,6 +5,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Gateway, logged, reconfigure, startGateway, worldToken } from '../kit/gateway.ts'
+import { runsWith } from '../kit/isolation-model.ts'
 import { openProbe, type Reply } from '../kit/probe.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 import type { Answer } from '../kit/wire-answers.ts'
@@ -17,7 +18,9 @@ const tokens = new Map<WorldTenant, string>()
 const probe = openProbe()
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 2, shards: 1, proxies: true })
+  // Tenants with databases of their own share no connection with anybody.
+  const shared = runsWith('database') && { isolations: ['shared'] as const }
+  world = await startWorld({ tenants: 2, shards: 1, proxies: true, ...shared })
   const [shard] = world.shards
   proxy = shard!.proxy!
   gateway = await startGateway(world, { NODE_ENV: 'production' })
@@ -44,7 +47,7 @@ async function ask({ tenant, query }: Asked): Promise<Reply> {
 }
 const textOf = ({ body }: Reply): string => String(body)
 
-const isOfTable = (text: string): boolean => text.includes('"app"."')
+const isOfTable = (text: string): boolean => /"(?:app|tenant_[^"]+)"\."/.test(text)
 /** Statements about tables that the shard has been sent so far. */
 const sent = (): number => proxy.executed.filter(isOfTable).length
 const alarms = () => logged(gateway, 'connection.mixup')
