@@ -12,10 +12,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
-import { withClient } from '../../src/db/client.ts'
 import { openConfiguredApi } from './api.ts'
 import { freshFleet } from './fleet.ts'
+import { placeOfHome } from './homes.ts'
+import { isolationOf } from './isolation-model.ts'
 import { migrate } from './migrate.ts'
+import { connectIn, type RowsPlace } from './places-of-rows.ts'
 import { formatSql } from './sql-format.ts'
 
 export interface Golden {
@@ -27,7 +29,18 @@ export interface Golden {
 const SCHEMA = 'helpdesk'
 const TENANT = tenantId('acme')
 const ROWS = readFileSync(new URL('../fixtures/golden-rows.sql', import.meta.url), 'utf8')
-const TABLES = 'users, teams, team_members, orders, order_items, tickets, comments, tags, ticket_tags'
+const TENANTS = [TENANT, tenantId('globex')]
+const TABLES = [
+  'users',
+  'teams',
+  'team_members',
+  'orders',
+  'order_items',
+  'tickets',
+  'comments',
+  'tags',
+  'ticket_tags',
+]
 
 export async function openGolden(): Promise<Golden> {
   const fleet = await freshFleet({ weights: { 'shard-a': 1 }, schemas: [SCHEMA] })
@@ -37,11 +50,15 @@ export async function openGolden(): Promise<Golden> {
     folder: 'examples/helpdesk/migrations',
     schema: SCHEMA,
   })
-  for (const id of [TENANT, tenantId('globex')]) await createTenant(fleet.fleet, { id, name: id })
-  const refill = () =>
-    withClient(shard!.superuserUrl, async (client) => {
-      await client.query(`set search_path = ${SCHEMA}; truncate ${TABLES} restart identity cascade; ${ROWS}`)
-    })
+  const own = { ...fleet.fleet, migrations: 'examples/helpdesk/migrations' }
+  const places: RowsPlace[] = []
+  for (const [i, id] of TENANTS.entries()) {
+    const { tenant } = await createTenant(own, { id, name: id, isolation: isolationOf(i) })
+    places.push(await placeOfHome(shard!, { ...tenant, tenant: id }, SCHEMA))
+  }
+  const refill = async () => {
+    for (const place of places) await fillWith(ROWS, place)
+  }
   await refill()
   const folder = mkdtempSync(join(tmpdir(), 'shardgate-golden-'))
   const configFile = join(folder, 'shards.config.json')
@@ -78,6 +95,18 @@ export async function openGolden(): Promise<Golden> {
       await fleet.drop()
     },
   }
+}
+
+/** The rows of the tenants who live in a place. */
+async function fillWith(rows: string, place: RowsPlace): Promise<void> {
+  const foreign =
+    place.tenant === null
+      ? []
+      : TABLES.map((name) => `delete from ${name} where tenant_id <> '${place.tenant}'`)
+  const client = await connectIn(place, SCHEMA)
+  await client.query(`set search_path = ${SCHEMA}; truncate ${TABLES.join(', ')} restart identity cascade; ${rows};
+    set session_replication_role = replica; ${foreign.join(';')}`)
+  await client.end()
 }
 
 const block = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``

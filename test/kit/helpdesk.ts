@@ -9,6 +9,7 @@ import { tenantId } from '../../src/base/ids.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import { onHome } from '../../src/control/reach.ts'
 import { freshFleet } from './fleet.ts'
+import { isolationOf } from './isolation-model.ts'
 import { migrate } from './migrate.ts'
 
 export interface Helpdesk {
@@ -34,8 +35,9 @@ export async function startHelpdesk(count = 3): Promise<Helpdesk> {
   const tenants = planTenants({ tenants: count, scale: 0.2 })
   const mark = (tenant: string): string => `[${tenant}]`
   const own = { ...fleet.fleet, migrations: 'examples/helpdesk/migrations' }
-  for (const tenant of tenants) {
-    const { tenant: made } = await createTenant(own, { ...tenant, id: tenantId(tenant.id) })
+  for (const [i, tenant] of tenants.entries()) {
+    const isolation = process.env.ISOLATION ? isolationOf(i) : tenant.isolation
+    const { tenant: made } = await createTenant(own, { ...tenant, isolation, id: tenantId(tenant.id) })
     const shard = fleet.shards.find(({ key }) => key === made.shard)!
     const schema = made.isolation === 'schema' ? made.namespace : SCHEMA
     await onHome({ key: shard.key, url: shard.url('owner') }, made, (client) =>

@@ -41,7 +41,11 @@ export async function giveHome(parts: HomeParts, tenant: TenantId, isolation: Is
 }
 
 /** Where a tenant's rows are. @param schema  of shared tables */
-export async function placeOfHome(shard: TestShard, home: Home, schema: string): Promise<RowsPlace> {
+export async function placeOfHome(
+  shard: TestShard,
+  home: Pick<Home, 'tenant' | 'isolation' | 'namespace'>,
+  schema: string,
+): Promise<RowsPlace> {
   if (home.isolation === 'shared') return sharedPlace(shard.superuserUrl, schema)
   const role = tenantRole(await idOf(shard), home.tenant)
   return ownPlace(shard.superuserUrl, home, { sharedSchema: schema, role })

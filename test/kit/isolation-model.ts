@@ -12,6 +12,12 @@ const MODELS: Readonly<Record<string, readonly Isolation[]>> = {
   mixed: ['schema', 'database', 'shared'],
 }
 
+/** The model of the i-th tenant of a shard. */
+export const isolationOf = (i: number): Isolation => {
+  const isolations = isolationsOfRun()
+  return isolations[i % isolations.length]!
+}
+
 /** Whether tenants of this run have tables of this kind, for tests of what only some have. */
 export const runsWith = (isolation: Isolation): boolean => isolationsOfRun().includes(isolation)
 
