@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander'
 import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
+import { renewHomes } from '../control/homes/renew.ts'
 import { type Installation, install, type ShardInstall } from '../control/install.ts'
 import { readMigrations } from '../control/migrate/files.ts'
 import { migrateFleet } from '../control/migrate/up.ts'
@@ -54,6 +55,8 @@ export function addSetupCommand(program: Command, contextOf: MakeContext): void 
       const config = configOf(context)
       const report = (sentence: string): void => context.terminal.err(`${sentence}\n`)
       await install({ ...installationOf(config, options), report })
+      const homes = await renewHomes(fleetOf(config))
+      if (homes > 0) report(`${homes} databases of tenants are ready.`)
       context.print(await migrateAll(config, options.migrations), setupText)
     })
 }

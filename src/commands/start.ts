@@ -13,6 +13,7 @@ import { type Config, EMBEDDED } from '../base/config.ts'
 import { fail, isGatewayError } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
 import { ensureDatabase, ensureLogin } from '../control/bootstrap.ts'
+import { renewHomes } from '../control/homes/renew.ts'
 import { install } from '../control/install.ts'
 import { createTenant } from '../control/lifecycle.ts'
 import { migrateFleet } from '../control/migrate/up.ts'
@@ -139,6 +140,7 @@ async function prepare(
       passwords: state.passwords,
     })),
   })
+  await renewHomes(fleetOf(config))
 }
 
 // "Put the right URL back" helps nobody who has no URL: a part of the data was removed or exchanged.

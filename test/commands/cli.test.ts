@@ -91,6 +91,13 @@ describe('wrong usage is one clear error, exit 2, and changes nothing', () => {
     [['tenant', 'create', 'x'.repeat(41)], /is not one\./],
     [['tenant', 'create', 'ok', '--name', ''], /^--name: wanted 1 to 200 visible characters/],
     [['tenant', 'create', 'ok', '--subdomain', 'a.b'], /^A subdomain is .* "a.b" is not one\./],
+    [['tenant', 'create', 'ok', '--isolation', 'own'], /Allowed choices are shared, schema, database\./],
+    [['tenant', 'create', 'ok', '--settings', '{'], /^--settings: wanted a JSON object or @file\.json\./],
+    [['tenant', 'create', 'ok', '--settings', '[]'], /^Settings: wanted a JSON object; \[\] came\./],
+    [['tenant', 'create', 'ok', '--settings', '@nowhere.json'], /^--settings: .* no such file/],
+    [['tenant', 'list', '--state', 'dead'], /Allowed choices are creating, active/],
+    [['tenant', 'list', '--after', 'a*'], /"a\*" is not one\./],
+    [['tenant', 'show', '%'], /"%" is not one\./],
     [['tenant', 'list', '--limit', '-1'], /Wanted a whole number from 1 to 100000\./],
     [['tenant', 'list', '--limit', '1e3'], /Wanted a whole number/],
     [['token'], /^Missing required argument 'tenant'\./],
@@ -197,7 +204,9 @@ describe('results', () => {
 
   it('are tables for people, without colours in a pipe', async () => {
     const { out } = await cli('tenant', 'list')
-    expect(out).toMatch(/^ID +NAME +SUBDOMAIN +PLAN +STATE +SHARD +PLACED BY +EPOCH\nacme +Acme Inc\. +acme /)
+    expect(out).toMatch(
+      /^ID +NAME +PLAN +ISOLATION +SHARD +STATE +SINCE\nacme +Acme Inc\. +standard +shared /,
+    )
     expect(out).not.toContain('\u001b')
   })
 
@@ -208,6 +217,24 @@ describe('results', () => {
     const { out } = await cli('tenant', 'show', 'globex')
     expect(out).toContain('x\\u001b[2J\\u0007')
     expect(out).not.toContain('\u001b')
+  })
+
+  it('are those that were asked for, and a whole record of one', async () => {
+    const ids = async (...options: string[]): Promise<string[]> => {
+      const { out } = await cli('tenant', 'list', ...options, '-o', 'json')
+      return (JSON.parse(out) as { id: string }[]).map(({ id }) => id)
+    }
+    expect(await ids('--isolation', 'shared', '--state', 'active', '--shard', 'shard-a')).toEqual([
+      'acme',
+      'globex',
+    ])
+    expect(await ids('--isolation', 'schema')).toEqual([])
+    expect(await ids('--state', 'suspended')).toEqual([])
+    expect((await cli('tenant', 'list', '--shard', 'shard-x')).status).toBe(3)
+    const { out } = await cli('tenant', 'show', 'acme')
+    expect(out).toMatch(/^id +acme\nname +Acme Inc\.\n/)
+    expect(out).toMatch(/\nisolation +shared\nshard +shard-a\nschema +\w+\nplaced by +placement\n/)
+    expect(out).toMatch(/\nsettings +\{\}\nsince +20.*\ntables at +\w+/)
   })
 
   it('pages say that there may be more', async () => {

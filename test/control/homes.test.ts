@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tenantId } from '../../src/base/ids.ts'
 import { makeHome, removeHome } from '../../src/control/homes/home.ts'
+import { renewHomes } from '../../src/control/homes/renew.ts'
 import { createTenant } from '../../src/control/lifecycle.ts'
 import type { Fleet } from '../../src/control/reach.ts'
 import { createTenants } from '../../src/control/register.ts'
@@ -47,6 +48,10 @@ const onDirectory = <T>(work: Parameters<typeof withClient<T>>[1]) => withClient
 
 const create = async (id: string, isolation: Isolation) =>
   (await createTenant(fleet, { id: tenantId(id), isolation })).tenant
+
+/** Take out of the directory what has no home any more. */
+const forget = (id: string) =>
+  onDirectory((db) => db.query(`delete from directory.tenant where id = '${id}'`))
 
 /** Every right of the roles that matter on every table and sequence of a schema, as 'role table right, …'. */
 async function rightsIn(schema: string): Promise<string[]> {
@@ -175,6 +180,7 @@ describe('a home', () => {
       expect(await sql(`select from shardgate.tenant_fence where tenant_id = '${home.tenant}'`)).toEqual([])
       await makeHome(fleet, home)
       await removeHome(fleet, home)
+      await forget(home.tenant)
     }
   })
 
@@ -187,6 +193,7 @@ describe('a home', () => {
       return ended
     })
     expect(await sleeper).toMatchObject({ code: '57P01' })
+    await forget('held')
     expect(await sql(`select from pg_database where datname = '${namespace}'`)).toEqual([])
   })
 })
@@ -196,6 +203,26 @@ const homeOf = (id: string) =>
     const placement = await findPlacement(db, tenantId(id))
     return placement && { ...placement, state: 'active' as const }
   })
+
+describe('a release', () => {
+  it('reaches the databases of tenants too', async () => {
+    const { namespace } = await create('old', 'database')
+    await sql('drop function shardgate.claim_key', namespace)
+    expect(await renewHomes(fleet)).toBeGreaterThan(0)
+    const known = `select to_regprocedure('shardgate.claim_key(text, text, text)') is not null as there, id from shardgate.identity`
+    expect(await sql(known, namespace)).toEqual([{ there: 't', id: shardId }])
+  })
+
+  it('is told of one that is gone, after it has reached all others', async () => {
+    const [lost, other] = [await create('a-lost', 'database'), await create('b-other', 'database')]
+    await sql('drop function shardgate.claim_key', other.namespace)
+    await sql(`drop database "${lost.namespace}"`)
+    await expect(renewHomes(fleet)).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    const there = `select from pg_proc where proname = 'claim_key'`
+    expect(await sql(there, other.namespace)).toHaveLength(1)
+    await forget('a-lost')
+  })
+})
 
 describe('an id that was purged', () => {
   it.each(['shared', 'schema', 'database'] as const)(

@@ -127,7 +127,7 @@ export async function fenceHome(fleet: Fleet, home: Home): Promise<void> {
 export async function removeHome(fleet: Fleet, home: Home, grave = false): Promise<void> {
   await onItsShard(fleet, home, async (client, shardId) => {
     await removeFence(client, home, grave)
-    if (home.isolation === 'schema') await dropSchema(client, namesOf(home, shardId))
+    if (home.isolation === 'schema') await dropSchema(client, namesOf(home, shardId), grave)
     if (home.isolation === 'database') await dropDatabase(accessTo(fleet, home.shard), home.namespace)
   })
 }
