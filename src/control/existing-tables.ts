@@ -34,7 +34,7 @@ export async function openExisting(client: Client, tables: ExistingTables): Prom
   const found = existing(tables)
   if (tables.own) await runWritten(client, client.query(compile(sql`${found} ${TAKEN}`)))
   else await runWritten(client, client.query(compile(sql`${found} ${JOINED}`)))
-  for (const grants of [ROWS, SEQUENCES]) {
+  for (const grants of [ROWS, MOVED_ROWS, SEQUENCES]) {
     await runWritten(client, client.query(compile(sql`${found} ${grants}`)))
   }
   const left = await client.query(compile(sql`${found} ${LEFT}`))
@@ -111,6 +111,14 @@ const JOINED = sql`
 const ROWS = sql`
   select format('grant %s on %I.%I to shardgate_app', rights, nspname, relname) as statement
   from others where rights is not null and not decided and pg_has_role(relowner, 'usage')`
+
+// For exports and imports. What anybody has decided for the app role says nothing of the mover.
+const MOVED_ROWS = sql`
+  select format('grant %s on %I.%I to shardgate_mover',
+    case when has_tenant then 'select, insert, delete' else 'select' end, nspname, relname) as statement
+  from others
+  where rights is not null and pg_has_role(relowner, 'usage')
+    and not has_table_privilege('shardgate_mover', oid, case when has_tenant then 'insert' else 'select' end)`
 
 // The sequences that the defaults of these tables draw from; an identity column needs no right.
 const SEQUENCES = sql`
