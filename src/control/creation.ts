@@ -4,7 +4,7 @@
  *     reserve   directory: row in state `creating`    id, subdomain and shard are taken
  *     home      shard: schema and role, or database   of tenants that have their own
  *     tables    there: the migrations                 and the directory knows what it has
- *     check     there: is the tenant kept apart
+ *     check     there: is the tenant kept apart       and nothing of a purged one of its id is there
  *     fence     there: fence row, active              the shard would let the tenant in
  *     activate  directory: state `active`             routers see the tenant
  *
@@ -26,6 +26,7 @@ import {
 } from '../directory/tenants.ts'
 import type { Isolation, TenantSettings } from '../directory/types.ts'
 import { checkHome, fenceHome, type Home, makePlace, makeTables, removeHome } from './homes/home.ts'
+import { requireNoFormerRows } from './life/former-rows.ts'
 import type { At, Kind } from './operations/types.ts'
 import { choosePlace } from './placing.ts'
 import type { Fleet } from './reach.ts'
@@ -50,7 +51,7 @@ export const CREATE: Kind<Creation, Memory> = {
     { name: 'reserve', run: reserve, undo: ({ directory, tenant }) => releaseTenant(directory, tenant!) },
     { name: 'home', run: (at) => made(at, makePlace), undo: removeUnused },
     { name: 'tables', run: (at) => made(at, makeTables) },
-    { name: 'check', run: (at) => made(at, checkHome) },
+    { name: 'check', run: check },
     { name: 'fence', run: (at) => made(at, fenceHome) },
     { name: 'activate', run: activate, undo: requireCreating },
   ],
@@ -85,6 +86,11 @@ function homeOf({ tenant, memory }: At<Creation, Memory>): Home | undefined {
   const { shard, isolation, namespace, epoch } = memory
   if (tenant === null || shard === undefined) return undefined
   return { tenant, shard, isolation: isolation!, namespace: namespace!, epoch: epoch!, state: 'active' }
+}
+
+async function check(at: At<Creation, Memory>): Promise<undefined> {
+  await made(at, checkHome)
+  await made(at, (fleet, home) => requireNoFormerRows(fleet, at.directory, home))
 }
 
 // Its tables are as empty as they were made: nobody is sent to a tenant that is not active.

@@ -12,17 +12,18 @@ import { type TenantId, tenantId, tenantIdFault } from '../base/ids.ts'
 import type { Client } from '../db/client.ts'
 import { readSettings } from '../directory/shards.ts'
 import { findTenants, type TenantRecord } from '../directory/tenants.ts'
+import { findBuried } from './life/tombstones.ts'
 import { notSetUp } from './placing.ts'
 import type { Fleet } from './reach.ts'
 import { onDirectory, type ShardAccess } from './reach.ts'
-import { registerTenants } from './register.ts'
+import { buriedText, registerTenants } from './register.ts'
 import { readTenantValues, type TableValues } from './tenant-values.ts'
 
 /**
  * new         will be registered
  * registered  has been
  * known       the directory has it there already
- * conflict    rows, directory or fence say different shards
+ * conflict    rows, directory or fence say different shards, or that it was purged
  * refused     it cannot be an id, or its subdomain is taken
  */
 export type Outcome = 'new' | 'registered' | 'known' | 'conflict' | 'refused'
@@ -83,8 +84,8 @@ export async function discover(options: DiscoverOptions): Promise<Discovery> {
   })
   const sightings = sightingsOf(tables)
   const ids = [...sightings.keys()].filter((id) => tenantIdFault(id) === undefined).map(tenantId)
-  const known = await knownTenants(options.directoryUrl, ids)
-  const tenants = [...sightings].map(([id, seen]) => judge(id, seen, known.get(id)))
+  const { known, buried } = await knownTenants(options.directoryUrl, ids)
+  const tenants = [...sightings].map(([id, seen]) => judge(id, seen, known.get(id), buried.get(id)))
   return {
     tenants: tenants.sort((a, b) => (a.id < b.id ? -1 : 1)),
     nulls: tables
@@ -139,21 +140,35 @@ function sightingsOf(tables: readonly (TableValues & { readonly shard: string })
   return sightings
 }
 
-async function knownTenants(url: string, ids: readonly TenantId[]): Promise<Map<string, TenantRecord>> {
+interface Known {
+  readonly known: ReadonlyMap<string, TenantRecord>
+  /** When those were purged that have no new life. */
+  readonly buried: ReadonlyMap<string, string>
+}
+
+async function knownTenants(url: string, ids: readonly TenantId[]): Promise<Known> {
   return onDirectory(url, async (directory) => {
     const known = new Map<string, TenantRecord>()
+    const buried = new Map<string, string>()
     for (let from = 0; from < ids.length; from += ROUND) {
-      const round = await findTenants(directory, ids.slice(from, from + ROUND))
-      for (const [id, tenant] of round) known.set(id, tenant)
+      const round = ids.slice(from, from + ROUND)
+      for (const [id, tenant] of await findTenants(directory, round)) known.set(id, tenant)
+      for (const [id, at] of await findBuried(directory, round)) buried.set(id, at)
     }
-    return known
+    return { known, buried }
   })
 }
 
-function judge(id: string, seen: Sighting, known: TenantRecord | undefined): FoundTenant {
+function judge(
+  id: string,
+  seen: Sighting,
+  known: TenantRecord | undefined,
+  buriedAt: string | undefined,
+): FoundTenant {
   const shards = [...seen.shards].sort()
   const fault = tenantIdFault(id)
   if (fault !== undefined) return { id, shards, outcome: 'refused', reason: fault, rows: seen.rows }
+  if (buriedAt !== undefined) return { id, shards, outcome: 'conflict', reason: buriedText(id, buriedAt) }
   if (shards.length > 1)
     return { id, shards, outcome: 'conflict', reason: `it has rows on ${shards.join(' and ')}` }
   if (known && known.shard !== shards[0])

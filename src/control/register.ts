@@ -18,6 +18,7 @@ import {
 } from '../directory/tenants.ts'
 import { writeFences } from './homes/fences.ts'
 import { onItsShard } from './homes/reach-home.ts'
+import { findBuried } from './life/tombstones.ts'
 import type { NewTenant } from './lifecycle.ts'
 import { operatorOf } from './operations/run.ts'
 import { knownShard, notSetUp } from './placing.ts'
@@ -43,9 +44,12 @@ export function registerTenants(
   return onDirectory(fleet.directoryUrl, async (directory) => {
     const { namespace } = (await readSettings(directory)) ?? notSetUp()
     const own = { shard, isolation: 'shared', namespace } as const
-    const wanted = ids.map((id) => ({ id, own }))
     await requireShard(directory, fleet, shard)
+    // Rows of one that was purged are those of a backup: registered, they would be served again.
+    const buried = await findBuried(directory, ids)
+    const wanted = ids.filter((id) => !buried.has(id)).map((id) => ({ id, own }))
     const { rows, faults } = await makeAll(directory, fleet, wanted, told)
+    for (const [id, at] of buried) faults.set(id, buriedText(id, at))
     for (const id of ids) {
       const row = rows.get(id)
       if (row && row.shard !== shard) faults.set(id, `the directory has it on ${row.shard}`)
@@ -53,6 +57,10 @@ export function registerTenants(
     return faults
   })
 }
+
+/** Why a tenant that was purged is not registered, as a clause. */
+export const buriedText = (id: string, at: string): string =>
+  `it was purged at ${at}; remove what is there again: "shardgate tenant purge ${id} --revived"`
 
 /**
  * Create tenants of shared tables, each on the shard of its bucket, or finish creating them.

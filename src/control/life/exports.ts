@@ -40,26 +40,25 @@ export async function removeExports(
 }
 
 async function isGone(folder: string, tenant: TenantId, exports: string | undefined): Promise<boolean> {
-  if (!(await exists(folder))) return true
-  // A row of the directory must not be able to name any folder of this host.
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
+  // What somebody else made, and we may not look at, is there.
+  if (found instanceof Error) return found.code === 'ENOENT'
+  // A row of the directory must not be able to name any folder of this host, and the folder may be another's by now.
   const within = exports === undefined ? '..' : relative(resolve(exports), folder)
   const isInside = within !== '' && !within.startsWith('..') && !isAbsolute(within)
-  if (!isInside && (await tenantOf(folder)) !== tenant) return false
+  const whose = await tenantOf(folder)
+  // A removal that was killed may have begun with the manifest.
+  if (whose !== tenant && !(isInside && whose === null)) return false
   await rm(folder, { recursive: true, force: true })
   return true
 }
 
-const exists = (folder: string): Promise<boolean> =>
-  stat(folder).then(
-    () => true,
-    () => false,
-  )
-
+/** Whose export a folder holds by its manifest; null when it has none. */
 async function tenantOf(folder: string): Promise<unknown> {
-  const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => '{}')
   try {
+    const text = await readFile(join(folder, 'manifest.json'), 'utf8')
     return (JSON.parse(text) as { tenant?: unknown }).tenant
-  } catch {
-    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? null : undefined
   }
 }

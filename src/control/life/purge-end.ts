@@ -11,7 +11,13 @@ import { operatorOf } from '../operations/run.ts'
 import type { Step } from '../operations/types.ts'
 import { left, type PurgeAt, type PurgeInput, type PurgeMemory, tenantOf } from './purge-steps.ts'
 import { insertReceipt } from './receipts.ts'
+import { sampleAnew } from './statistics.ts'
 import { setTombstone } from './tombstones.ts'
+
+/** Tables of the directory that have held values of the tenant. */
+const DIRECTORY_TABLES = ['tenant', 'operation', 'export', 'placement', 'target', 'data_migration'].map(
+  (name) => ({ schema: 'directory', name }),
+)
 
 /** Tables of the directory that keep the id of a tenant that is gone. */
 const KEPT = ['audit', 'operation', 'receipt', 'tombstone']
@@ -36,6 +42,7 @@ async function end(at: PurgeAt): Promise<Pick<PurgeMemory, 'receipt' | 'sha256'>
   const { place, epoch } = left(at)
   const tenant = tenantOf(at)
   await scrub(directory, tenant, operation)
+  await sampleAnew(directory, DIRECTORY_TABLES)
   const looked = await requireGone(directory, tenant)
   const document = await receiptOf(at, looked)
   const { id: receipt, hash: sha256 } = await insertReceipt(directory, 'tenant.purge', tenant, document)
@@ -102,6 +109,6 @@ async function receiptOf(at: PurgeAt, directoryTables: readonly string[]): Promi
     reason: input.reason ?? null,
     erased: { rows, contentHash: hash, tables: tables.filter((table) => table.rows > 0) },
     exports: memory.exports,
-    lookedThrough: { ...memory.scan, directory: directoryTables },
+    lookedThrough: { ...memory.scan, otherShards: memory.others, directory: directoryTables },
   }
 }

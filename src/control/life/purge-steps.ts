@@ -3,6 +3,7 @@
 import { fail } from '../../base/errors.ts'
 import type { TenantId } from '../../base/ids.ts'
 import { compile, sql } from '../../db/sql.ts'
+import { listShards } from '../../directory/shards.ts'
 import { contentHash, type TableHash } from '../copy/hash.ts'
 import { removeHome } from '../homes/home.ts'
 import type { At, Step } from '../operations/types.ts'
@@ -12,6 +13,7 @@ import { type ExportsGone, removeExports } from './exports.ts'
 import { drain, setFence } from './fence.ts'
 import { requireDeletable } from './purge-walls.ts'
 import { type Scan, scanPlace } from './scan.ts'
+import { sampleAnew } from './statistics.ts'
 import { findSubject, onPlace, onShardOf, type Place, requireSubject } from './subject.ts'
 import { tenantTables } from './tables.ts'
 import { findTombstone } from './tombstones.ts'
@@ -34,7 +36,9 @@ export interface PurgeMemory {
   /** From here on there is no way back. */
   readonly closed: true
   readonly exports: ExportsGone
+  /** Of its own shard. */
   readonly scan: Scan
+  readonly others: readonly (Scan & { readonly shard: string })[]
   readonly receipt: number
   readonly sha256: string
 }
@@ -50,9 +54,11 @@ export const countAll: PurgeStep = {
     const { place, epoch } = await lifeToEnd(at)
     const tenancy = { global: [], ...(fleet.tenancy ?? DEFAULT_TENANCY) }
     at.report('counting and hashing the rows')
-    await onShardOf(fleet, directory, place.shard, async (client) =>
-      requireDeletable(await tenantTables(client, tenancy)),
-    )
+    for (const key of await shardsOf(at, place)) {
+      await onShardOf(fleet, directory, key, async (client) =>
+        requireDeletable(await tenantTables(client, tenancy)),
+      )
+    }
     const home = (await isThere(at, place)) ? place : { ...place, isolation: 'shared' as const }
     const { tables, hash, rows } = await onPlace(fleet, directory, home, (client) =>
       contentHash(client, { home, tenancy, tenant }),
@@ -135,22 +141,31 @@ export const emptyTables: PurgeStep = {
   },
 }
 
-/** Rows in tables that are shared, also of a tenant that had its own: what it left there once, and its answers. */
+/**
+ * Rows in tables that are shared, also of a tenant that had its own: what it left there once, and its answers. On every
+ * shard, because whoever gets its id next may be put on any.
+ */
 async function deleteShared(at: PurgeAt): Promise<void> {
   const { fleet, directory, report } = at
   const { place, rows } = left(at)
   const total = place.isolation === 'shared' ? rows : 0
-  await onShardOf(fleet, directory, place.shard, async (client) => {
-    const tables = await tenantTables(client, fleet.tenancy ?? DEFAULT_TENANCY)
-    requireDeletable(tables)
-    const told = (gone: number): void => report('deleting rows', gone, Math.max(gone, total))
-    await deleteRows(
-      client,
-      tables.filter(({ served }) => served),
-      tenantOf(at),
-      { report: told },
-    )
-  })
+  const told = (gone: number): void => report('deleting rows', gone, Math.max(gone, total))
+  for (const key of await shardsOf(at, place)) {
+    await onShardOf(fleet, directory, key, async (client) => {
+      const tables = await tenantTables(client, fleet.tenancy ?? DEFAULT_TENANCY)
+      requireDeletable(tables)
+      const served = tables.filter((table) => table.served)
+      const gone = await deleteRows(client, served, tenantOf(at), { report: told })
+      if (gone > 0 || key === place.shard) await sampleAnew(client, served)
+    })
+  }
+}
+
+/** Shards of the directory that may have rows of the tenant: its own, then the others. */
+async function shardsOf({ fleet, directory }: PurgeAt, { shard }: Place): Promise<string[]> {
+  const known = (await listShards(directory)).map(({ key }) => key)
+  const others = known.filter((key) => key !== shard && fleet.shards.some((access) => access.key === key))
+  return [shard, ...others]
 }
 
 export const leaveNothing: PurgeStep = {
@@ -173,14 +188,24 @@ export const lookThrough: PurgeStep = {
   name: 'look for what is left',
   async run(at) {
     const { place } = left(at)
+    // A migration of rows may have begun before the fence said that the tenant is gone.
+    await onShardOf(at.fleet, at.directory, place.shard, (client) => drain(client, tenantOf(at)))
     // Again: what it was stopped by may have been in the way of the rows, and is mended now.
     await deleteShared(at)
     at.report('looking through every table')
-    const scan = await scanPlace(at.fleet, { ...place, isolation: 'shared' }, tenantOf(at))
-    const tables = scan.left.map(({ table, rows }) => `${table} (${rows})`)
+    const scans: (Scan & { readonly shard: string })[] = []
+    for (const shard of await shardsOf(at, place)) {
+      const { namespace } = place
+      const found = await scanPlace(at.fleet, { shard, isolation: 'shared', namespace }, tenantOf(at))
+      scans.push({ shard, ...found })
+    }
+    const tables = scans.flatMap(({ shard, left }) =>
+      left.map(({ table, rows }) => `${table}${shard === place.shard ? '' : ` on ${shard}`} (${rows})`),
+    )
     const home = place.isolation !== 'shared' && (await isThere(at, place)) ? [place.namespace] : []
     const found = [...tables, ...home].join(', ')
-    if (found === '') return { scan }
+    const [{ shard: _, ...scan }, ...others] = scans as [Scan & { readonly shard: string }]
+    if (found === '') return { scan, others }
     const hint = `Policies or triggers may be in the way. Then: "shardgate operation resume ${at.operation}".`
     return fail('TABLE_UNSAFE', `Of ${at.tenant} there is something left: ${found}.`, {}, { hint })
   },

@@ -11,11 +11,11 @@ import type { TenantId } from '../../base/ids.ts'
 import type { Client, Queryable } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { SHARD_OF_TENANT } from '../../directory/placements.ts'
-import { aboutTenant } from '../copy/tables.ts'
 import type { Report } from '../operations/types.ts'
 import { DEFAULT_TENANCY, type Fleet, onDirectory, onShard, type ShardAccess } from '../reach.ts'
+import { tenantsWithRows } from './former-rows.ts'
 import { type PurgeResult, purgeRevived } from './purge.ts'
-import { isOfTenant, type TenantTable, tenantTables } from './tables.ts'
+import { tenantTables } from './tables.ts'
 import { listTombstones, type Tombstone } from './tombstones.ts'
 
 export interface Revived {
@@ -106,7 +106,11 @@ function revivedOn(
       client,
       dead.filter((grave) => grave.shard === shard.key),
     )
-    const rows = await tenantsWithRows(client, await tenantTables(client, tenancy), dead)
+    const rows = await tenantsWithRows(
+      client,
+      await tenantTables(client, tenancy),
+      dead.map(({ tenant }) => tenant),
+    )
     return [
       ...open.map(({ tenant }) => tell(tenant, `a fence in the state ${fences.get(tenant)?.state}`)),
       ...buried.map(({ tenant }) => ({
@@ -137,29 +141,6 @@ async function homesThere(client: Queryable, graves: readonly Tombstone[]): Prom
   )
   const there = new Set(rows.map(({ name }) => name))
   return own.filter(({ namespace }) => there.has(namespace))
-}
-
-async function tenantsWithRows(
-  client: Client,
-  tables: readonly TenantTable[],
-  graves: readonly Tombstone[],
-): Promise<TenantId[]> {
-  const served = tables.filter((table) => table.served && table.readable)
-  const found: TenantId[] = []
-  for (const { tenant } of graves) {
-    const questions = served.flatMap((table) => {
-      const own = isOfTenant(table, tenant)
-      const from = sql.identifier(table.schema, table.name)
-      return own ? [sql`exists (select from ${from} t where ${own})`] : []
-    })
-    if (questions.length === 0) continue
-    const [row] = await client.transaction(async () => {
-      await aboutTenant(client, tenant)
-      return client.query(compile(sql`select ${sql.join(questions, ' or ')} as some`))
-    })
-    if (row?.some === 't') found.push(tenant)
-  }
-  return found
 }
 
 /**

@@ -35,6 +35,8 @@ interface StateMemory {
   readonly to: TenantState
   /** Whether the shard knows. */
   readonly told: boolean
+  /** Of a tenant in quarantine: when that began and ends, for the way back. */
+  readonly quarantine?: { readonly since: string; readonly until: string }
 }
 
 export interface StateResult {
@@ -142,7 +144,9 @@ function stateKind(change: StateChange): StateKind {
         name: 'look',
         async run({ directory, tenant }) {
           const subject = await requireSubject(directory, idOf(tenant))
-          return { from: stateOf(subject), to: target(subject, change) }
+          const { offboardedAt: since, purgeAfter: until } = subject
+          const quarantine = since !== null && until !== null && { quarantine: { since, until } }
+          return { from: stateOf(subject), to: target(subject, change), ...quarantine }
         },
       },
       CLOSE,
@@ -218,15 +222,17 @@ async function tell({ fleet, directory, tenant }: StateAt, state: TenantState): 
 }
 
 async function writeState(at: StateAt, from: TenantState, to: TenantState): Promise<void> {
-  const { directory, fleet, input } = at
+  const { directory, fleet, input, memory } = at
   const days = input.days ?? fleet.quarantineDays ?? 30
+  const { since = null, until = null } = memory.quarantine ?? {}
   const isOffboarded = sql.value(to === 'offboarded')
   await directory.query(
     compile(sql`
       update directory.tenant set state = ${sql.value(to)},
         state_before = case when ${isOffboarded} then ${sql.value(from)} end,
-        offboarded_at = case when ${isOffboarded} then now() end,
-        purge_after = case when ${isOffboarded} then now() + ${sql.value(days)}::int * interval '1 day' end
+        offboarded_at = case when ${isOffboarded} then coalesce(${sql.value(since)}::timestamptz, now()) end,
+        purge_after = case when ${isOffboarded}
+          then coalesce(${sql.value(until)}::timestamptz, now() + ${sql.value(days)}::int * interval '1 day') end
       where id = ${sql.value(at.tenant)} and state = ${sql.value(from)} and state <> ${sql.value(to)}`),
   )
 }

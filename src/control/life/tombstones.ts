@@ -27,6 +27,21 @@ export async function listTombstones(directory: Queryable): Promise<Tombstone[]>
   return rows.map(tombstoneFrom)
 }
 
+/** Those of `tenants` that were purged and have no new life, with when that was. */
+export async function findBuried(
+  directory: Queryable,
+  tenants: readonly TenantId[],
+): Promise<Map<TenantId, string>> {
+  const rows = await directory.query(
+    compile(sql`
+      select tombstone.tenant_id as id, purged_at from directory.tombstone
+      left join directory.tenant on tenant.id = tombstone.tenant_id
+      where tombstone.tenant_id = any(${sql.value(tenants)}::text[])
+        and coalesce(tenant.epoch, 0) <= tombstone.epoch`),
+  )
+  return new Map(rows.map(({ id, purged_at }) => [tenantId(id), purged_at ?? '']))
+}
+
 /** Set a tombstone, over an earlier one of the same id. */
 export async function setTombstone(
   directory: Queryable,

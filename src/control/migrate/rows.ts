@@ -69,7 +69,11 @@ export function rowsOf(at: RowsAt): (migration: Migration) => Promise<void> {
         round.length > 0;
         round = await unfinished(at, migration)
       )
-        for (const tenant of round) await oneTenant(at, opened.door, { migration, place, work, tenant })
+        for (const { id } of round) {
+          // A round may take hours: by now it may be suspended, or purged.
+          const [tenant] = await unfinished(at, migration, id)
+          if (tenant) await oneTenant(at, opened.door, { migration, place, work, tenant })
+        }
     } finally {
       opened.end()
     }
@@ -120,17 +124,39 @@ async function oneTenant(
 const searchPath = ({ schema }: Place): Statement =>
   compile(sql`select set_config('search_path', quote_ident(${sql.value(schema)}), true)`)
 
-function asOwner<T>(client: Client, tenant: TenantId, work: (session: RowSession) => Promise<T>): Promise<T> {
+/** Null also for a tenant that is being purged: what is written for it now would be left behind. */
+function asOwner<T>(
+  client: Client,
+  tenant: TenantId,
+  work: (session: RowSession) => Promise<T>,
+): Promise<T | null> {
   const run = async (statement: Statement): Promise<(string | null)[][]> =>
     (await client.query(statement)).map((row) => Object.values(row))
   return client.transaction(async () => {
     await client.query('set local role shardgate_owner')
     await client.query(compile(sql`select set_config('app.current_tenant_id', ${sql.value(tenant)}, true)`))
-    return work({ tenant, run })
+    return (await livesHere(client, tenant)) ? work({ tenant, run }) : null
   })
 }
 
-async function unfinished({ directory, target }: RowsAt, { version }: Migration): Promise<Unfinished[]> {
+// As the fence does it: the lock of writers first, which a purge waits for, then a statement of its own that sees what
+// was written before the lock was given.
+async function livesHere(client: Client, tenant: TenantId): Promise<boolean> {
+  const id = sql.value(tenant)
+  await client.query(compile(sql`select pg_advisory_xact_lock_shared(shardgate.tenant_lock(${id}))`))
+  const found = await client.query(
+    compile(sql`select from shardgate.tenant_fence where tenant_id = ${id} and state <> 'purged'`),
+  )
+  return found.length > 0
+}
+
+/** @param only  of this tenant alone */
+async function unfinished(
+  { directory, target }: RowsAt,
+  { version }: Migration,
+  only?: TenantId,
+): Promise<Unfinished[]> {
+  const isMeant = only === undefined ? sql.blank : sql`and tenant.id = ${sql.value(only)}`
   const isHere =
     target.tenant === null
       ? sql`${SHARD_OF_TENANT} = ${sql.value(target.shard)} and coalesce(placement.isolation, 'shared') = 'shared'`
@@ -143,7 +169,7 @@ async function unfinished({ directory, target }: RowsAt, { version }: Migration)
       left join directory.placement on placement.tenant_id = tenant.id
       left join directory.data_migration
         on data_migration.tenant_id = tenant.id and data_migration.version = ${sql.value(version)}
-      where ${isHere} and tenant.state not in ('creating', 'purging') and data_migration.finished_at is null
+      where ${isHere} and tenant.state not in ('creating', 'purging') and data_migration.finished_at is null ${isMeant}
       order by tenant.id collate "C"`),
   )
   return rows.map(({ id, active, cursor }) => {
@@ -165,8 +191,9 @@ async function keep(
   await directory.query(
     compile(sql`
       insert into directory.data_migration (version, tenant_id, cursor, batches, finished_at)
-      values (${sql.value(version)}, ${sql.value(tenant)}, ${sql.value(cursor)}::jsonb, 1,
-        case when ${sql.value(next === null)} then clock_timestamp() end)
+      select ${sql.value(version)}, id, ${sql.value(cursor)}::jsonb, 1,
+        case when ${sql.value(next === null)} then clock_timestamp() end
+      from directory.tenant where id = ${sql.value(tenant)}
       on conflict (version, tenant_id) do update set cursor = excluded.cursor,
         batches = data_migration.batches + 1, finished_at = excluded.finished_at`),
   )

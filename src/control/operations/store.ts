@@ -62,7 +62,10 @@ export async function keepError(directory: Queryable, id: string, error: string)
   )
 }
 
-/** Write down the end. */
+/**
+ * Write down the end. Of what was undone nothing is kept but that it was: a tenant that was never made cannot be
+ * purged, and what was asked for may hold another tenant's name and settings.
+ */
 export function endOperation(
   directory: Client,
   operator: string,
@@ -70,9 +73,10 @@ export function endOperation(
   state: 'done' | 'aborted',
 ): Promise<void> {
   return directory.transaction(async () => {
+    const kept = state === 'done' ? sql.blank : sql`input = '{}', memory = '{}', `
     await directory.query(
       compile(sql`
-        update directory.operation set state = ${sql.value(state)}, error = null, changed_at = now()
+        update directory.operation set ${kept}state = ${sql.value(state)}, error = null, changed_at = now()
         where id = ${sql.value(record.id)}`),
     )
     await tell(directory, operator, record, state)
