@@ -18,6 +18,7 @@ import type { GatewayOptions } from '../../examples/clients/transport.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { systemClock } from '../../src/base/time.ts'
 import { withClient } from '../../src/db/client.ts'
+import { databaseUrl } from '../../src/db/database-url.ts'
 import { SCALARS } from '../../src/graphql/values/scalars.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import { type Gateway, startGateway } from '../kit/gateway.ts'
@@ -285,14 +286,24 @@ describe('Relay', () => {
   })
 })
 
+/** Of the shards, and of the databases that are a tenant's own. */
+async function ownerUrls(): Promise<string[]> {
+  const { shards, directory } = config()
+  const own = await withClient(directory.url, (db) =>
+    db.query(`select shard, namespace from directory.placement where isolation = 'database'`),
+  )
+  const databases = own.map(({ shard, namespace }) => databaseUrl(shards[shard!].ownerUrl, namespace!))
+  return [...Object.values<{ ownerUrl: string }>(shards).map(({ ownerUrl }) => ownerUrl), ...databases]
+}
+
 describe('an error that is retryable', () => {
   it('is tried again after the time that it names, a mutation too, and made once', async () => {
     const codes: unknown[] = []
-    const shards: { ownerUrl: string }[] = Object.values(config().shards)
+    const urls = await ownerUrls()
     const setFence = (state: string) =>
       Promise.all(
-        shards.map(({ ownerUrl }) =>
-          withClient(ownerUrl, (db) => db.query(`update shardgate.tenant_fence set state = '${state}'`)),
+        urls.map((url) =>
+          withClient(url, (db) => db.query(`update shardgate.tenant_fence set state = '${state}'`)),
         ),
       )
     const watched: typeof fetch = async (input, init) => {

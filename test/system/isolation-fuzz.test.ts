@@ -1,5 +1,5 @@
 /**
- * Isolation from outside: random operations of many tenants at once against a gateway process, while its
+ * Isolation from outside: random operations of many tenants of all isolation models at once against a gateway process, while its
  * backends are killed, its tables locked, its connections cut, and its clients hang up. The same operations go through
  * both lanes: first with the compiled one, then with the resolvers alone.
  *
@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startFaults } from '../kit/faults.ts'
 import { type FuzzSetup, type FuzzTenant, fuzz, twins } from '../kit/fuzz.ts'
 import { type Gateway, logged, reconfigure, startGateway, worldSchema, worldToken } from '../kit/gateway.ts'
+import { isolationsOfRun } from '../kit/isolation-model.ts'
 import { openProbe } from '../kit/probe.ts'
 import { runRandom } from '../kit/random.ts'
 import { startWorld, type World } from '../kit/shard-fixture.ts'
@@ -25,8 +26,9 @@ const TIMEOUT_MS = 60_000 + COUNT * 60
 const REQUEST_MS = 600
 /** Patience with a shard after the faults; half a second is what its breaker takes. */
 const RECOVERY_MS = 15_000
-/** Two tenants that ask on each shard, and one on each that only owns rows. */
-const ASKING = 6
+/** On each shard one tenant of each isolation model asks, and one only owns rows. */
+const ASKING = 9
+const MIXED = ['schema', 'database', 'shared'] as const
 
 let world: World
 let gateway: Gateway
@@ -35,7 +37,13 @@ const probe = openProbe()
 
 beforeAll(async () => {
   world = await startWorld(
-    { tenants: 9, shards: 3, rows: 8, proxies: true },
+    {
+      tenants: 12,
+      shards: 3,
+      rows: 8,
+      proxies: true,
+      isolations: process.env.ISOLATION ? isolationsOfRun() : MIXED,
+    },
     { limits: { requestMs: REQUEST_MS, aliases: 200, rootFields: 30 }, http: { drainMs: 1 } },
   )
   gateway = await startGateway(world, { NODE_ENV: 'production' })

@@ -2,14 +2,18 @@
 
 import { expect } from 'vitest'
 import type { WorldApi } from '../api.ts'
-import { OPERATIONS, runGenerated } from '../generated-operations.ts'
+import { type GeneratedSetup, OPERATIONS, runGenerated } from '../generated-operations.ts'
 import { askEverything } from '../isolation-check.ts'
 import { trySql } from '../isolation-sql.ts'
 import { runRandom } from '../random.ts'
 import type { ForeignTenant, ForeignWorld } from './foreign-world.ts'
 
 /** No operation that the schema allows ends in a fault of our own or shows a foreign value. */
-export async function expectSoundOperations(world: ForeignWorld, api: WorldApi, name: string): Promise<void> {
+export async function expectSoundOperations(
+  world: Pick<GeneratedSetup, 'tenants' | 'scanner'>,
+  api: WorldApi,
+  name: string,
+): Promise<void> {
   const random = runRandom().fork(name)
   const { inner, leaks, ...numbers } = await runGenerated(
     { api, tenants: world.tenants, scanner: world.scanner, random },
