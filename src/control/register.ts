@@ -21,6 +21,7 @@ import { onItsShard } from './homes/reach-home.ts'
 import { findBuried } from './life/tombstones.ts'
 import type { NewTenant } from './lifecycle.ts'
 import { operatorOf } from './operations/run.ts'
+import { unfinishedOf } from './operations/store.ts'
 import { knownShard, notSetUp } from './placing.ts'
 import { type Fleet, onDirectory } from './reach.ts'
 import { tenantSettings } from './tenant-settings.ts'
@@ -112,9 +113,16 @@ async function makeRound(
   const { failpoints = noFailpoints } = fleet
   await failpoints.hit('create.reserved')
   const ids = round.map(({ id }) => id)
-  const begun = [...(await findTenants(directory, ids)).values()].filter(
+  const creating = [...(await findTenants(directory, ids)).values()].filter(
     ({ state, isolation }) => state === 'creating' && isolation === 'shared',
   )
+  // Whoever imports one, say, has half of its rows there: nobody else finishes it. The operation was there before it.
+  const others = await unfinishedOf(
+    directory,
+    creating.map(({ id }) => id),
+  )
+  for (const [id, operation] of others) faults.set(id, `operation ${operation} makes it and is not finished`)
+  const begun = creating.filter(({ id }) => !others.has(id))
   for (const [shard, tenants] of Map.groupBy(begun, (row) => row.shard)) {
     const fences = tenants.map(({ id, epoch }) => ({
       tenant: id,

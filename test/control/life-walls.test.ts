@@ -36,6 +36,12 @@ async function erase(tenant: TenantId): Promise<void> {
   await purgeTenant(world.fleet, tenant, { name: nameOf(tenant) })
 }
 
+/** What `tenant register --discover` finds. */
+function lookedAt() {
+  const shards = world.test.shards.map(({ key, superuserUrl }) => ({ key, url: superuserUrl }))
+  return discover({ directoryUrl: world.fleet.directoryUrl, tenancy: TENANCY, shards })
+}
+
 const projectOf = (id: string) =>
   `insert into app.projects (tenant_id, id, name) values ('${id}', 1, '${canary(id).text('project')}')`
 
@@ -116,15 +122,29 @@ describe('an operation that was undone', () => {
   })
 })
 
+describe('a tenant whose rows are being copied', () => {
+  it('is not registered meanwhile, with half of them', async () => {
+    const source = await world.add('copied')
+    const as = tenantId('half-way')
+    await refusal(cloneTenant(dyingAt(world.fleet, 'after tenant.clone load rows'), source, { as }))
+    const registered = await registerFound(world.fleet, await lookedAt())
+    expect(registered.tenants.find(({ id }) => id === as)).toMatchObject({
+      outcome: 'conflict',
+      reason: expect.stringContaining('not finished'),
+    })
+    expect(await findPlacement(world.directory, as)).toBe(null)
+    const [row] = await world.directory.query(`select id from directory.operation where tenant_id = '${as}'`)
+    await abortOperation(world.fleet, row?.id ?? '')
+    expect(await findTenant(world.directory, as)).toBe(null)
+  })
+})
+
 describe('rows that a backup has brought back alone', () => {
   it('are not registered as those of a tenant', async () => {
     const tenant = await world.add('lazarus')
     await erase(tenant)
     await onShard(projectOf(tenant))
-    const shards = world.test.shards.map(({ key, superuserUrl }) => ({ key, url: superuserUrl }))
-    const { directoryUrl } = world.fleet
-    const found = await discover({ directoryUrl, tenancy: TENANCY, shards })
-    const registered = await registerFound(world.fleet, found)
+    const registered = await registerFound(world.fleet, await lookedAt())
     expect(registered.tenants.find(({ id }) => id === tenant)).toMatchObject({ outcome: 'conflict' })
     expect(await findPlacement(world.directory, tenant)).toBe(null)
   })

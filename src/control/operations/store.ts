@@ -113,6 +113,19 @@ export async function findRunning(
   return row ? recordFrom(row) : null
 }
 
+/** Those of `tenants` that have an unfinished operation, with its id. */
+export async function unfinishedOf(
+  directory: Queryable,
+  tenants: readonly TenantId[],
+): Promise<Map<TenantId, string>> {
+  const rows = await directory.query(
+    compile(sql`
+      select tenant_id, id from directory.operation
+      where state = 'running' and tenant_id = any(${sql.value(tenants)}::text[])`),
+  )
+  return new Map(rows.map(({ tenant_id, id }) => [tenantId(tenant_id), id ?? '']))
+}
+
 export async function findOperation(directory: Queryable, id: string): Promise<OperationRecord | null> {
   const [row] = await directory.query(
     compile(sql`select * from directory.operation where id = ${sql.value(id)}::bigint`),
