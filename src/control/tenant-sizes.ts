@@ -52,14 +52,13 @@ export async function measureTenants(
 function measurer(client: Client, { tenancy = DEFAULT_TENANCY }: Fleet) {
   const { column, schemas } = tenancy
   const global = 'global' in tenancy ? tenancy.global : []
-  const known = new Map<string, CopyTable[]>()
   return (tenant: TenantRecord): Promise<TableSize[]> =>
     client.transaction(async () => {
       await client.query('set transaction read only')
       await aboutTenant(client, tenant.id)
-      const tables =
-        known.get(tenant.namespace) ?? (await tablesOf(client, tenant, { column, schemas, global }))
-      known.set(tenant.namespace, tables)
+      // Not the same for all in one place: a table of numbers holds nothing of a tenant whose id is none.
+      const own = { tenant: tenant.id, home: tenant, tenancy: { column, schemas, global } }
+      const tables = await tablesOf(client, own)
       if (tables.length === 0) return []
       const rows = await client.query(compile(sql.join(tables.map(sizeOf), ' union all ')))
       return rows.map((row) => ({ table: row.id ?? '', rows: Number(row.rows), bytes: Number(row.bytes) }))
