@@ -44,6 +44,8 @@ export interface Scene {
   readonly args: readonly string[]
   /** What the command asks to be typed. */
   readonly env?: Readonly<Record<string, string>>
+  /** Done place by place, with nothing to abort: after a kill each place is as before or as after. */
+  readonly piecemeal?: boolean
   /** Changes the folder before the command runs: a new migration, for one. */
   readonly arrange?: (folder: string) => void
   /** Files that two runs write differently: names that match are looked for, not into. */
@@ -65,7 +67,7 @@ export interface Play {
   abort(k: number): Promise<Abortion>
 }
 
-export type Abortion = 'nothing begun' | 'undone' | 'had ended' | 'had to go on'
+export type Abortion = 'nothing begun' | 'undone' | 'had ended' | 'had to go on' | 'done in part'
 
 /** A stage on a server of its own, furnished by `prepare`. */
 export async function openStage(prepare: (setting: Setting) => Promise<void>): Promise<Stage> {
@@ -180,6 +182,11 @@ export async function openStage(prepare: (setting: Setting) => Promise<void>): P
         if (open === undefined) {
           const now = await look(scene)
           if (changesOf(before, now).length > 0) {
+            if (
+              scene.piecemeal &&
+              changesOf(now, [...before, ...after]).every((line) => line.startsWith('+'))
+            )
+              return 'done in part'
             requireEqual('where nothing is unfinished', after, now)
             return 'had ended'
           }

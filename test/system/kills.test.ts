@@ -43,6 +43,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
   'tenant purge of a database': { args: ['tenant', 'purge', 'over-database', '--name', 'over-database'] },
   'migrate up': {
     args: ['migrate', 'up', '--parallel', '1'],
+    piecemeal: true,
     arrange: (folder) => writeFileSync(join(folder, 'migrations', '20991231235959_note.sql'), ADDED_COLUMN),
   },
 }
