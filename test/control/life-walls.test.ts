@@ -122,6 +122,21 @@ describe('an operation that was undone', () => {
   })
 })
 
+describe('a tenant whose database is lost', () => {
+  it('can be offboarded and erased all the same, and not opened', async () => {
+    const tenant = await world.add('lost', 'database')
+    const { namespace = '' } = (await findPlacement(world.directory, tenant)) ?? {}
+    await onShard(`drop database "${namespace}" with (force)`)
+    await changeState(world.fleet, 'suspend', tenant)
+    expect(await refusal(changeState(world.fleet, 'resume', tenant))).toMatchObject({
+      code: 'SHARD_UNAVAILABLE',
+    })
+    await erase(tenant)
+    expect(await world.traces(tenant)).toEqual([])
+    expect(await world.fence(tenant)).toBe('purged 2')
+  })
+})
+
 describe('a tenant whose rows are being copied', () => {
   it('is not registered meanwhile, with half of them', async () => {
     const source = await world.add('copied')

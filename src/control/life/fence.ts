@@ -12,7 +12,7 @@ import { type Client, type Queryable, sqlState } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import type { TenantState } from '../../directory/types.ts'
 import type { Fleet } from '../reach.ts'
-import { onPlace, type Place } from './subject.ts'
+import { isThere, onPlace, type Place } from './subject.ts'
 
 export type FenceState = 'active' | 'read-only' | 'suspended'
 
@@ -43,12 +43,15 @@ const DRAIN_MS = 15_000
  * @throws SHARD_UNSAFE       it has no such fence
  * @throws TIMEOUT            a write does not end; new ones are refused by then
  */
-export function setFence(
+export async function setFence(
   fleet: Fleet,
   directory: Queryable,
   tenant: Place & { readonly tenant: TenantId; readonly epoch: number },
   state: FenceState,
 ): Promise<void> {
+  // A database that is lost has taken its fence along, and lets nobody in: such a tenant can be given up.
+  const isLost = tenant.isolation === 'database' && !(await isThere(fleet, directory, tenant))
+  if (isLost && state === 'suspended') return
   return onPlace(fleet, directory, tenant, async (client) => {
     const { tenant: id, epoch, shard } = tenant
     const written = await client.query(

@@ -14,7 +14,7 @@ import { drain, setFence } from './fence.ts'
 import { requireDeletable } from './purge-walls.ts'
 import { type Scan, scanPlace } from './scan.ts'
 import { sampleAnew } from './statistics.ts'
-import { findSubject, onPlace, onShardOf, type Place, requireSubject } from './subject.ts'
+import { findSubject, isThere, onPlace, onShardOf, type Place, requireSubject } from './subject.ts'
 import { tenantTables } from './tables.ts'
 import { findTombstone } from './tombstones.ts'
 
@@ -59,7 +59,9 @@ export const countAll: PurgeStep = {
         requireDeletable(await tenantTables(client, tenancy)),
       )
     }
-    const home = (await isThere(at, place)) ? place : { ...place, isolation: 'shared' as const }
+    const home = (await isThere(at.fleet, at.directory, place))
+      ? place
+      : { ...place, isolation: 'shared' as const }
     const { tables, hash, rows } = await onPlace(fleet, directory, home, (client) =>
       contentHash(client, { home, tenancy, tenant }),
     )
@@ -86,17 +88,6 @@ function fenceEpoch(at: PurgeAt, { shard }: Place): Promise<number> {
     )
     return Number(row?.epoch ?? 0)
   })
-}
-
-/** Whether the schema or the database of a place is there; shared tables always are. */
-function isThere({ fleet, directory }: PurgeAt, { shard, isolation, namespace }: Place): Promise<boolean> {
-  if (isolation === 'shared') return Promise.resolve(true)
-  const name = sql.value(namespace)
-  const found =
-    isolation === 'schema'
-      ? sql`select from pg_namespace where nspname = ${name}`
-      : sql`select from pg_database where datname = ${name}`
-  return onShardOf(fleet, directory, shard, async (client) => (await client.query(compile(found))).length > 0)
 }
 
 export const closeForGood: PurgeStep = {
@@ -202,7 +193,8 @@ export const lookThrough: PurgeStep = {
     const tables = scans.flatMap(({ shard, left }) =>
       left.map(({ table, rows }) => `${table}${shard === place.shard ? '' : ` on ${shard}`} (${rows})`),
     )
-    const home = place.isolation !== 'shared' && (await isThere(at, place)) ? [place.namespace] : []
+    const home =
+      place.isolation !== 'shared' && (await isThere(at.fleet, at.directory, place)) ? [place.namespace] : []
     const found = [...tables, ...home].join(', ')
     const [{ shard: _, ...scan }, ...others] = scans as [Scan & { readonly shard: string }]
     if (found === '') return { scan, others }

@@ -117,3 +117,18 @@ async function requireIdentity(directory: Queryable, client: Client, key: string
   const sentence = `The database behind ${key} carries the identity ${id ?? '(none)'}; the directory knows ${known?.id ?? 'none'}.`
   fail('SHARD_UNSAFE', sentence, { shard: key })
 }
+
+/** Whether the schema or the database of a place is there; shared tables always are. Throws as `onShardOf`. */
+export function isThere(
+  fleet: Fleet,
+  directory: Queryable,
+  { shard, isolation, namespace }: Place,
+): Promise<boolean> {
+  if (isolation === 'shared') return Promise.resolve(true)
+  const name = sql.value(namespace)
+  const found =
+    isolation === 'schema'
+      ? sql`select from pg_namespace where nspname = ${name}`
+      : sql`select from pg_database where datname = ${name}`
+  return onShardOf(fleet, directory, shard, async (client) => (await client.query(compile(found))).length > 0)
+}
