@@ -84,6 +84,23 @@ describe('tables of another role', () => {
     expect(await rights(superuser())).toEqual(OPENED)
   })
 
+  it('the mover gets rows for exports and imports, also of tables that somebody has decided about', async () => {
+    const may = await withClient(superuser(), (db) =>
+      db.query(`
+        select relname || ' ' || has_table_privilege('shardgate_mover', oid, 'select') || ' '
+          || has_table_privilege('shardgate_mover', oid, 'insert') as line
+        from pg_class where relnamespace = 'shop'::regnamespace and relkind in ('r', 'p') order by relname`),
+    )
+    expect(may.map(({ line }) => line)).toEqual([
+      'countries true false',
+      'decided true true',
+      'events true true',
+      'events_all false false',
+      'orders true true',
+      'passwords false false',
+    ])
+  })
+
   it('their sequences serve its inserts, and whoever gave one right on a table has decided', async () => {
     const insert = `insert into shop.orders (org) values ('${randomUUID()}') returning id`
     const url = fleet.shards[0]!.url('app')

@@ -59,6 +59,10 @@ function requireEqual({ table, rows, hash }: TableHash, wanted: TableHash | unde
 }
 
 async function requireParents(client: Client, table: CopyTable, key: ForeignKey): Promise<void> {
+  // Nothing has analysed the new rows, so Postgres takes them for few and would look each parent up by itself, which
+  // takes four times as long. With the tenant in the key, the parents that it reads instead are the tenant's alone.
+  const isOwn = table.tenant !== null && key.columns.includes(table.tenant.column)
+  await client.query(`set local enable_nestloop = ${isOwn ? 'off' : 'on'}`)
   const [orphan] = await client.query(compile(sql`select ${rowsOf(table)} and ${isOrphan(key)} limit 1`))
   if (!orphan) return
   const parent = `${key.parent.schema}.${key.parent.name}`
