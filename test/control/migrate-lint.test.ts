@@ -125,6 +125,17 @@ describe('the judgement', () => {
     await world.sql('shard-a', 'drop view app.before_us')
   })
 
+  it.each([
+    ['schema', 'own'],
+    ['database', 'alone'],
+  ])(
+    'in a %s of its own refuses a view with its owner’s rights also over tables without the column',
+    async (model, canary) => {
+      const up = 'create table words (id int primary key); create view all_words as select * from words;'
+      expect((await refused(model, canary, up)).error).toMatch(/all_words: .*security_invoker/s)
+    },
+  )
+
   it('has no objection to tables without the tenant column, which only own homes serve', async () => {
     world.folder.add('countries', 'create table countries (code text primary key, name text);')
     const { results } = await migrateFleet(world.fleet)

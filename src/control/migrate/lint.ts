@@ -87,8 +87,9 @@ function sentenceOf({ table, reason, sql: mending }: Finding, { schema, appRole 
 
 async function unsafeOf(client: Client, place: Place, { column, global = [] }: Tenancy): Promise<Finding[]> {
   const { schemas, appRole } = place
-  const own = global.map((id) => ownTable(id, place))
-  const findings = await checkSafety(client, { column, schemas, appRole, global: own })
+  const named = global.map((id) => ownTable(id, place))
+  const own = place.isolation !== 'shared'
+  const findings = await checkSafety(client, { column, schemas, appRole, global: named, own })
   const open = place.appRole === APP_ROLE ? [] : await openToAll(client, place)
   return [...findings, ...open].filter(({ severity }) => severity === 'unsafe')
 }
