@@ -1,6 +1,7 @@
 /** The `shardgate` process as a black box: what it prints, what it changes, and its exit status. */
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -77,6 +78,18 @@ const state = () =>
     await db.query('select * from directory.bucket order by no'),
     await db.query('select * from directory.shard order by key'),
   ])
+
+it('ends well when whoever reads its output has had enough of it', async () => {
+  const file = join(import.meta.dirname, '../../src/cli.ts')
+  const child = spawn(process.execPath, [file, 'config', 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  let err = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    err += text
+  })
+  const [status] = await once(child, 'close')
+  expect([status, err]).toEqual([0, ''])
+})
 
 describe('wrong usage is one clear error, exit 2, and changes nothing', () => {
   it.each([
