@@ -4,13 +4,13 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Ending, endCommands, processesOn, type RunningCommand, shardgate } from '../kit/command.ts'
+import { countOf, onEmbedded, type RowsOfTenant, rowsOn } from '../kit/embedded.ts'
 import { removeEmbedded } from '../kit/folders.ts'
 
 const POLL = { timeout: 60_000, interval: 100 }
@@ -18,15 +18,18 @@ const READY = /Ctrl-C stops everything/
 
 const folders: string[] = []
 let folder: string
-/** Number of rows that a whole start makes. */
-let rows: number
+/** All rows that a whole start makes, in their homes. */
+let rows: RowsOfTenant[]
 
 beforeAll(async () => {
   folder = newFolder()
   const first = await ready(folder)
-  rows = Number(/Rows of the example: (\d+) new/.exec(first.output())?.[1])
+  rows = await rowsOn(folder)
+  expect(first.output()).toMatch(`Rows of the example: ${countOf(rows)} new`)
   await stopped(first)
 })
+// A start that a failed test has left would be in the way of the others.
+afterEach(endCommands)
 afterAll(async () => {
   await endCommands()
   for (const path of folders) removeEmbedded(path)
@@ -73,28 +76,10 @@ function copyOfAll(): string {
 async function worksAgain(at = folder): Promise<string> {
   const again = start(at)
   await again.prints(READY)
-  expect(await countRows(at)).toBe(rows)
+  expect(await rowsOn(at)).toEqual(rows)
   await stopped(again)
   await nothingRuns(at)
   return again.output()
-}
-
-async function countRows(at: string): Promise<number> {
-  const { shards } = JSON.parse(readFileSync(join(at, 'embedded.json'), 'utf8'))
-  const counts = Object.values<{ ownerUrl: string }>(shards).map(async ({ ownerUrl }) => {
-    const url = new URL(ownerUrl)
-    url.username = 'postgres'
-    url.password = readFileSync(join(at, 'superuser-password'), 'utf8').trim()
-    const client = new pg.Client(url.href)
-    await client.connect()
-    const tables = await client.query(`select format('helpdesk.%I', tablename) as t from pg_tables
-      where schemaname = 'helpdesk'`)
-    const sum = tables.rows.map(({ t }) => `(select count(*) from ${t})`).join(' + ')
-    const result = await client.query(`select (${sum})::int as n`)
-    await client.end()
-    return result.rows[0].n as number
-  })
-  return (await Promise.all(counts)).reduce((sum, n) => sum + n, 0)
 }
 
 describe('a taken port', () => {
@@ -131,7 +116,7 @@ describe('a data folder', () => {
       start(folder),
       new RegExp(`^Another Shardgate \\(process ${holder.pid}\\) is using the data in ${folder}`, 'm'),
     )
-    expect(await countRows(folder)).toBe(rows)
+    expect(await rowsOn(folder)).toEqual(rows)
     await stopped(holder)
     await nothingRuns(folder)
   })
@@ -219,6 +204,15 @@ describe('words that are wrong', () => {
 })
 
 describe('a start that was cut short', () => {
+  const OWN_TABLES = `select nspname from pg_namespace where nspname ~ '^tenant_'
+    union all select datname from pg_database where datname ~ '^shardgate_[0-9a-f]{8}_[^_]'`
+
+  async function killed(command: RunningCommand, at: string): Promise<void> {
+    command.signal('SIGKILL')
+    expect((await command.ended).err).not.toMatch(/^\s+at /m)
+    await nothingRuns(at)
+  }
+
   it('kill -9 while it serves: the next start takes over, with the same rows', async () => {
     const killed = await ready(folder)
     killed.signal('SIGKILL')
@@ -227,22 +221,32 @@ describe('a start that was cut short', () => {
     expect(output).toMatch(/nothing new/)
   })
 
-  it.each([
-    ['SIGKILL', 'tenants'],
-    ['SIGINT', 'Postgres servers'],
-  ] as const)(
-    '%s after "%s": nothing stays running, and the next start makes the rest',
-    async (signal, step) => {
-      const at = newFolder()
-      const cut = start(at)
-      await cut.prints(new RegExp(`✓.*${step}`))
-      cut.signal(signal)
-      const { err } = await cut.ended
-      expect(err).not.toMatch(/^\s+at /m)
-      await nothingRuns(at)
-      await worksAgain(at)
-    },
-  )
+  it('kill -9 while tenants get their own tables, and again while rows are made: the next starts make the rest', async () => {
+    const at = newFolder()
+    const first = start(at)
+    await first.prints(/✓ Databases/)
+    await onEmbedded(at, 'shard-a', (db) =>
+      expect
+        .poll(async () => (await db.query(OWN_TABLES)).rows.length, { ...POLL, interval: 5 })
+        .toBeGreaterThan(0),
+    )
+    await killed(first, at)
+    expect(first.output()).not.toMatch(/✓.* tenants/)
+    const second = start(at)
+    await second.prints(/✓.* tenants/)
+    await killed(second, at)
+    await worksAgain(at)
+  })
+
+  it('SIGINT after "Postgres servers": nothing stays running, and the next start makes the rest', async () => {
+    const at = newFolder()
+    const cut = start(at)
+    await cut.prints(/✓ Postgres servers/)
+    cut.signal('SIGINT')
+    expect((await cut.ended).err).not.toMatch(/^\s+at /m)
+    await nothingRuns(at)
+    await worksAgain(at)
+  })
 
   it('SIGINT while initdb works', async () => {
     const at = newFolder()
