@@ -41,7 +41,9 @@ function fileText({ file, targets, kind, held, locks, warnings }: PlannedFile): 
 }
 
 export function upText({ targets, results, left, held, ms }: UpResult, colour: boolean): string {
-  const waits = held.map((file) => `${file} waits for --contract.\n`).join('')
+  const waits = held
+    .map((file) => `${file} waits for --contract, and so does what comes after it.\n`)
+    .join('')
   if (results.length === 0 && left.length === 0)
     return `Nothing to do: ${targets} targets have all files${held.length > 0 ? ' that may be run now' : ''} (${secondsOf(ms)}).\n${waits}`
   const rows = table(
@@ -50,7 +52,7 @@ export function upText({ targets, results, left, held, ms }: UpResult, colour: b
       { title: 'target', cell: ({ target }) => target },
       { title: 'applied', cell: ({ applied }) => applied.map(shortOf).join(', ') || 'nothing' },
       { title: 'ms', cell: ({ ms: own }) => Math.round(own) },
-      { title: 'result', cell: resultOf },
+      { title: 'result', cell: ({ error }) => (error === null ? 'done' : 'failed') },
     ],
     colour,
   )
@@ -58,9 +60,6 @@ export function upText({ targets, results, left, held, ms }: UpResult, colour: b
   const texts = errors.map((text) => text.split('\n').map(visible).join('\n'))
   return `${rows}${texts.join('')}\n${summaryOf(results, left, ms)}${waits}`
 }
-
-const resultOf = ({ error }: TargetResult): string =>
-  error === null ? 'done' : `failed: ${error.split('\n')[0]}`
 
 function summaryOf(results: readonly TargetResult[], left: readonly string[], ms: number): string {
   const failed = results.filter(({ error }) => error !== null).length

@@ -36,17 +36,17 @@ export function addMigrateCommands(program: Command, contextOf: MakeContext): vo
 function addNew(migrate: Command, contextOf: MakeContext): void {
   migrate
     .command('new')
-    .argument('<name>', 'what it does, in a few words')
+    .argument('<name...>', 'what it does, in a few words')
     .description('Write an empty migration into the folder of the configuration.')
     .option('--rows', 'one that changes rows, in TypeScript')
     .addHelpText(
       'after',
-      '\nExamples:\n  shardgate migrate new add_priority\n  shardgate migrate new --rows fill_priority',
+      '\nExamples:\n  shardgate migrate new add priority\n  shardgate migrate new --rows fill priority',
     )
-    .action((name: string, options: { rows?: true }, command: Command) => {
+    .action((words: string[], options: { rows?: true }, command: Command) => {
       const context = contextOf(command)
       const { migrations = '' } = fleetOf(configOf(context))
-      const file = newMigration(migrations, name, { rows: options.rows ?? false })
+      const file = newMigration(migrations, words.join(' '), { rows: options.rows ?? false })
       context.print({ file }, (made) => `${made.file}\n`)
     })
 }

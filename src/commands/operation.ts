@@ -8,6 +8,7 @@ import { onDirectory } from '../control/reach.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
 import { wholeNumber } from './parse.ts'
 import { record, table } from './print.ts'
+import { watched } from './watched.ts'
 
 export function addOperationCommands(program: Command, contextOf: MakeContext): void {
   const operation = program
@@ -39,8 +40,9 @@ export function addOperationCommands(program: Command, contextOf: MakeContext): 
       .addHelpText('after', `\nExample:\n  shardgate operation ${verb} 12`)
       .action(async (number: string, _options: unknown, command: Command) => {
         const context = contextOf(command)
-        const report = (text: string): void => context.terminal.err(`${text}\n`)
-        context.print(await work(fleetOf(configOf(context)), number, report), recordText)
+        const fleet = fleetOf(configOf(context))
+        const ended = await watched(`${verb} operation ${number}`, (report) => work(fleet, number, report))
+        context.print(ended, recordText)
       })
   }
 }
@@ -58,7 +60,7 @@ function listText(operations: readonly OperationRecord[], colour: boolean): stri
       { title: 'operation', cell: ({ id }) => Number(id) },
       { title: 'kind', cell: ({ kind }) => kind },
       { title: 'tenant', cell: ({ tenant }) => tenant },
-      { title: 'state', cell: ({ state }) => state },
+      { title: 'state', cell: stateText },
       { title: 'step done', cell: ({ done }) => done.at(-1) },
       { title: 'operator', cell: ({ operator }) => operator },
       { title: 'begun', cell: ({ startedAt }) => startedAt },
@@ -67,6 +69,9 @@ function listText(operations: readonly OperationRecord[], colour: boolean): stri
     colour,
   )
 }
+
+// Nobody may be running it: 'running' means that it has not ended, also after a kill.
+const stateText = ({ state }: OperationRecord): string => (state === 'running' ? 'unfinished' : state)
 
 function recordText({ id, kind, tenant, state }: OperationRecord, colour: boolean): string {
   return record({ operation: id, kind, tenant, state }, colour)

@@ -46,19 +46,31 @@ export function table<T>(rows: readonly T[], columns: readonly TableColumn<T>[],
   const cells = rows.map((row) => columns.map((column) => column.cell(row)))
   const texts = cells.map((line) => line.map((cell) => visible(String(cell ?? '–'))))
   const widths = columns.map(({ title }, i) =>
-    Math.max(title.length, ...texts.map((line) => line[i]!.length)),
+    Math.max(title.length, ...texts.map((line) => widthOf(line[i]!))),
   )
   const isNumber = columns.map(
     (_, i) => cells.length > 0 && cells.every((line) => typeof line[i] === 'number'),
   )
   const line = (parts: readonly string[]): string =>
     parts
-      .map((part, i) => (isNumber[i] ? part.padStart(widths[i]!) : part.padEnd(widths[i]!)))
+      .map((part, i) => {
+        const space = ' '.repeat(widths[i]! - widthOf(part))
+        return isNumber[i] ? space + part : part + space
+      })
       .join('  ')
       .trimEnd()
   const titles = line(columns.map(({ title }) => title.toUpperCase()))
   const head = colour ? styleText('bold', titles) : titles
   return `${[head, ...texts.map(line)].join('\n')}\n`
+}
+
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|[\u{20000}-\u{3fffd}]/u
+
+/** Columns that a terminal gives a text: two for what East Asia and emoji need, none for an accent of its own. */
+function widthOf(text: string): number {
+  const columns = [...text].map((char) => (WIDE.test(char) ? 2 : /\p{Mn}/u.test(char) ? 0 : 1))
+  return columns.reduce<number>((sum, one) => sum + one, 0)
 }
 
 /** One record, a field a line. */

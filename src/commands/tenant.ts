@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
 import { createTenant, type NewTenant } from '../control/lifecycle.ts'
-import { findRunning } from '../control/operations/store.ts'
+import { findRunning, reasonOf } from '../control/operations/store.ts'
 import { onDirectory } from '../control/reach.ts'
 import type { Queryable } from '../db/client.ts'
 import { type Target, targetOf } from '../directory/targets.ts'
@@ -114,6 +114,15 @@ interface Shown extends TenantRecord {
   readonly target: Pick<Target, 'version' | 'error'> | null
   /** What was begun with it and is not finished. */
   readonly operation: string | null
+  /** Why it is refused, as the operator said; null when it is not, or when nobody said. */
+  readonly because: string | null
+}
+
+/** The operations that lead to the states in which a tenant is refused. */
+const CLOSED_BY: Readonly<Record<string, string>> = {
+  'read-only': 'tenant.read-only',
+  suspended: 'tenant.suspend',
+  offboarded: 'tenant.offboard',
 }
 
 function addShow(tenant: Command, contextOf: MakeContext): void {
@@ -134,10 +143,12 @@ function addShow(tenant: Command, contextOf: MakeContext): void {
     })
 }
 
-async function besides(db: Queryable, tenant: TenantRecord): Promise<Pick<Shown, 'target' | 'operation'>> {
+async function besides(db: Queryable, tenant: TenantRecord): Promise<Omit<Shown, keyof TenantRecord>> {
   const target = await targetOf(db, tenant)
   const running = await findRunning(db, tenant.id, '')
+  const closing = CLOSED_BY[tenant.state]
   return {
+    because: closing === undefined ? null : await reasonOf(db, tenant.id, closing),
     target: target && { version: target.version, error: target.error },
     operation: running && `${running.id} (${running.kind})`,
   }
@@ -182,14 +193,26 @@ export function requireText(option: string, value: string, max: number): void {
   )
 }
 
-function fieldsOf({ id, name, subdomain, plan, state, ...place }: TenantRecord) {
-  const { isolation, shard, namespace, placedBy, bucket, epoch, settings, createdAt, purgeAfter } = place
+function fieldsOf({ id, name, subdomain, plan, state, ...place }: TenantRecord & Partial<Shown>) {
+  const {
+    because = null,
+    isolation,
+    shard,
+    namespace,
+    placedBy,
+    bucket,
+    epoch,
+    settings,
+    createdAt,
+    purgeAfter,
+  } = place
   return {
     id,
     name,
     subdomain,
     plan,
     state,
+    ...(because !== null && { because }),
     ...(purgeAfter !== null && { 'quarantine until': purgeAfter }),
     isolation,
     shard,

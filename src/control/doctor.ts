@@ -19,6 +19,7 @@ import { homeFindings, operationFindings, revivedFindings } from './doctor-homes
 import { unopenedTables } from './existing-tables.ts'
 import { adviseIndexes } from './index-advice.ts'
 import { identityOf } from './install.ts'
+import { unfinishedOf } from './operations/store.ts'
 import { onDirectory, onShard, placeOf, reasonOf, type ShardAccess } from './reach.ts'
 import { tenancyHints } from './tenancy-hints.ts'
 
@@ -74,7 +75,7 @@ async function examineDirectory(patient: Patient): Promise<{ records?: Records; 
       const findings = [
         ...settingFindings(patient, settings?.buckets, settings?.namespace),
         ...shardListFindings(patient, records.shards),
-        ...unfinished(records.tenants),
+        ...(await unfinished(db, records.tenants)),
         ...(await operationFindings(db)),
         ...(records.statistics ? [] : [outdated]),
       ]
@@ -125,10 +126,13 @@ function shardListFindings(patient: Patient, known: readonly KnownShard[]): Diag
   ]
 }
 
-function unfinished(tenants: readonly TenantRecord[]): Diagnosis[] {
-  return tenants
-    .filter((tenant) => tenant.state === 'creating')
-    .map(({ id }) => {
+/** Those that no operation makes, as `operationFindings` tells: one that was begun before there were any. */
+async function unfinished(db: Client, tenants: readonly TenantRecord[]): Promise<Diagnosis[]> {
+  const creating = tenants.filter((tenant) => tenant.state === 'creating').map(({ id }) => id)
+  const made = await unfinishedOf(db, creating)
+  return creating
+    .filter((id) => !made.has(id))
+    .map((id) => {
       const reason = `The creation of ${id} was begun and not finished. Run "shardgate tenant create ${id}".`
       return advice('directory', 'unfinished tenant', reason)
     })

@@ -3,7 +3,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { tenantId } from '../../src/base/ids.ts'
 import { runCommand } from '../../src/commands/program.ts'
+import { insertOperation } from '../../src/control/operations/store.ts'
 import { canary } from '../kit/canary.ts'
 import { type LifeWorld, lifeWorld } from '../kit/life.ts'
 
@@ -85,6 +87,25 @@ describe('commands that are refused', () => {
   })
 })
 
+describe('what was killed', () => {
+  it('is told as unfinished, with the one command that goes on with it', async () => {
+    const creating = (state: string) =>
+      world.directory.query({
+        text: 'update directory.tenant set state = $1 where id = $2',
+        values: [state, 'acme-2'],
+      })
+    await creating('creating')
+    const wanted = { kind: 'tenant.export', tenant: tenantId('acme-2'), input: {}, operator: 'ann' }
+    const { id } = await insertOperation(world.directory, wanted)
+    expect((await cli('operation', 'list')).out).toMatch(/ {2}acme-2 +unfinished /)
+    const { out } = await cli('doctor')
+    expect(out).toContain(`Run "shardgate operation resume ${id}"`)
+    expect(out).not.toContain('shardgate tenant create acme-2')
+    await creating('active')
+    expect((await cli('operation', 'abort', id)).status).toBe(0)
+  })
+})
+
 describe('the way of a tenant', () => {
   it('from the first change to the proof that it is gone', async () => {
     expect((await cli('tenant', 'set', 'acme', '--plan', 'gold', '--feature', '+beta')).out).toMatch(
@@ -99,9 +120,11 @@ describe('the way of a tenant', () => {
     expect((await cli('tenant', 'suspend', 'acme')).out).toBe(
       'acme is suspended already; nothing was changed.\n',
     )
+    expect((await cli('tenant', 'show', 'acme')).out).toMatch(/^because +unpaid$/m)
     expect((await cli('tenant', 'resume', 'acme')).out).toBe(
       'acme was suspended and is active.\nIt works again.\n',
     )
+    expect((await cli('tenant', 'show', 'acme')).out).not.toContain('because')
     const offboarded = await cli('tenant', 'offboard', 'acme', '--days', '0')
     expect(offboarded.out).toMatch(/^acme was active and is offboarded\.\nIt may be purged from 20.* on\.\n/)
     const preview = await cli('tenant', 'purge', 'acme', '--dry-run')

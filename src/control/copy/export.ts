@@ -70,7 +70,7 @@ export async function exportTenant(
 
 async function requireFree(folder: string): Promise<void> {
   for (const path of [folder, partial(folder)]) {
-    if (await exists(path)) fail('REFUSED', `${path} is there already. Name a folder that is not.`)
+    if (await exists(path)) fail('REFUSED', `${path} is there already. Name a folder that is not there yet.`)
   }
 }
 

@@ -113,6 +113,17 @@ export async function findRunning(
   return row ? recordFrom(row) : null
 }
 
+/** What the operator gave as the reason of the latest operation of a kind on a tenant; null when nobody gave one. */
+export async function reasonOf(directory: Queryable, tenant: TenantId, kind: string): Promise<string | null> {
+  const [row] = await directory.query(
+    compile(sql`
+      select input->>'reason' as reason from directory.operation
+      where tenant_id = ${sql.value(tenant)} and kind = ${sql.value(kind)} and state = 'done'
+      order by id desc limit 1`),
+  )
+  return row?.reason ?? null
+}
+
 /** Those of `tenants` that have an unfinished operation, with its id. */
 export async function unfinishedOf(
   directory: Queryable,
