@@ -2,7 +2,6 @@
  * Writes in the compiled lane: the answer and the effect of the resolver lane, or a step back that leaves nothing behind.
  */
 
-import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openWorldApi, type WorldApi } from '../kit/api.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
@@ -234,10 +233,9 @@ describe('what is in the way', () => {
   const update = `mutation { updateTask(id: "${id('Task', 1)}", patch: { title: "t" }) { ... on Task { title } } }`
 
   it('a row that another holds: the resolver lane waits for it on a connection of its own', async () => {
-    const holder = new pg.Client(world.shards[0]!.superuserUrl)
-    await holder.connect()
+    const holder = await world.connectTo(tenant)
     await holder.query('begin')
-    await holder.query('update app.tasks set effort = 7 where tenant_id = $1 and id = 1', [tenant.id])
+    await holder.query(`update app.tasks set effort = 7 where tenant_id = '${tenant.id}' and id = 1`)
     await leaves(update)
     const waits = api.run(tenant, update)
     await holder.query('commit')
