@@ -51,7 +51,9 @@ function required(tenant: TenantId, placement: Placement | null): Placement {
   if (!placement) return fail('TENANT_UNKNOWN', 'The tenant of the token is not known here.', { tenant })
   if (placement.state === 'suspended') return fail('TENANT_SUSPENDED', 'The tenant is suspended.', { tenant })
   if (placement.state === 'offboarded') {
-    return fail('TENANT_SUSPENDED', 'The tenant has been offboarded.', { tenant })
+    return fail('TENANT_SUSPENDED', 'The tenant has been offboarded.', { tenant }, { hint: RESTORABLE })
   }
   return placement
 }
+
+const RESTORABLE = 'Ask the operator: until it is purged, a tenant can be restored.'
