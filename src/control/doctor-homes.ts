@@ -8,24 +8,17 @@ import type { Client, TextRow } from '../db/client.ts'
 import { compile, sql } from '../db/sql.ts'
 import { tenantRole } from '../directory/namespaces.ts'
 import type { TenantRecord } from '../directory/tenants.ts'
+import type { TenantState } from '../directory/types.ts'
 import { checkSafety } from '../model/safety.ts'
 import { advice, type Diagnosis, unsafe } from './diagnosis.ts'
 import { safetyQuestion } from './homes/check.ts'
-import type { FenceState } from './homes/fences.ts'
 import { identityOf } from './install.ts'
+import { fenceOf } from './life/fence.ts'
 import { findRevived, type Looked } from './life/revived.ts'
 import { onHome, reasonOf, type ShardAccess } from './reach.ts'
 
 /** Databases of tenants that are looked at at once, on one shard. */
 const AT_ONCE = 4
-
-/** Which fence a tenant has in each state that routers see. */
-const FENCES: Readonly<Record<string, FenceState>> = {
-  active: 'active',
-  'read-only': 'read-only',
-  suspended: 'suspended',
-  offboarded: 'suspended',
-}
 
 export interface HomesQuestion {
   readonly shard: ShardAccess
@@ -41,7 +34,7 @@ export interface HomesQuestion {
  */
 export async function homeFindings(client: Client, question: HomesQuestion): Promise<Diagnosis[]> {
   const { shard, tenants } = question
-  const here = tenants.filter(({ shard: key, state }) => key === shard.key && FENCES[state] !== undefined)
+  const here = tenants.filter(isPlaced).filter(({ shard: key }) => key === shard.key)
   const fences = await fencesIn(client)
   const findings: Diagnosis[] = []
   for (const tenant of here) {
@@ -56,6 +49,12 @@ export async function homeFindings(client: Client, question: HomesQuestion): Pro
   }
   return findings
 }
+
+/** A tenant that routers see. */
+type Placed = TenantRecord & { readonly state: TenantState }
+
+const isPlaced = (tenant: TenantRecord): tenant is Placed =>
+  tenant.state !== 'creating' && tenant.state !== 'purging'
 
 async function schemaFindings(
   client: Client,
@@ -74,7 +73,7 @@ async function schemaFindings(
 }
 
 async function databaseFindings(
-  tenant: TenantRecord,
+  tenant: Placed,
   { shard, shardId, tenancy }: HomesQuestion,
 ): Promise<Diagnosis[]> {
   const { key } = shard
@@ -102,7 +101,7 @@ async function fencesIn(client: Client): Promise<ReadonlyMap<string | null | und
 
 function fenceFindings(
   where: string,
-  { id, epoch, state }: TenantRecord,
+  { id, epoch, state }: Placed,
   fences: ReadonlyMap<string | null | undefined, TextRow>,
 ): Diagnosis[] {
   const fence = fences.get(id)
@@ -110,7 +109,7 @@ function fenceFindings(
   if (!fence || fence.state === 'moved' || fence.state === 'purged' || Number(fence.epoch) !== epoch) {
     return [unsafe(where, 'fence', `The directory has ${id} here at epoch ${epoch}; the shard has ${found}.`)]
   }
-  if (fence.state === FENCES[state] || fence.state === 'frozen') return []
+  if (fence.state === fenceOf(state) || fence.state === 'frozen') return []
   const way = `Run "shardgate operation list" and resume what was begun, or give the command for ${id} again.`
   return [unsafe(where, 'fence', `The directory says that ${id} is ${state}; the shard has ${found}. ${way}`)]
 }

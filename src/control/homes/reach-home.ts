@@ -1,7 +1,7 @@
 /** Connections to homes, each to the very shard that the directory means: a swapped URL must make or drop nothing. */
 
 import { fail } from '../../base/errors.ts'
-import type { Client } from '../../db/client.ts'
+import type { Client, Queryable } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import type { Placement } from '../../directory/types.ts'
 import { identityOf } from '../install.ts'
@@ -39,15 +39,28 @@ export async function onItsHome<T>(
 ): Promise<T> {
   const { shard: key } = place
   const shard = accessTo(fleet, key)
-  const [known] = await onDirectory(fleet.directoryUrl, (directory) =>
-    directory.query(compile(sql`select id from directory.shard where key = ${sql.value(key)}`)),
+  const known = await onDirectory(fleet.directoryUrl, (directory) => knownId(directory, key))
+  return onHome(shard, place, async (client) => work(client, await requireIdentity(client, key, known)))
+}
+
+/** The uuid that the directory has of a shard. */
+export async function knownId(directory: Queryable, key: string): Promise<string | null | undefined> {
+  const [known] = await directory.query(
+    compile(sql`select id from directory.shard where key = ${sql.value(key)}`),
   )
-  return onHome(shard, place, async (client) => {
-    const id = await identityOf(client)
-    if (id !== undefined && id === known?.id) return work(client, id)
-    const carries = `The database behind ${key} carries the identity ${id ?? '(none)'}`
-    return fail('SHARD_UNSAFE', `${carries}; the directory knows ${known?.id ?? 'none'}.`, { shard: key })
-  })
+  return known?.id
+}
+
+/** The uuid that a database carries. @throws SHARD_UNSAFE  it is not the `known` one */
+export async function requireIdentity(
+  client: Client,
+  key: string,
+  known: string | null | undefined,
+): Promise<string> {
+  const id = await identityOf(client)
+  if (id !== undefined && id === known) return id
+  const carries = `The database behind ${key} carries the identity ${id ?? '(none)'}`
+  return fail('SHARD_UNSAFE', `${carries}; the directory knows ${known ?? 'none'}.`, { shard: key })
 }
 
 /** The same on the shard's own database, wherever the tenant's tables are. */

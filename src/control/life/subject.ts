@@ -6,8 +6,7 @@ import type { Client, Queryable, TextRow } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { SHARD_OF_TENANT } from '../../directory/placements.ts'
 import type { Isolation, TenantState } from '../../directory/types.ts'
-import { accessTo } from '../homes/reach-home.ts'
-import { identityOf } from '../install.ts'
+import { accessTo, knownId, requireIdentity } from '../homes/reach-home.ts'
 import { type Fleet, onHome, onShard } from '../reach.ts'
 
 export type LifeState = TenantState | 'creating' | 'purging'
@@ -90,7 +89,7 @@ export function onPlace<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   return onHome(accessTo(fleet, place.shard), place, async (client) => {
-    await requireIdentity(directory, client, place.shard)
+    await requireIdentity(client, place.shard, await knownId(directory, place.shard))
     return work(client)
   })
 }
@@ -103,19 +102,9 @@ export function onShardOf<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   return onShard(accessTo(fleet, key), async (client) => {
-    await requireIdentity(directory, client, key)
+    await requireIdentity(client, key, await knownId(directory, key))
     return work(client)
   })
-}
-
-async function requireIdentity(directory: Queryable, client: Client, key: string): Promise<void> {
-  const id = await identityOf(client)
-  const [known] = await directory.query(
-    compile(sql`select id from directory.shard where key = ${sql.value(key)}`),
-  )
-  if (id !== undefined && id === known?.id) return
-  const sentence = `The database behind ${key} carries the identity ${id ?? '(none)'}; the directory knows ${known?.id ?? 'none'}.`
-  fail('SHARD_UNSAFE', sentence, { shard: key })
 }
 
 /** Whether the schema or the database of a place is there; shared tables always are. Throws as `onShardOf`. */
