@@ -188,9 +188,17 @@ describe('a shard that is down', () => {
       ],
     }
     const tenant = tenants.get('shared')!
-    expect(await refusal(change('suspend', tenant, swapped))).toMatchObject({ code: 'SHARD_UNSAFE' })
+    // Of another directory's tenant, say, that has the same id.
+    const onOther = (text: string) =>
+      withClient(world.test.shards[1]!.superuserUrl, (client) => client.query({ text, values: [tenant] }))
+    await onOther(`insert into shardgate.tenant_fence (tenant_id, state, epoch) values ($1, 'active', 1)`)
+    const message = expect.stringContaining('carries the identity')
+    expect(await refusal(change('suspend', tenant, swapped))).toMatchObject({ code: 'SHARD_UNSAFE', message })
     await abortOperation(world.fleet, await running(tenant))
     expect([await stateOf(tenant), await fenceOf(tenant)]).toEqual(['active', 'active'])
+    expect(await onOther('delete from shardgate.tenant_fence where tenant_id = $1 returning state')).toEqual([
+      { state: 'active' },
+    ])
   })
 })
 
