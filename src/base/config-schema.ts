@@ -48,6 +48,33 @@ const plan = z.strictObject({
     .describe('How a new tenant of this plan is kept on its shard.'),
 })
 
+const moves = z.strictObject({
+  pauseMs: milliseconds(500, 60_000).describe(
+    'Milliseconds that the writes of a moving tenant may be held; a move that would take longer opens the source again.',
+  ),
+  stillMs: milliseconds(15, 60_000).describe(
+    'Milliseconds of predicted copying up to which the rows are copied while writes are held, without replication.',
+  ),
+  windowMinutes: z
+    .int()
+    .min(0)
+    .max(10_080)
+    .default(60)
+    .describe('Minutes in which a move can be rolled back by what was written since.'),
+  windows: count(4, 1_000).describe(
+    'Moves that can be rolled back at once on one shard, a replication slot each; the oldest is completed for a new one.',
+  ),
+  atOnce: count(2, 64).describe('Moves at the same time, over all shards.'),
+  perShard: count(1, 64).describe('Moves at the same time that read or write one shard.'),
+  leaseMs: milliseconds(5_000, 600_000).describe(
+    'Milliseconds after which another runner may take over a move whose runner is silent.',
+  ),
+  holdMs: milliseconds(5_000, 60_000).describe(
+    'Milliseconds that a gateway holds a request of a tenant that is just being moved.',
+  ),
+  holdRequests: count(1_000, 100_000).describe('Requests that a gateway holds at once.'),
+})
+
 const issuer = z
   .strictObject({
     issuer: z.string().min(1).describe('The "iss" that a token must carry.'),
@@ -271,6 +298,7 @@ export const configFile = z.strictObject({
     .max(3_650)
     .default(30)
     .describe('Days between the offboarding of a tenant and the moment from which it may be purged.'),
+  moves: moves.prefault({}),
   extensions: z
     .array(z.string().min(1))
     .default([])

@@ -71,6 +71,7 @@ export function fleetOf(config: Config): Fleet {
     exports: resolve(folder, config.exports),
     quarantineDays: config.quarantineDays,
     operator: config.operator,
+    moves: config.moves,
   }
 }
 

@@ -3,6 +3,7 @@
  * reached is one sentence that names the place, never the password.
  */
 
+import type { ConfigFile } from '../base/config-schema.ts'
 import { type ErrorCode, fail } from '../base/errors.ts'
 import type { Failpoints } from '../base/failpoints.ts'
 import { type Client, connect, sqlState } from '../db/client.ts'
@@ -22,6 +23,15 @@ export interface ShardAccess {
   readonly appUrl?: string
   /** Connection string of the mover role. */
   readonly moverUrl?: string
+  readonly session?: SessionRule
+}
+
+/** What sessions of a command have in common that another one may end (control/move/sessions.ts). */
+export interface SessionRule {
+  /** application_name */
+  readonly name: string
+  /** Run on each new session before anything else is; throws when this command may not go on. */
+  readonly require: (client: Client) => Promise<void>
 }
 
 /** What the control plane works on: the directory, the shards, and what the configuration says of tenants. */
@@ -42,19 +52,30 @@ export interface Fleet {
   readonly quarantineDays?: number
   /** Who gives the command, for the audit log. Default is 'unknown'. */
   readonly operator?: string
+  readonly moves?: MoveSettings
+  /** Of sessions on the directory; those on shards have one each. */
+  readonly session?: SessionRule
   readonly failpoints?: Failpoints
 }
+
+/** What the configuration says of moves. */
+export type MoveSettings = ConfigFile['moves']
 
 export const DEFAULT_TENANCY = { column: 'tenant_id', schemas: ['public'] } as const
 
 /** Run `work` on the directory. Throws DIRECTORY_UNAVAILABLE when it cannot be reached. */
-export function onDirectory<T>(url: string, work: (directory: Client) => Promise<T>): Promise<T> {
-  return reach(url, 'The directory', 'DIRECTORY_UNAVAILABLE', work)
+export function onDirectory<T>(
+  url: string,
+  work: (directory: Client) => Promise<T>,
+  session?: SessionRule,
+): Promise<T> {
+  return reach({ url, what: 'The directory', code: 'DIRECTORY_UNAVAILABLE', session }, work)
 }
 
 /** Run `work` on a shard. Throws SHARD_UNAVAILABLE when it cannot be reached. */
 export function onShard<T>(shard: ShardAccess, work: (client: Client) => Promise<T>): Promise<T> {
-  return reach(shard.url, shard.key, 'SHARD_UNAVAILABLE', work)
+  const { url, key: what, session } = shard
+  return reach({ url, what, code: 'SHARD_UNAVAILABLE', session }, work)
 }
 
 /**
@@ -67,12 +88,9 @@ export function onHome<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   if (isolation !== 'database') return onShard(shard, work)
-  return reach(
-    databaseUrl(shard.url, namespace),
-    `The database ${namespace} of ${shard.key}`,
-    'SHARD_UNAVAILABLE',
-    work,
-  )
+  const url = databaseUrl(shard.url, namespace)
+  const what = `The database ${namespace} of ${shard.key}`
+  return reach({ url, what, code: 'SHARD_UNAVAILABLE', session: shard.session }, work)
 }
 
 /** 'role@host:port/database' of a connection string, without its password. */
@@ -81,18 +99,26 @@ export function placeOf(url: string): string {
   return `${username}@${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`
 }
 
+interface Reached {
+  readonly url: string
+  /** For the sentence: 'shard-b'. */
+  readonly what: string
+  readonly code: ErrorCode
+  readonly session: SessionRule | undefined
+}
+
 async function reach<T>(
-  url: string,
-  what: string,
-  code: ErrorCode,
+  { url, what, code, session }: Reached,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connect(url).catch((cause: unknown) => {
+  const named = session && { applicationName: session.name }
+  const client = await connect(url, named).catch((cause: unknown) => {
     const hint = connectionHint(cause, url)
     const sentence = `${what} cannot be reached at ${placeOf(url)}: ${reasonOf(cause)}.`
     return fail(code, sentence, {}, { cause, ...(hint !== undefined && { hint }) })
   })
   try {
+    await session?.require(client)
     return await work(client).catch((cause: unknown) => {
       if (!isNotSetUp(cause)) throw cause
       return fail('SETUP_FAILED', `${what} has not been set up. Run "shardgate setup" first.`, {}, { cause })
