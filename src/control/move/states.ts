@@ -56,30 +56,55 @@ export const MOVE_EVENTS = [
   'rolled back',
   /** E5: the window has ended, or the operator ends it. */
   'completed',
+  /** E6: so few rows that they are copied inside the freeze (still path): nothing to copy or to follow before it. */
+  'kept still',
 ] as const
 
 export type MoveEvent = (typeof MOVE_EVENTS)[number]
 
 /** Where an event leads; null where it is refused. */
 export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, MoveState | null>>>> = {
-  queued: { done: 'claimed', retried: 'queued', cancelled: 'aborted', 'rolled back': null, completed: null },
+  queued: {
+    done: 'claimed',
+    retried: 'queued',
+    cancelled: 'aborted',
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
   claimed: {
     done: 'prepared',
     retried: 'claimed',
     cancelled: 'aborting',
     'rolled back': null,
     completed: null,
+    'kept still': null,
   },
-  // On the still path the copy is made inside the freeze: from here straight to `frozen`.
+  // On the still path the copy is made inside the freeze, and there is nothing to catch up with.
   prepared: {
     done: 'copied',
     retried: 'prepared',
     cancelled: 'aborting',
     'rolled back': null,
     completed: null,
+    'kept still': 'ready',
   },
-  copied: { done: 'ready', retried: 'copied', cancelled: 'aborting', 'rolled back': null, completed: null },
-  ready: { done: 'frozen', retried: 'ready', cancelled: 'aborting', 'rolled back': null, completed: null },
+  copied: {
+    done: 'ready',
+    retried: 'copied',
+    cancelled: 'aborting',
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
+  ready: {
+    done: 'frozen',
+    retried: 'ready',
+    cancelled: 'aborting',
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
   // A freeze that was not finished is given up: the source is opened again before anything else.
   frozen: {
     done: 'relocated',
@@ -87,14 +112,23 @@ export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, 
     cancelled: 'aborting',
     'rolled back': null,
     completed: null,
+    'kept still': null,
   },
-  relocated: { done: 'settled', retried: 'relocated', cancelled: null, 'rolled back': null, completed: null },
+  relocated: {
+    done: 'settled',
+    retried: 'relocated',
+    cancelled: null,
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
   settled: {
     done: null,
     retried: 'settled',
     cancelled: null,
     'rolled back': 'returning',
     completed: 'cleaning',
+    'kept still': null,
   },
   cleaning: {
     done: 'done',
@@ -102,16 +136,32 @@ export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, 
     cancelled: null,
     'rolled back': null,
     completed: 'cleaning',
+    'kept still': null,
   },
-  done: { done: null, retried: null, cancelled: null, 'rolled back': null, completed: null },
+  done: {
+    done: null,
+    retried: null,
+    cancelled: null,
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
   aborting: {
     done: 'aborted',
     retried: 'aborting',
     cancelled: 'aborting',
     'rolled back': null,
     completed: null,
+    'kept still': null,
   },
-  aborted: { done: null, retried: null, cancelled: null, 'rolled back': null, completed: null },
+  aborted: {
+    done: null,
+    retried: null,
+    cancelled: null,
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
   // Cancelling the way back leaves the tenant where it has settled.
   returning: {
     done: 'return-frozen',
@@ -119,6 +169,7 @@ export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, 
     cancelled: 'settled',
     'rolled back': 'returning',
     completed: null,
+    'kept still': null,
   },
   'return-frozen': {
     done: 'returned',
@@ -126,6 +177,7 @@ export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, 
     cancelled: 'settled',
     'rolled back': 'returning',
     completed: null,
+    'kept still': null,
   },
   returned: {
     done: 'rolled-back',
@@ -133,8 +185,16 @@ export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, 
     cancelled: null,
     'rolled back': 'returned',
     completed: null,
+    'kept still': null,
   },
-  'rolled-back': { done: null, retried: null, cancelled: null, 'rolled back': null, completed: null },
+  'rolled-back': {
+    done: null,
+    retried: null,
+    cancelled: null,
+    'rolled back': null,
+    completed: null,
+    'kept still': null,
+  },
 }
 
 /** States in which nobody has anything to do. */
