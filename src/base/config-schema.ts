@@ -1,79 +1,10 @@
 /**
  * The shape of `shards.config.json`: the only place that knows which keys there are, what they
- * default to and in which unit. The JSON Schema for editors is printed from it.
+ * default to and in which unit, together with config-fleet.ts. The JSON Schema for editors is printed from it.
  */
 
 import { z } from 'zod'
-
-const shardKey = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]{0,30}$/, 'wanted a shard name: a-z first, then up to 30 of a-z, 0-9 and "-"')
-const databaseUrl = z
-  .string()
-  .regex(/^(postgres(ql)?:\/\/.+|embedded)$/, {
-    message: 'wanted postgres://user:password@host:port/database, or "embedded"',
-    abort: true,
-  })
-  .refine((value) => value === 'embedded' || URL.canParse(value), {
-    message: 'wanted a URL; a "/", "@", ":" or "#" in a password is written as %2F, %40, %3A, %23',
-  })
-const milliseconds = (fallback: number, max = 600_000) => z.int().min(1).max(max).default(fallback)
-const count = (fallback: number, max: number) => z.int().min(1).max(max).default(fallback)
-
-const shard = z.strictObject({
-  url: databaseUrl.describe('Connection string of the app role: the gateway serves tenants with it.'),
-  ownerUrl: databaseUrl
-    .optional()
-    .describe('Connection string of the owner role: migrations and the operator commands.'),
-  moverUrl: databaseUrl
-    .optional()
-    .describe('Connection string of the mover role: imports and moves of tenants; never given to a gateway.'),
-  weight: z.number().min(0).max(1000).default(1).describe('Share of new tenants; 0 takes none.'),
-  readConnections: count(3, 64).describe('Pipelined connections that short reads share.'),
-  readDepth: count(16, 256).describe('Reads in flight on one pipelined connection, at most.'),
-  writeConnections: count(8, 256).describe('Connections for mutations, one each.'),
-  databaseConnections: count(32, 1_000).describe(
-    "Connections to databases that are a tenant's own, all of them together.",
-  ),
-  databaseIdleMs: milliseconds(60_000).describe(
-    "Milliseconds after which the unused connections to a tenant's own database are closed.",
-  ),
-  connectMs: milliseconds(2_000, 60_000).describe('Milliseconds to wait for a new connection.'),
-})
-
-const plan = z.strictObject({
-  isolation: z
-    .enum(['shared', 'schema', 'database'])
-    .default('shared')
-    .describe('How a new tenant of this plan is kept on its shard.'),
-})
-
-const moves = z.strictObject({
-  pauseMs: milliseconds(500, 60_000).describe(
-    'Milliseconds that the writes of a moving tenant may be held; a move that would take longer opens the source again.',
-  ),
-  stillMs: milliseconds(15, 60_000).describe(
-    'Milliseconds of predicted copying up to which the rows are copied while writes are held, without replication.',
-  ),
-  windowMinutes: z
-    .int()
-    .min(0)
-    .max(10_080)
-    .default(60)
-    .describe('Minutes in which a move can be rolled back by what was written since.'),
-  windows: count(4, 1_000).describe(
-    'Moves that can be rolled back at once on one shard, a replication slot each; the oldest is completed for a new one.',
-  ),
-  atOnce: count(2, 64).describe('Moves at the same time, over all shards.'),
-  perShard: count(1, 64).describe('Moves at the same time that read or write one shard.'),
-  leaseMs: milliseconds(5_000, 600_000).describe(
-    'Milliseconds after which another runner may take over a move whose runner is silent.',
-  ),
-  holdMs: milliseconds(5_000, 60_000).describe(
-    'Milliseconds that a gateway holds a request of a tenant that is just being moved.',
-  ),
-  holdRequests: count(1_000, 100_000).describe('Requests that a gateway holds at once.'),
-})
+import { count, databaseUrl, milliseconds, moves, pin, plan, shard, shardKey } from './config-fleet.ts'
 
 const issuer = z
   .strictObject({
@@ -247,7 +178,18 @@ export const configFile = z.strictObject({
         .min(1)
         .max(65_536)
         .default(256)
-        .describe('Virtual buckets of the modulo strategy; fixed once tenants exist.'),
+        .describe(
+          'Virtual buckets of the modulo strategy; once tenants exist, changed by "shardgate apply".',
+        ),
+      assign: z
+        .record(
+          z.string().regex(/^\d{1,5}(-\d{1,5})?$/, 'wanted a bucket or a range of them: "7" or "0-63"'),
+          shardKey,
+        )
+        .default({})
+        .describe(
+          'Shards that buckets are to be on, by the number of a bucket or a range: {"0-63": "shard-a"}.',
+        ),
     })
     .prefault({}),
   shards: z
@@ -282,6 +224,10 @@ export const configFile = z.strictObject({
     .prefault({}),
   documents: documents.prefault({}),
   plans: z.record(z.string().min(1), plan).default({}).describe('What tenants are given, by their plan.'),
+  pins: z
+    .record(z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/, 'wanted the id of a tenant'), pin)
+    .default({})
+    .describe('Tenants that are to be in a place of their own, by their id.'),
   migrations: z
     .string()
     .min(1)
@@ -304,6 +250,9 @@ export const configFile = z.strictObject({
     .default([])
     .describe('TypeScript or JavaScript modules that add fields, relative to this file.'),
 })
+
+/** What holds of moves where the file says nothing. */
+export const MOVE_DEFAULTS: Readonly<z.output<typeof moves>> = moves.parse({})
 
 export type ConfigFile = z.output<typeof configFile>
 

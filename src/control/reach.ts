@@ -3,7 +3,7 @@
  * reached is one sentence that names the place, never the password.
  */
 
-import type { ConfigFile } from '../base/config-schema.ts'
+import { type ConfigFile, MOVE_DEFAULTS } from '../base/config-schema.ts'
 import { type ErrorCode, fail } from '../base/errors.ts'
 import type { Failpoints } from '../base/failpoints.ts'
 import { type Client, connect, sqlState } from '../db/client.ts'
@@ -60,6 +60,8 @@ export interface Fleet {
 
 /** What the configuration says of moves. */
 export type MoveSettings = ConfigFile['moves']
+
+export const movesOf = ({ moves = MOVE_DEFAULTS }: Fleet): MoveSettings => moves
 
 export const DEFAULT_TENANCY = { column: 'tenant_id', schemas: ['public'] } as const
 
