@@ -15,7 +15,7 @@ export const MOVE_STATES = [
   'claimed',
   /** S2: the target's home is there, empty and frozen; changes of the source are kept by a slot (live path). */
   'prepared',
-  /** S3: the rows of one moment are on the target. */
+  /** S3: the rows of one moment are on the target (live path). */
   'copied',
   /** S4: the target has caught up, both sides hold the same, the way back is proven. */
   'ready',
@@ -46,7 +46,7 @@ export const MOVE_STATES = [
 export type MoveState = (typeof MOVE_STATES)[number]
 
 export const MOVE_EVENTS = [
-  /** E1: the step that belongs to the state has done its work. */
+  /** E1: the step that belongs to the state has done its work, or there is none on this path. */
   'done',
   /** E2: it failed, was cut off, or its runner was lost, and somebody takes the move on again. */
   'retried',
@@ -56,145 +56,54 @@ export const MOVE_EVENTS = [
   'rolled back',
   /** E5: the window has ended, or the operator ends it. */
   'completed',
-  /** E6: so few rows that they are copied inside the freeze (still path): nothing to copy or to follow before it. */
-  'kept still',
 ] as const
 
 export type MoveEvent = (typeof MOVE_EVENTS)[number]
 
+type Row = Readonly<Record<MoveEvent, MoveState | null>>
+
+const NOWHERE: Row = {
+  done: null,
+  retried: null,
+  cancelled: null,
+  'rolled back': null,
+  completed: null,
+}
+
 /** Where an event leads; null where it is refused. */
-export const TRANSITIONS: Readonly<Record<MoveState, Readonly<Record<MoveEvent, MoveState | null>>>> = {
-  queued: {
-    done: 'claimed',
-    retried: 'queued',
-    cancelled: 'aborted',
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  claimed: {
-    done: 'prepared',
-    retried: 'claimed',
-    cancelled: 'aborting',
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  // On the still path the copy is made inside the freeze, and there is nothing to catch up with.
-  prepared: {
-    done: 'copied',
-    retried: 'prepared',
-    cancelled: 'aborting',
-    'rolled back': null,
-    completed: null,
-    'kept still': 'ready',
-  },
-  copied: {
-    done: 'ready',
-    retried: 'copied',
-    cancelled: 'aborting',
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  ready: {
-    done: 'frozen',
-    retried: 'ready',
-    cancelled: 'aborting',
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
+export const TRANSITIONS: Readonly<Record<MoveState, Row>> = {
+  queued: { ...NOWHERE, done: 'claimed', retried: 'queued', cancelled: 'aborted' },
+  claimed: { ...NOWHERE, done: 'prepared', retried: 'claimed', cancelled: 'aborting' },
+  // On the still path S2 and S3 ask for nothing: the rows are copied inside the freeze.
+  prepared: { ...NOWHERE, done: 'copied', retried: 'prepared', cancelled: 'aborting' },
+  copied: { ...NOWHERE, done: 'ready', retried: 'copied', cancelled: 'aborting' },
+  ready: { ...NOWHERE, done: 'frozen', retried: 'ready', cancelled: 'aborting' },
   // A freeze that was not finished is given up: the source is opened again before anything else.
-  frozen: {
-    done: 'relocated',
-    retried: 'ready',
-    cancelled: 'aborting',
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  relocated: {
-    done: 'settled',
-    retried: 'relocated',
-    cancelled: null,
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  settled: {
-    done: null,
-    retried: 'settled',
-    cancelled: null,
-    'rolled back': 'returning',
-    completed: 'cleaning',
-    'kept still': null,
-  },
-  cleaning: {
-    done: 'done',
-    retried: 'cleaning',
-    cancelled: null,
-    'rolled back': null,
-    completed: 'cleaning',
-    'kept still': null,
-  },
-  done: {
-    done: null,
-    retried: null,
-    cancelled: null,
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  aborting: {
-    done: 'aborted',
-    retried: 'aborting',
-    cancelled: 'aborting',
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
-  aborted: {
-    done: null,
-    retried: null,
-    cancelled: null,
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
+  frozen: { ...NOWHERE, done: 'relocated', retried: 'ready', cancelled: 'aborting' },
+  relocated: { ...NOWHERE, done: 'settled', retried: 'relocated' },
+  settled: { ...NOWHERE, retried: 'settled', 'rolled back': 'returning', completed: 'cleaning' },
+  cleaning: { ...NOWHERE, done: 'done', retried: 'cleaning', completed: 'cleaning' },
+  done: NOWHERE,
+  aborting: { ...NOWHERE, done: 'aborted', retried: 'aborting', cancelled: 'aborting' },
+  aborted: NOWHERE,
   // Cancelling the way back leaves the tenant where it has settled.
   returning: {
+    ...NOWHERE,
     done: 'return-frozen',
     retried: 'returning',
     cancelled: 'settled',
     'rolled back': 'returning',
-    completed: null,
-    'kept still': null,
   },
+  // Given up like the freeze on the way there: the target is opened again before anything else.
   'return-frozen': {
+    ...NOWHERE,
     done: 'returned',
     retried: 'returning',
     cancelled: 'settled',
     'rolled back': 'returning',
-    completed: null,
-    'kept still': null,
   },
-  returned: {
-    done: 'rolled-back',
-    retried: 'returned',
-    cancelled: null,
-    'rolled back': 'returned',
-    completed: null,
-    'kept still': null,
-  },
-  'rolled-back': {
-    done: null,
-    retried: null,
-    cancelled: null,
-    'rolled back': null,
-    completed: null,
-    'kept still': null,
-  },
+  returned: { ...NOWHERE, done: 'rolled-back', retried: 'returned', 'rolled back': 'returned' },
+  'rolled-back': NOWHERE,
 }
 
 /** States in which nobody has anything to do. */
