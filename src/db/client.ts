@@ -48,6 +48,12 @@ export class Client implements Queryable {
     }
   }
 
+  /** Run `work` in the transaction that is open here, or in one of its own: for parts of somebody's larger one. */
+  atomically<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const isOpen = ['T', 'E'].includes(this.#client.getTransactionStatus() ?? '')
+    return isOpen ? work(this) : this.transaction(work)
+  }
+
   /** Send a query of a kind of its own (db/copy.ts); nothing else may be sent before it has ended. */
   submit<Q extends pg.Submittable>(query: Q): Q {
     return this.#client.query(query)

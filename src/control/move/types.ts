@@ -40,6 +40,8 @@ export interface MoveMemory {
   readonly bytes?: number
   readonly predictedCopyMs?: number
   readonly predictedPauseMs?: number
+  /** Runs that ended early since it came into its state. */
+  readonly failures?: number
   /** Whether the way back is prepared: a slot on the target that was proven before the freeze. */
   readonly hasWayBack?: boolean
   /** Hash trees of the moment of the cutover, for the receipt (control/move/hash-tree.ts). */

@@ -89,7 +89,8 @@ export function unfinished({ id, kind, tenant, operator, startedAt }: OperationR
   return `Operation ${id} (${kind}${whose}), begun by ${operator} at ${startedAt}, is not finished.`
 }
 
-export function wayOut({ id }: OperationRecord): string {
+export function wayOut({ id, kind, input }: OperationRecord): string {
+  if (kind === MOVE_KIND) return `See "shardgate move show ${(input as { move?: string }).move}".`
   return `Type "shardgate operation resume ${id}" or "shardgate operation abort ${id}" first.`
 }
 
@@ -117,9 +118,13 @@ export function alone<T>(
   })
 }
 
+/** Operations that moves hold their tenants by: their rows are run and undone by the moves' own verbs. */
+export const MOVE_KIND = 'tenant.move'
+
 const OPERATION = 5349
 
-function lockKey(tenant: TenantId | null, kind: string): SQL {
+/** The key of the lock that whoever runs an operation on the tenant holds (`alone`). */
+export function lockKey(tenant: TenantId | null, kind: string): SQL {
   const whose = tenant === null ? `kind ${kind}` : `tenant ${tenant}`
   return sql`hashtextextended(${sql.value(whose)}::text, ${sql.literal(OPERATION)})`
 }

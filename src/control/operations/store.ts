@@ -13,10 +13,10 @@ export interface NewOperation {
   readonly operator: string
 }
 
-/** Write down that an operation begins. */
+/** Write down that an operation begins; in the caller's transaction where one is open. */
 export function insertOperation(directory: Client, wanted: NewOperation): Promise<OperationRecord> {
   const { kind, tenant, input, operator } = wanted
-  return directory.transaction(async () => {
+  return directory.atomically(async () => {
     const [row] = await directory.query(
       compile(sql`
         insert into directory.operation (kind, tenant_id, input, operator)
@@ -64,7 +64,8 @@ export async function keepError(directory: Queryable, id: string, error: string)
 
 /**
  * Write down the end. Of what was undone nothing is kept but that it was: a tenant that was never made cannot be
- * purged, and what was asked for may hold another tenant's name and settings.
+ * purged, and what was asked for may hold another tenant's name and settings. In the caller's transaction where one is
+ * open.
  */
 export function endOperation(
   directory: Client,
@@ -72,7 +73,7 @@ export function endOperation(
   record: OperationRecord,
   state: 'done' | 'aborted',
 ): Promise<void> {
-  return directory.transaction(async () => {
+  return directory.atomically(async () => {
     const kept = state === 'done' ? sql.blank : sql`input = '{}', memory = '{}', `
     await directory.query(
       compile(sql`
