@@ -1,6 +1,7 @@
 /** `shardgate operation`: what was begun and is not finished, and the two ways out of it. */
 
 import { type Command, Option } from 'commander'
+import { MOVE_KIND } from '../control/operations/run.ts'
 import { listOperations } from '../control/operations/store.ts'
 import type { OperationRecord } from '../control/operations/types.ts'
 import { abortOperation, resumeOperation } from '../control/operations/unfinished.ts'
@@ -54,7 +55,9 @@ const VERBS = [
 
 function listText(operations: readonly OperationRecord[], colour: boolean): string {
   if (operations.length === 0) return 'Nothing is unfinished.\n'
-  return table(
+  const isMoving = operations.some(({ kind, state }) => kind === MOVE_KIND && state === 'running')
+  const note = isMoving ? '\nThose of the kind tenant.move belong to moves: see "shardgate move list".\n' : ''
+  const rows = table(
     operations,
     [
       { title: 'operation', cell: ({ id }) => Number(id) },
@@ -68,6 +71,7 @@ function listText(operations: readonly OperationRecord[], colour: boolean): stri
     ],
     colour,
   )
+  return `${rows}${note}`
 }
 
 // Nobody may be running it: 'running' means that it has not ended, also after a kill.

@@ -142,7 +142,7 @@ export async function openMoveOf(directory: Queryable, tenant: TenantId): Promis
  * @throws REFUSED      the event leads nowhere from that state, or over a commit point though the move is cancelled
  * @throws TENANT_BUSY  the lease is lost: somebody else has claimed the move since
  */
-export function enterState(
+export async function enterState(
   directory: Client,
   record: MoveRecord,
   event: MoveEvent,

@@ -5,14 +5,14 @@ import { noFailpoints } from '../../base/failpoints.ts'
 import type { Client } from '../../db/client.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
 import { kindNamed } from './kinds.ts'
-import { alone, operatorOf, runOperation } from './run.ts'
+import { alone, MOVE_KIND, operatorOf, runOperation, wayOut } from './run.ts'
 import { dropStep, endOperation, findOperation } from './store.ts'
 import type { At, Kind, OperationRecord, Report } from './types.ts'
 
 /**
  * Go on with an unfinished operation.
  *
- * @throws REFUSED      there is no such operation, or it has ended
+ * @throws REFUSED      there is no such operation, it has ended, or it is part of a move
  * @throws TENANT_BUSY  somebody runs it now
  * @throws              what its steps throw
  */
@@ -31,7 +31,7 @@ export async function resumeOperation(
 /**
  * Undo an unfinished operation, the latest step first.
  *
- * @throws REFUSED      there is no such operation, it has ended, or what it did cannot be undone
+ * @throws REFUSED      there is no such operation, it has ended, it is part of a move, or what it did cannot be undone
  * @throws TENANT_BUSY  somebody runs it now
  * @throws              what undoing throws; it can be given again then
  */
@@ -80,6 +80,8 @@ async function known(directory: Client, id: string): Promise<OperationRecord> {
 
 async function running(directory: Client, id: string): Promise<OperationRecord> {
   const found = await known(directory, id)
+  if (found.state === 'running' && found.kind === MOVE_KIND)
+    fail('REFUSED', `Operation ${id} holds ${found.tenant} for its move.`, {}, { hint: wayOut(found) })
   if (found.state === 'running') return found
   const sentence = `Operation ${id} (${found.kind}) is ${found.state} since ${found.changedAt}.`
   return fail('REFUSED', sentence, {}, { hint: 'There is nothing to resume and nothing to abort.' })
