@@ -57,7 +57,7 @@ create index move_unfinished on directory.move (id) where state not in ('done', 
 -- whatever happens. Removing one that was never made is no fault.
 create table directory.leftover (
   move      bigint not null references directory.move (id),
-  kind      text not null check (kind in ('publication', 'slot', 'home', 'rows')),
+  kind      text not null check (kind in ('publication', 'slot', 'home', 'rows', 'fence')),
   shard     text not null,
   isolation text not null,
   namespace text not null,
