@@ -13,8 +13,8 @@
  */
 
 import { createHash } from 'node:crypto'
-import type { Client } from '../../db/client.ts'
-import { compile, sql } from '../../db/sql.ts'
+import type { Client, TextRow } from '../../db/client.ts'
+import { compile, type SQL, sql } from '../../db/sql.ts'
 import { aboutTenant, type CopyTable, columnsOf, type HomeOf, rowsOf, tablesOf } from './tables.ts'
 
 export interface TableHash {
@@ -50,21 +50,29 @@ export function contentHash(client: Client, where: HomeOf): Promise<ContentHash>
 /** Hash one table, in a transaction that is about the tenant (`aboutTenant`). */
 export async function tableHash(client: Client, table: CopyTable): Promise<TableHash> {
   await client.query(compile(EXACT))
-  // The subquery must not be pulled up, or each hash would be computed once for each sum.
   const [row] = await client.query(
     compile(sql`
-      select count(*) as rows, coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0) as high,
-        coalesce(sum(('x' || substr(h, 17, 16))::bit(64)::bigint), 0) as low
-      from (
-        select encode(sha256(convert_to(row(${columnsOf(table)})::text, 'UTF8')), 'hex') as h ${rowsOf(table)} offset 0
-      ) as hashed`),
+      select ${SUMS} from (select ${rowHash(table)} as h ${rowsOf(table)} offset 0) as hashed`),
   )
-  return {
-    table: table.id,
-    rows: Number(row?.rows),
-    hash: part(row?.high) + part(row?.low),
-  }
+  return { table: table.id, rows: Number(row?.rows), hash: hashOfSums(row) }
 }
+
+/** The hash of a row's text, of the table that `rowsOf` calls `t`. */
+export const rowHash = (table: CopyTable): SQL => sha256Of(sql`row(${columnsOf(table)})`)
+
+/** SHA-256 of a value's text: 64 hexadecimal digits. */
+export const sha256Of = (value: SQL): SQL => sql`encode(sha256(convert_to((${value})::text, 'UTF8')), 'hex')`
+
+/**
+ * `rows`, `high` and `low` of hashes of rows that a subquery calls `h`. It ends with "offset 0": if it were pulled up,
+ * each hash would be computed once for each sum.
+ */
+export const SUMS = sql`
+  count(*) as rows, coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0) as high,
+  coalesce(sum(('x' || substr(h, 17, 16))::bit(64)::bigint), 0) as low`
+
+/** 32 hexadecimal digits from a row of `SUMS`. */
+export const hashOfSums = (row: TextRow | undefined): string => part(row?.high) + part(row?.low)
 
 /**
  * What values look like as text, for this transaction: exact, and the same in every database. The first three are what
