@@ -128,7 +128,7 @@ async function grantRows(client: Client, schema: string): Promise<void> {
         from unnest(array[
           'grant usage on schema %I to shardgate_app, shardgate_mover',
           'alter default privileges in schema %I grant select, insert, update, delete on tables to shardgate_app',
-          'alter default privileges in schema %I grant select, insert, delete on tables to shardgate_mover',
+          'alter default privileges in schema %I grant select, insert, update, delete on tables to shardgate_mover',
           'alter default privileges in schema %I grant usage on sequences to shardgate_app']) as command`),
     ),
   )
@@ -157,11 +157,11 @@ async function grantExisting(client: Client, schema: string): Promise<void> {
     client,
     client.query(
       compile(sql`
-        select format('grant select, insert, delete on %I.%I to shardgate_mover', nspname, relname) as statement
+        select format('grant select, insert, update, delete on %I.%I to shardgate_mover', nspname, relname) as statement
         from pg_class
         join pg_namespace on pg_namespace.oid = relnamespace
         where nspname = ${sql.value(schema)} and relkind in ('r', 'p') and relowner = 'shardgate_owner'::regrole
-          and not has_table_privilege('shardgate_mover', pg_class.oid, 'insert')`),
+          and not has_table_privilege('shardgate_mover', pg_class.oid, 'update')`),
     ),
   )
 }

@@ -112,13 +112,13 @@ const ROWS = sql`
   select format('grant %s on %I.%I to shardgate_app', rights, nspname, relname) as statement
   from others where rights is not null and not decided and pg_has_role(relowner, 'usage')`
 
-// For exports and imports. What anybody has decided for the app role says nothing of the mover.
+// For exports, imports and moves. What anybody has decided for the app role says nothing of the mover.
 const MOVED_ROWS = sql`
   select format('grant %s on %I.%I to shardgate_mover',
-    case when has_tenant then 'select, insert, delete' else 'select' end, nspname, relname) as statement
+    case when has_tenant then 'select, insert, update, delete' else 'select' end, nspname, relname) as statement
   from others
   where rights is not null and pg_has_role(relowner, 'usage')
-    and not has_table_privilege('shardgate_mover', oid, case when has_tenant then 'insert' else 'select' end)`
+    and not has_table_privilege('shardgate_mover', oid, case when has_tenant then 'update' else 'select' end)`
 
 // The sequences that the defaults of these tables draw from; an identity column needs no right.
 const SEQUENCES = sql`

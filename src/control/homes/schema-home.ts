@@ -45,7 +45,7 @@ export function makeSchema(client: Client, { schema, role }: SchemaNames): Promi
     )
     await run(
       client,
-      sql`alter default privileges in schema ${own} grant select, insert, delete on tables to shardgate_mover`,
+      sql`alter default privileges in schema ${own} grant select, insert, update, delete on tables to shardgate_mover`,
     )
     await run(client, sql`alter default privileges in schema ${own} grant usage on sequences to ${owned}`)
   })

@@ -27,7 +27,8 @@ export function wayOf({ source, target }: Pick<Moving, 'source' | 'target'>, dir
 
 const WORDS: Readonly<Record<Direction, string>> = { forward: 'move', back: 'back' }
 
-export function publicationName(moveId: string, direction: Direction): string {
+/** Of a publication. */
+export function wayName(moveId: string, direction: Direction): string {
   return `shardgate_${WORDS[direction]}_${moveId}`
 }
 
@@ -39,7 +40,7 @@ export function slotName(
 ): string {
   const { pathname } = new URL(homeUrl(from.shard.url, from))
   const database = createHash('sha256').update(decodeURIComponent(pathname)).digest('hex').slice(0, 8)
-  return `${publicationName(moveId, direction)}_${database}`
+  return `${wayName(moveId, direction)}_${database}`
 }
 
 /** The connection string `url` of a shard, led to the database of a home on it. */

@@ -11,7 +11,7 @@ import { onItsHome } from '../homes/reach-home.ts'
 import { findFence, layFence, roleOfHome, sharesFence } from './fences.ts'
 import { fenceName, type LeftoverKind, recordLeftover } from './leftovers.ts'
 import { IDEMPOTENCY, isOneDatabase, movedTablesOf } from './moved-tables.ts'
-import { type Direction, wayName } from './names.ts'
+import { type Direction, slotName, wayName } from './names.ts'
 import { makePublication, publishingFaults } from './publication.ts'
 import type { Moving, Side } from './types.ts'
 
@@ -85,7 +85,7 @@ export async function preparePublication(moving: Moving, direction: Direction): 
   const side = direction === 'forward' ? record.source : record.target
   const name = wayName(record.id, direction)
   await remember(moving, side, 'publication', name)
-  await remember(moving, side, 'slot', name)
+  await remember(moving, side, 'slot', slotName(record.id, direction, where))
   await onItsHome(fleet, side, async (client) => {
     const tables = await publishedTables(client, where, other)
     await makePublication(client, { name, where, tables })

@@ -10,3 +10,6 @@ create table if not exists shardgate.move_progress (
 );
 comment on table shardgate.move_progress is 'How far the changes of moving tenants are applied here.';
 grant select, insert, update, delete on shardgate.move_progress to shardgate_mover;
+
+-- Answers by idempotency key follow a tenant that writes while it is moved.
+grant update on shardgate.idempotency to shardgate_mover;
