@@ -57,7 +57,7 @@ export function makeSchema(client: Client, { schema, role }: SchemaNames): Promi
  * @param alone  also a schema without its role, as a backup brings it back; else that is somebody else's and stays
  */
 export function dropSchema(client: Client, { schema, role }: SchemaNames, alone: boolean): Promise<void> {
-  return client.transaction(async () => {
+  return client.atomically(async () => {
     if (!alone && !(await roleExists(client, role))) return
     await client.query('set local role shardgate_owner')
     await run(client, sql`drop schema if exists ${sql.identifier(schema)} cascade`)
