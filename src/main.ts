@@ -40,10 +40,12 @@ import { createHttpServer, type HttpServerOptions } from './http/server.ts'
 import { createShutdown, stopOnSignals } from './http/shutdown.ts'
 import { createTenantApis } from './http/tenant-apis.ts'
 import { admitShards } from './shards/admission.ts'
-import { type Door, openDoor } from './shards/door.ts'
+import type { Door } from './shards/door.ts'
+import { openDoors } from './shards/doors.ts'
 import { type Fleet, openFleet, reconfigureFleet } from './shards/fleet.ts'
 import { watchRecorded } from './shards/recorded.ts'
-import { createRouter, ownHomesOnly } from './shards/router.ts'
+import { createRouter } from './shards/router.ts'
+import { type Fits, ownHomesOnly } from './shards/routing.ts'
 import { openShapes, type Shape, type Shapes } from './shards/shapes.ts'
 import { type Authenticator, authenticator } from './tenant/authenticate.ts'
 import { signToken } from './tenant/sign.ts'
@@ -128,30 +130,40 @@ async function makeParts(live: Live, watchers: Watchers, closers: Closers): Prom
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
   const limits = () => live.config.limits
   const parse = documentParser(limits)
-  const doorFor = doorsOf(live, placements, fleet, emit)
+  const doorFor = doorsOf(live, placements, fleet, { emit, shapes: () => shapes })
   const apiOf = createApis({ limits, extensions, parse, doorFor, emit })
   const prepare = (shape: Shape): void => void apiOf(shape)
-  const shapes = openShapes({ shards: fleet, config: () => live.config, recorded, admission, prepare, emit })
+  const shapes: Shapes = openShapes({
+    shards: fleet,
+    config: () => live.config,
+    recorded,
+    admission,
+    prepare,
+    emit,
+  })
   await tellUnfit(live, apiOf(shapes.main), emit)
   return { ...watchers, placements, fleet, shapes, apiOf, parse }
 }
 
-/** Statements for tables without the tenant column must never reach those that tenants share. */
+/** Statements reach tables of the shape that they were made for, and never those of others: a tenant may be moved. */
 function doorsOf(
-  { config }: Live,
+  live: Live,
   placements: PlacementCache,
   shards: Fleet,
-  emit: Emit,
+  { emit, shapes }: { readonly emit: Emit; readonly shapes: () => Shapes },
 ): (shape: Shape) => Door {
-  const { schemas, global } = config.tenancy
+  const { schemas, global } = live.config.tenancy
   const [schema = 'public'] = schemas
   const router = createRouter(placements, emit)
-  const door = openDoor({ router, shards, schema, emit })
-  const ownDoor = openDoor({ router: ownHomesOnly(router), shards, schema, emit })
-  return ({ model }) =>
-    model.tables.every(({ id, tenantColumn }) => tenantColumn !== null || global.includes(id))
-      ? door
-      : ownDoor
+  const doors = openDoors({ router, shards, schema, moves: () => live.config.moves, emit })
+  return ({ id, model }) => {
+    const fits: Fits = (placement, deadline) => {
+      const found = shapes().of(placement, deadline)
+      return found instanceof Promise ? found.then((shape) => shape.id === id) : found.id === id
+    }
+    const isForAll = model.tables.every((table) => table.tenantColumn !== null || global.includes(table.id))
+    return doors.door(isForAll ? fits : ownHomesOnly(fits))
+  }
 }
 
 async function tellUnfit({ trusted, config }: Live, { permissions }: Api, emit: Emit): Promise<void> {

@@ -39,6 +39,7 @@ export type ShardConfig = ConfigFile['shards'][string]
 export type IssuerConfig = ConfigFile['tokens'][number]
 export type TableSettings = ConfigFile['tenancy']['tables'][string]
 export type LimitsConfig = ConfigFile['limits']
+export type MovesConfig = ConfigFile['moves']
 
 /**
  * Read and check the configuration.

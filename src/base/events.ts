@@ -14,6 +14,9 @@ export type Route = 'graphql' | 'page' | 'health' | 'none'
 /** What ran an operation: a compiled plan, or resolvers. */
 export type LaneName = 'compiled' | 'resolver'
 
+/** Tried anew; not within its time; too many were held; the client hung up; the tenant is refused by now. */
+export type HoldOutcome = 'released' | 'late' | 'full' | 'gone' | 'refused'
+
 export type Event =
   | { kind: 'gateway.listening'; port: number; adminPort: number }
   | { kind: 'gateway.draining'; reason: string }
@@ -60,6 +63,24 @@ export type Event =
   | { kind: 'place.refused'; shard: string; namespace: string; reason: string }
   | { kind: 'place.served'; shard: string; namespace: string; shape: string; tables: number }
   | { kind: 'placement.refreshed'; tenant: string; reason: string }
+  | {
+      /** The tenant is elsewhere, or in another state, than this gateway has known. */
+      kind: 'placement.changed'
+      tenant: string
+      shard: string
+      isolation: string
+      epoch: number
+    }
+  | {
+      /** A request of a tenant that is just being moved had to wait. */
+      kind: 'request.held'
+      tenant: string
+      /** The one that it would have gone to. */
+      shard: string
+      mode: 'read' | 'write'
+      ms: number
+      outcome: HoldOutcome
+    }
   | { kind: 'directory.down'; reason: string }
   | { kind: 'directory.up' }
   | { kind: 'keys.refreshed'; issuer: string; keys: number }

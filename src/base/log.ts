@@ -130,6 +130,15 @@ export function lineOf(event: Event): LogLine {
         tenant: event.tenant,
         error: describeError(event.error),
       })
+    case 'request.held': {
+      const { tenant, shard, mode, ms, outcome } = event
+      const fields = { kind, tenant, shard, mode, ms: Math.round(ms * 1000) / 1000, outcome }
+      return line(
+        outcome === 'released' ? 'debug' : 'warn',
+        'request of a tenant that is being moved',
+        fields,
+      )
+    }
     case 'statement.done':
       return line('debug', 'statement done', {
         kind,
@@ -211,6 +220,10 @@ function fleetLine(event: FleetEvent): LogLine {
       })
     case 'table.served':
       return line('info', 'table is served again', { kind, shard: event.shard, table: event.table })
+    case 'placement.changed': {
+      const { tenant, shard, isolation, epoch } = event
+      return line('info', 'placement changed', { kind, tenant, shard, isolation, epoch })
+    }
     case 'placement.refreshed':
       return line('info', 'placement read again', { kind, tenant: event.tenant, reason: scrub(event.reason) })
     case 'directory.down':

@@ -93,6 +93,11 @@ function createFamilies(registry: Registry) {
       'shard',
     ]),
     placements: counter('gateway_placements_refreshed_total', 'Placements read again after a refusal'),
+    placementsChanged: counter('gateway_placements_changed_total', 'Tenants found elsewhere than before'),
+    held: seconds('gateway_request_held_seconds', 'Requests held while their tenant was being moved', [
+      'shard',
+      'outcome',
+    ]),
     directoryUp: gauge('gateway_directory_up', '1 while the directory answers'),
     keys: counter('gateway_token_keys_total', 'Readings of token keys', ['result']),
     configGeneration: gauge('gateway_config_generation', 'Raised by one at each reload that was taken'),
@@ -174,6 +179,9 @@ function countersOf(families: Families): Counters {
     'place.served': () => {},
     'table.served': () => {},
     'placement.refreshed': () => families.placements.inc(),
+    'placement.changed': () => families.placementsChanged.inc(),
+    'request.held': (event) =>
+      families.held.observe({ ...shardOf(event), outcome: event.outcome }, event.ms / 1000),
     'directory.up': () => families.directoryUp.set(1),
     'directory.down': () => families.directoryUp.set(0),
     'keys.refreshed': () => families.keys.inc({ result: 'read' }),

@@ -20,6 +20,12 @@ export const systemClock: Clock = Object.freeze({
 export interface Deadline {
   /** Milliseconds left; 0 when it has passed, never negative. */
   remainingMs(): number
+  /**
+   * Calls `tell` when nobody waits for the outcome any more: the client has hung up. Left out where nobody knows.
+   *
+   * @returns what takes that back
+   */
+  whenGone?(tell: () => void): () => void
 }
 
 export function deadlineIn(ms: number, clock: Clock = systemClock): Deadline {

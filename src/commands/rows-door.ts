@@ -5,7 +5,7 @@ import type { OpenDoor } from '../control/migrate/rows.ts'
 import { onDirectory } from '../control/reach.ts'
 import { directoryReader } from '../directory/reader.ts'
 import { listShards } from '../directory/shards.ts'
-import { openDoor } from '../shards/door.ts'
+import { openDoors } from '../shards/doors.ts'
 import { openFleet } from '../shards/fleet.ts'
 import { createRouter } from '../shards/router.ts'
 
@@ -20,8 +20,9 @@ export function doorOf(config: Config): OpenDoor {
     // What a migration touches is not what is served: whether that is safe is judged where files are applied.
     for (const shard of shards.values()) shard.admit()
     const { find, end } = directoryReader({ url })
+    const router = createRouter({ find, refresh: find }, emit)
     return {
-      door: openDoor({ router: createRouter({ find, refresh: find }, emit), shards, emit, schema }),
+      door: openDoors({ router, shards, schema, moves: () => config.moves, emit }).door(),
       end() {
         for (const shard of shards.values()) shard.end()
         end()

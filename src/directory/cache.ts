@@ -191,6 +191,7 @@ class Cache implements PlacementCache {
 
   #keep(tenant: TenantId, placement: Placement | null): Placement | null {
     if (placement) {
+      this.#tellChange(placement)
       this.#copies.set(tenant, { placement, readAt: this.#clock.elapsed() })
       this.#missing.delete(tenant)
     } else {
@@ -198,6 +199,12 @@ class Cache implements PlacementCache {
       this.#missing.set(tenant, this.#clock.elapsed())
     }
     return placement
+  }
+
+  #tellChange({ tenant, shard, isolation, epoch }: Placement): void {
+    const before = this.#copies.peek(tenant)?.placement
+    if (!before || before.epoch === epoch) return
+    this.#emit({ kind: 'placement.changed', tenant, shard, isolation, epoch })
   }
 
   async #noticed<T>(read: () => Promise<T>): Promise<T> {

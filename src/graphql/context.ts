@@ -14,6 +14,7 @@ import { isBadParameter, sqlState } from '../db/connection.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
+import { isOfOldTables } from '../shards/failures.ts'
 import type { Identity } from '../tenant/types.ts'
 import { createLoaders, type Loaders, type Room } from './loaders.ts'
 import type { ListPlan } from './plan/types.ts'
@@ -236,21 +237,6 @@ export class RequestScope {
 
 /** SQLSTATE of a statement that follows a failed one in its transaction. */
 const ABORTED = '25P02'
-
-/** No such column, table, function, type or schema, a type that is another one, a column that Postgres writes now. */
-const OLD_TABLES: ReadonlySet<string> = new Set([
-  '42703',
-  '42P01',
-  '42883',
-  '42704',
-  '3F000',
-  '42804',
-  '428C9',
-])
-
-function isOfOldTables(error: unknown): boolean {
-  return OLD_TABLES.has(sqlState(error) ?? '')
-}
 
 function rolledBack(): never {
   return fail('ROLLED_BACK', 'Not done, because another part of the operation failed.')

@@ -17,6 +17,7 @@ import {
 import type { Plugin } from 'graphql-yoga'
 import { type ErrorCode, GatewayError, isGatewayError } from '../base/errors.ts'
 import { raisedState, violation } from '../db/connection.ts'
+import { isOfOldTables } from '../shards/failures.ts'
 import type { GatewayContext } from './context.ts'
 import { claimKey, isClaim } from './idempotency.ts'
 
@@ -40,6 +41,7 @@ export async function executeInTransaction(execute: Execute, args: ExecutionArgs
     )
     return answer()
   } catch (error) {
+    scope.hasOldTables ||= isOfOldTables(error)
     throw deferredViolation(error) ?? error
   }
 }

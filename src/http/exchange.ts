@@ -84,13 +84,19 @@ export function beginExchange(
     request,
     response,
     requestId: requestIdOf(request),
-    deadline: deadlineIn(requestMs, clock),
+    deadline: { ...deadlineIn(requestMs, clock), whenGone: (tell) => whenClosed(response, tell) },
     startedAt,
     endsAt: startedAt + requestMs + leavingMs,
     path,
     search,
     route: 'none',
   }
+}
+
+function whenClosed(response: ServerResponse, tell: () => void): () => void {
+  if (response.closed) tell()
+  response.once('close', tell)
+  return () => response.off('close', tell)
 }
 
 function splitOnce(url: string): [string, string] {

@@ -171,9 +171,9 @@ function againPlugin(apis: TenantApis): ServerPlugin {
       const isOld = async (): Promise<boolean> => {
         if (!scope.hasOldTables) return false
         const served = callerOf(exchange)
-        const { placement, api } = await apis.renewed(served, exchange.deadline)
-        Object.assign(exchange, { placement, api, again: api !== served.api })
-        return exchange.again ?? false
+        const renewed = await apis.renewed(served, exchange.deadline)
+        Object.assign(exchange, renewed, { again: renewed !== null })
+        return renewed !== null
       }
       setExecuteFn(async (given) => {
         try {

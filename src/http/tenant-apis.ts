@@ -25,11 +25,12 @@ export interface TenantApis {
    */
   of(placement: Placement, deadline: Deadline): Api | Promise<Served>
   /**
-   * After a statement has failed as if its tables had changed. The same API where they have not.
+   * After a statement has failed as if its tables had changed.
    *
+   * @returns null where they have not, and the tenant was not moved either
    * @throws as `of`
    */
-  renewed(served: Served, deadline: Deadline): Promise<Served>
+  renewed(served: Served, deadline: Deadline): Promise<Served | null>
 }
 
 export interface TenantApisOptions {
@@ -63,10 +64,9 @@ export function createTenantApis({ shapes, apiOf, placements }: TenantApisOption
       // The door has asked the directory where the shard has refused the old placement.
       const placement = (await placements.find(tenant)) ?? served.placement
       const used = await shapes.of(placement, deadline)
-      const isUsed = apiOf(used) === served.api
-      const shape =
-        isUsed && placement.epoch === epoch ? await shapes.renewed(placement, used, deadline) : used
-      return { placement, api: apiOf(shape) }
+      if (placement.epoch !== epoch || apiOf(used) !== served.api) return { placement, api: apiOf(used) }
+      const api = apiOf(await shapes.renewed(placement, used, deadline))
+      return api === served.api ? null : { placement, api }
     },
   }
 }

@@ -111,6 +111,11 @@ export class TenantDatabases {
     }
   }
 
+  /** Close the pool of a database that nobody uses now. */
+  closeUnused(name: string): void {
+    if (this.#homes.get(name)?.users === 0) this.#close(name)
+  }
+
   reconfigure(config: ShardConfig): void {
     this.#config = config
     for (const { pool } of this.#homes.values()) pool.resize(this.#sizes())

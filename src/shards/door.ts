@@ -8,7 +8,8 @@
  * asked for: that also proves that this answer belongs to this question. When it does not, the
  * connection is destroyed, the request fails and an alarm goes out.
  *
- * A refusal by the fence means that our copy of the placement is late: it is read again, once.
+ * A refusal by the fence means that our copy of the placement is late, or that the tenant is just being moved:
+ * routing.ts knows where to try again, and when.
  */
 
 import { fail } from '../base/errors.ts'
@@ -23,17 +24,17 @@ import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 import { commit, inTime, outcomeUnknown } from './endings.ts'
 import {
+  BeforeFence,
   explain,
   isAnswerLost,
-  isDemoted,
-  isFenced,
-  isPlacedOtherwise,
+  isOfOldTables,
   mayHaveLostRole,
   mayTryAgain,
+  refusalOfFence,
 } from './failures.ts'
 import { BEGIN, beginTenant, hasLostRole, type Mode, ROLLBACK, SHARED_LOCK_MS, tenantOf } from './fence.ts'
-import { forHomeOf } from './namespaces.ts'
-import type { Router } from './router.ts'
+import type { ForHome } from './namespaces.ts'
+import type { Routed } from './routing.ts'
 import type { OwnDatabase, Shard } from './shard.ts'
 
 export type { Mode } from './fence.ts'
@@ -64,7 +65,8 @@ export interface Door {
   batch(tenant: TenantId, mode: Mode, deadline: Deadline, statements: readonly Statement[]): Promise<Row[][]>
 
   /**
-   * Run `work` in a transaction on a connection of its own. It is committed when `work` says `keep`.
+   * Run `work` in a transaction on a connection of its own. It is committed when `work` says `keep`. While the tenant is
+   * being moved it begins later: `work` runs once.
    * Throws as `batch`; what `work` throws rolls back and is passed on.
    */
   withTenant<T>(
@@ -76,39 +78,14 @@ export interface Door {
 }
 
 export interface DoorParts {
-  readonly router: Router
-  readonly shards: ReadonlyMap<string, Shard>
-  /** The schema that statements name; tenants with one of their own have theirs in its place. */
-  readonly schema: string
+  readonly routed: Routed
+  /** Statements name the schema that tenants share; those with one of their own have theirs in its place. */
+  readonly forHome: ForHome
   readonly emit: Emit
   readonly failpoints?: Failpoints
 }
 
-export function openDoor({ router, shards, schema, emit, failpoints = noFailpoints }: DoorParts): Door {
-  const forHome = forHomeOf(schema)
-  const shardOf = (placement: Placement): Shard =>
-    shards.get(placement.shard) ??
-    fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not configured on this gateway.')
-
-  /** Try on the placement that we know; a fence that refuses it sends us to the directory, once. */
-  async function routed<T>(
-    tenant: TenantId,
-    mode: Mode,
-    attempt: (shard: Shard, placement: Placement) => Promise<T>,
-  ): Promise<T> {
-    const known = await router.find(tenant)
-    try {
-      return await attempt(shardOf(known), known)
-    } catch (error) {
-      if (isDemoted(error, mode)) shardOf(known).dropConnections()
-      if (!isPlacedOtherwise(error)) throw explain(error, mode)
-    }
-    const fresh = await router.refresh(tenant)
-    return attempt(shardOf(fresh), fresh).catch((error: unknown) => {
-      throw explain(error, mode)
-    })
-  }
-
+export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: DoorParts): Door {
   /**
    * The tenant that the fence has set must be the one asked for: see the head of this file.
    *
@@ -139,9 +116,11 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
     const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
     const all = [...before, fence, ...forHome(placement, statements)]
     let lostRole: Promise<boolean> | undefined
+    let isFenceSilent = false
     const check: Check = (results, connection, refusal) => {
       requireTenant(results, refusal ? null : all.length, placement.tenant, shard)
-      if (refusal && tenantOf(results) === '' && mayHaveLostRole(refusal)) lostRole = hasLostRole(connection)
+      isFenceSilent = tenantOf(results) === ''
+      if (refusal && isFenceSilent && mayHaveLostRole(refusal)) lostRole = hasLostRole(connection)
     }
     try {
       const database = databaseOf(placement, deadline)
@@ -151,6 +130,7 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
       if (await lostRole)
         throw new ConnectionLost('unsent', 'The session had lost its role.', { cause: error })
       if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
+      if (isFenceSilent && error instanceof Error && isOfOldTables(error)) throw new BeforeFence(error)
       throw error
     }
   }
@@ -161,7 +141,7 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
     deadline: Deadline,
     statements: readonly Statement[],
   ): Promise<Row[][]> {
-    return routed(tenant, mode, async (shard, placement) => {
+    return routed({ tenant, mode, deadline }, async (shard, placement) => {
       const started = performance.now()
       try {
         const send = () => sendBatch(shard, placement, mode, deadline, statements)
@@ -183,7 +163,7 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
     deadline: Deadline,
     work: (session: TenantSession) => Promise<Outcome<T>>,
   ): Promise<T> {
-    return routed(tenant, mode, (shard, placement) => {
+    return routed({ tenant, mode, deadline }, (shard, placement) => {
       const transaction = (pool: Pool): Promise<T> =>
         pool.exclusive(deadline, async (connection) => {
           await failpoints.hit('session.before-begin')
@@ -227,7 +207,7 @@ export function openDoor({ router, shards, schema, emit, failpoints = noFailpoin
       requireTenant(begun, 2, placement.tenant, shard)
     } catch (error) {
       // A frozen tenant that goes on writing must not cost a new connection each time.
-      if (isFenced(error)) await connection.batch([ROLLBACK], deadline)
+      if (refusalOfFence(error)) await connection.batch([ROLLBACK], deadline)
       throw error
     }
   }

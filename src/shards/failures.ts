@@ -17,7 +17,62 @@ export const FENCE = {
   suspended: 'SG003',
   unknown: 'SG004',
   readOnly: 'SG005',
+  locked: 'SG006',
 } as const
+
+export interface FenceRefusal {
+  readonly state: (typeof FENCE)[keyof typeof FENCE]
+  /** The fence's own one, of `moved` alone. */
+  readonly epoch: number | null
+}
+
+/**
+ * What the fence has said against a transaction, of which nothing was done then; undefined for every other failure. A
+ * trigger of somebody's own tables may raise the same states, and by then something was done.
+ */
+export function refusalOfFence(error: unknown): FenceRefusal | undefined {
+  const state = Object.values(FENCE).find((one) => one === sqlState(error))
+  const { where, detail } = error as { where?: string; detail?: string }
+  if (state === undefined || !where?.includes('begin_tenant(')) return undefined
+  return { state, epoch: detail === undefined ? null : Number(detail) }
+}
+
+/**
+ * Statements were made for other tables than the tenant has by now, because it was moved to tables that differ. Nothing
+ * was sent; the operation has to be planned anew.
+ */
+export class OtherTables extends GatewayError {
+  constructor() {
+    super('TENANT_MOVING', 'The tenant has just been moved to other tables.')
+  }
+}
+
+/** No such column, table, function, type or schema, a type that is another one, a column that Postgres writes now. */
+const OLD_TABLES: ReadonlySet<string> = new Set([
+  '42703',
+  '42P01',
+  '42883',
+  '42704',
+  '3F000',
+  '42804',
+  '428C9',
+])
+
+/** Whether a statement has failed as if it had been made for other tables than there are. */
+export function isOfOldTables(error: unknown): boolean {
+  return error instanceof OtherTables || OLD_TABLES.has(sqlState(error) ?? '')
+}
+
+/** A statement was refused before the fence had its turn: the tables may be gone because their tenant is. */
+export class BeforeFence extends Error {
+  override readonly name = 'BeforeFence'
+  override readonly cause: Error
+
+  constructor(cause: Error) {
+    super(cause.message)
+    this.cause = cause
+  }
+}
 
 const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '57P05', '53100', '53200', '58030'])
 const CONFLICT = new Set(['40001', '40P01'])
@@ -75,15 +130,14 @@ export function tripsBreaker(error: unknown): boolean {
   return isShardDown(error)
 }
 
-/** Whether the tenant may be elsewhere by now: the fence says so, or its database is gone. Nothing has been done. */
-export function isPlacedOtherwise(error: unknown): boolean {
-  const state = sqlState(error)
-  return state === FENCE.moved || state === FENCE.unknown || error instanceof DatabaseAway
-}
-
-/** Whether the fence has refused a transaction. */
-export function isFenced(error: unknown): boolean {
-  return Object.values<string | undefined>(FENCE).includes(sqlState(error))
+/** Whether `error` says that nobody could be asked there. */
+export function isUnreachable(error: unknown): boolean {
+  return (
+    isGatewayError(error, 'SHARD_UNAVAILABLE') ||
+    error instanceof BrokenCircuitError ||
+    error instanceof DatabaseAway ||
+    isShardDown(error)
+  )
 }
 
 /** Whether a batch that was refused before the fence has answered may have met a session that has lost its role. */
@@ -120,10 +174,12 @@ export function isDemoted(error: unknown, mode: 'read' | 'write'): boolean {
 /** The error that the caller of the door gets in place of `error`. */
 export function explain(error: unknown, mode: 'read' | 'write'): unknown {
   if (error instanceof GatewayError) return error
+  if (error instanceof BeforeFence) return explain(error.cause, mode)
   const say = (code: ConstructorParameters<typeof GatewayError>[0], message: string): GatewayError =>
     new GatewayError(code, message, {}, { cause: error })
   const state = sqlState(error) ?? ''
-  if (state === FENCE.frozen) return say('TENANT_MOVING', 'The tenant is being moved and cannot write now.')
+  if (state === FENCE.frozen || state === FENCE.locked)
+    return say('TENANT_MOVING', 'The tenant is being moved and cannot write now.')
   if (state === FENCE.suspended) return say('TENANT_SUSPENDED', 'The tenant is suspended.')
   if (state === FENCE.readOnly) return say('TENANT_READ_ONLY', 'The tenant is read-only now.')
   if (state === FENCE.moved) return say('TENANT_MOVING', 'The tenant has just moved.')

@@ -1,7 +1,8 @@
 /** The statements by which a transaction of a tenant begins and ends. */
 
+import type { TenantId } from '../base/ids.ts'
 import { type Deadline, deadlineIn } from '../base/time.ts'
-import type { Result } from '../db/batch.ts'
+import type { Result, Row } from '../db/batch.ts'
 import type { Connection } from '../db/connection.ts'
 import { prepared, type Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
@@ -13,24 +14,52 @@ export const COMMIT = prepared('commit')
 export const ROLLBACK = prepared('rollback')
 
 const BEGIN_TENANT = prepared('select shardgate.begin_tenant($1, $2, $3, $4)')
-const BEGIN_BRIEF = prepared('select shardgate.begin_tenant($1, $2, $3, $4, $5)')
+const BEGIN_WRITE = prepared('select shardgate.begin_tenant($1, $2, $3, $4, $5)')
 
 /**
- * Milliseconds that a write on a shared connection waits for the locks of others: longer than any single write takes
+ * Milliseconds that a write on a shared connection waits for rows that others hold: longer than any single write takes
  * and short for those whose batches stand behind it, because answers come in order.
  */
 export const SHARED_LOCK_MS = 50
 
-/** @param lockMs  how long it may wait for locks; left out, as long as there is time */
+/** @param lockMs  how long a write may wait for rows that others hold; left out, as long as there is time */
 export function beginTenant(
   { tenant, epoch }: Placement,
   mode: Mode,
   deadline: Deadline,
-  lockMs?: number,
+  lockMs = Number.POSITIVE_INFINITY,
 ): Statement {
   const leftMs = Math.ceil(deadline.remainingMs())
-  if (lockMs === undefined) return { ...BEGIN_TENANT, values: [tenant, epoch, mode, leftMs] }
-  return { ...BEGIN_BRIEF, values: [tenant, epoch, mode, leftMs, Math.min(leftMs, lockMs)] }
+  if (mode === 'read') return { ...BEGIN_TENANT, values: [tenant, epoch, mode, leftMs] }
+  return { ...BEGIN_WRITE, values: [tenant, epoch, mode, leftMs, Math.min(leftMs, lockMs)] }
+}
+
+/** What a shard says of a tenant. */
+export interface Fence {
+  readonly state: string
+  readonly epoch: number
+  /** Whether nobody holds the tenant's lock alone, or waits to. */
+  readonly isFree: boolean
+}
+
+const LOOK = prepared(`
+  select state, epoch, pg_catalog.pg_try_advisory_xact_lock_shared(shardgate.tenant_lock(tenant_id))
+  from shardgate.tenant_fence where tenant_id = $1`)
+
+/** The statement that looks at the fence of a tenant, for `fenceFrom`. */
+export function lookAtFence(tenant: TenantId): Statement {
+  return { ...LOOK, values: [tenant] }
+}
+
+export function fenceFrom(row: Row | undefined): Fence | null {
+  const [state, epoch, isFree] = row ?? []
+  return state == null ? null : { state, epoch: Number(epoch), isFree: isFree === 't' }
+}
+
+/** Which requests would not have to wait for the end of a move; those that are refused otherwise need not either. */
+export function openingsOf({ epoch }: Placement, fence: Fence | null): Record<Mode, boolean> {
+  const read = fence !== null && fence.epoch === epoch && fence.state !== 'moved'
+  return { read, write: read && fence.state !== 'frozen' && fence.isFree }
 }
 
 const OWN_ROLE = prepared('select current_user = session_user')

@@ -17,7 +17,7 @@ import { prepared, type Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
 
 /** The statements as they are sent to the home of a tenant: for most tenants, just as they came. */
-type ForHome = (placement: Placement, statements: readonly Statement[]) => readonly Statement[]
+export type ForHome = (placement: Placement, statements: readonly Statement[]) => readonly Statement[]
 type InNamespace = (statement: Statement, namespace: string) => Statement
 
 /** Texts kept: some hundreds of each tenant that is busy now. */

@@ -16,35 +16,31 @@ export interface Router {
   find(tenant: TenantId): Promise<Placement>
   /** Read past the copies, after a shard has refused one. Throws as `find`. */
   refresh(tenant: TenantId): Promise<Placement>
+  /** As `refresh`, for whoever asks every few milliseconds: nobody is told. */
+  reread(tenant: TenantId): Promise<Placement>
 }
 
 export function createRouter(copies: { find: FindPlacement; refresh: FindPlacement }, emit: Emit): Router {
+  const reread = async (tenant: TenantId): Promise<Placement> =>
+    required(tenant, await copies.refresh(tenant))
   return {
     find: async (tenant) => required(tenant, await copies.find(tenant)),
     async refresh(tenant) {
       emit({ kind: 'placement.refreshed', tenant, reason: 'refused by the shard' })
-      return required(tenant, await copies.refresh(tenant))
+      return reread(tenant)
     },
+    reread,
   }
 }
 
-/**
- * As `router`, for statements that may name no tenant, because they were made for tables that are a tenant's own: sent
- * to shared tables they would be about everybody's rows.
- *
- * @returns a router that throws TENANT_MOVING too: the tenant has shared tables by now
- */
-export function ownHomesOnly(router: Router): Router {
-  const own = (placement: Placement): Placement => {
-    const { tenant, isolation } = placement
-    return isolation === 'shared'
-      ? fail('TENANT_MOVING', 'The tenant has just moved.', { tenant })
-      : placement
-  }
-  return {
-    find: async (tenant) => own(await router.find(tenant)),
-    refresh: async (tenant) => own(await router.refresh(tenant)),
-  }
+/** Whether a tenant has moved, or was closed or opened, between two readings. */
+export function isAnother(one: Placement, other: Placement): boolean {
+  return (
+    one.epoch !== other.epoch ||
+    one.shard !== other.shard ||
+    one.isolation !== other.isolation ||
+    one.namespace !== other.namespace
+  )
 }
 
 function required(tenant: TenantId, placement: Placement | null): Placement {

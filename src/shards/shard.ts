@@ -207,6 +207,11 @@ export class Shard {
     this.#databases.drop('the server only reads')
   }
 
+  /** Close the connections to a tenant's own database that it has left, unless somebody is at work there. */
+  closeDatabase(name: string): void {
+    this.#databases.closeUnused(name)
+  }
+
   end(): void {
     this.#pool.end()
     this.#databases.end()

@@ -33,7 +33,7 @@ const extension: Extension = {
 }
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 2, shards: 1 })
+  world = await startWorld({ tenants: 2, shards: 1 }, { moves: { holdMs: 50 } })
   ;[tenant, other] = world.tenants as [WorldTenant, WorldTenant]
   const hot = new Proxy(
     {},

@@ -12,7 +12,7 @@ let tenant: WorldTenant
 let api: WorldApi
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 2, shards: 1, rows: 3 })
+  world = await startWorld({ tenants: 2, shards: 1, rows: 3 }, { moves: { holdMs: 50 } })
   tenant = world.tenants[0]!
   await addWriteTables(world)
   api = await openWorldApi(world)

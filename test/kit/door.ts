@@ -11,13 +11,16 @@ import { prepared } from '../../src/db/sql.ts'
 import { type PlacementCache, placementCache } from '../../src/directory/cache.ts'
 import { directoryReader } from '../../src/directory/reader.ts'
 import { listShards } from '../../src/directory/shards.ts'
-import { type Door, type Mode, openDoor } from '../../src/shards/door.ts'
+import type { Buffering } from '../../src/shards/buffering.ts'
+import type { Door, Mode } from '../../src/shards/door.ts'
+import { openDoors } from '../../src/shards/doors.ts'
 import { type Fleet, openFleet } from '../../src/shards/fleet.ts'
 import { createRouter } from '../../src/shards/router.ts'
 import type { World } from './shard-fixture.ts'
 
 export interface WorldDoor {
   readonly door: Door
+  readonly buffering: Buffering
   readonly fleet: Fleet
   readonly placements: PlacementCache
   readonly events: Event[]
@@ -40,15 +43,18 @@ export async function openWorldDoor(
   if (admitted) for (const shard of fleet.values()) shard.admit()
   const reader = directoryReader({ url: config.directory.url })
   const placements = placementCache({ find: reader.find, load: reader.list, max: 100, ttlMs: 30_000, emit })
-  const door = openDoor({
+  const { door: open, buffering } = openDoors({
     router: createRouter(placements, emit),
     shards: fleet,
     schema: config.tenancy.schemas[0]!,
+    moves: () => config.moves,
     emit,
     ...(failpoints && { failpoints }),
   })
+  const door = open()
   return {
     door,
+    buffering,
     fleet,
     placements,
     events,

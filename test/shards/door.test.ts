@@ -14,7 +14,7 @@ let gate: WorldDoor
 let [one, other, elsewhere]: WorldTenant[] = []
 
 beforeAll(async () => {
-  world = await startWorld({ tenants: 4, shards: 3, proxies: true })
+  world = await startWorld({ tenants: 4, shards: 3, proxies: true }, { moves: { holdMs: 50 } })
   one = world.tenants[0]!
   elsewhere = world.tenants[1]!
   other = world.tenants[3]!
@@ -112,7 +112,7 @@ describe('a batch', () => {
       await mover.query('begin')
       await mover.query(prepared('select pg_advisory_xact_lock(shardgate.tenant_lock($1))', [one!.id]))
       const write = gate.door.batch(one!.id, 'write', deadlineIn(3_600_000), [prepared('select 1')])
-      await expect(write).rejects.toMatchObject({ code: 'TIMEOUT' })
+      await expect(write).rejects.toMatchObject({ code: 'TENANT_MOVING' })
     } finally {
       await mover.end()
     }

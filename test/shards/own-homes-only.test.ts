@@ -1,26 +1,18 @@
 /** Statements for tables without the tenant column never reach tables that tenants share, however late anybody is. */
 
 import { expect, it } from 'vitest'
-import { tenantId } from '../../src/base/ids.ts'
-import type { Placement } from '../../src/directory/types.ts'
-import { createRouter, ownHomesOnly } from '../../src/shards/router.ts'
+import { deadlineIn } from '../../src/base/time.ts'
+import { ownHomesOnly } from '../../src/shards/routing.ts'
 import { placementOf } from '../kit/placements.ts'
 
-const acme = tenantId('acme')
-const routerOf = (known: Partial<Placement>, fresh: Partial<Placement>) => {
-  const copies = { find: async () => placementOf(acme, known), refresh: async () => placementOf(acme, fresh) }
-  return ownHomesOnly(createRouter(copies, () => {}))
-}
-const moved = { code: 'TENANT_MOVING' }
+const fits = ownHomesOnly(() => true)
 
 it('lets a tenant with a home of its own through', async () => {
-  const router = routerOf({ isolation: 'schema' }, { isolation: 'database' })
-  expect(await router.find(acme)).toMatchObject({ isolation: 'schema' })
-  expect(await router.refresh(acme)).toMatchObject({ isolation: 'database' })
+  for (const isolation of ['schema', 'database'] as const) {
+    expect(await fits(placementOf('acme', { isolation }), deadlineIn(1_000))).toBe(true)
+  }
 })
 
-it('refuses one that has shared tables by now, from a copy and from the directory', async () => {
-  const router = routerOf({ isolation: 'shared' }, { isolation: 'shared' })
-  await expect(router.find(acme)).rejects.toMatchObject(moved)
-  await expect(router.refresh(acme)).rejects.toMatchObject(moved)
+it('refuses one that has shared tables by now, whatever is known of their shape', async () => {
+  expect(await fits(placementOf('acme', { isolation: 'shared' }), deadlineIn(1_000))).toBe(false)
 })

@@ -42,8 +42,10 @@ create or replace function shardgate.current_tenant() returns text
 -- mode        'read' makes the transaction read-only; 'write' holds the shared lock that a cutover
 --             takes exclusively
 -- timeout_ms  what is left of the request's deadline; becomes the statement timeout
--- lock_ms     how long a write waits for others: on a connection that it has to itself as long as there is time, on a
---             shared one for a moment, because all that were sent after it wait with it
+-- lock_ms     how long a write waits for the rows of others: on a connection that it has to itself as long as there is
+--             time, on a shared one for a moment, because all that were sent after it wait with it. For a cutover it
+--             does not wait at all: whoever waits keeps a connection from others, so it is told to come again. Null:
+--             it waits for both as long as there is time
 --
 -- PL/pgSQL and VOLATILE on purpose: lock and epoch must be read by two statements with a snapshot
 -- each. In one SQL statement, or in a STABLE function, the epoch read after waiting for the lock is the
@@ -56,11 +58,16 @@ create or replace function shardgate.begin_tenant(
   as $$
 declare
   fence shardgate.tenant_fence;
+  is_free boolean := true;
 begin
   perform pg_catalog.set_config('statement_timeout', greatest(timeout_ms, 1)::text, true);
   if mode = 'write' then
-    perform pg_catalog.set_config('lock_timeout', greatest(lock_ms, 1)::text, true);
-    perform pg_catalog.pg_advisory_xact_lock_shared(shardgate.tenant_lock(tenant));
+    perform pg_catalog.set_config('lock_timeout', greatest(coalesce(lock_ms, timeout_ms), 1)::text, true);
+    if lock_ms is null then
+      perform pg_catalog.pg_advisory_xact_lock_shared(shardgate.tenant_lock(tenant));
+    else
+      is_free := pg_catalog.pg_try_advisory_xact_lock_shared(shardgate.tenant_lock(tenant));
+    end if;
   else
     perform pg_catalog.set_config('transaction_read_only', 'on', true);
   end if;
@@ -77,6 +84,8 @@ begin
     raise exception 'tenant is frozen' using errcode = 'SG002';
   elsif fence.state = 'read-only' and mode = 'write' then
     raise exception 'tenant is read-only' using errcode = 'SG005';
+  elsif not is_free then
+    raise exception 'tenant is locked' using errcode = 'SG006';
   end if;
   -- Local, as the tenant is: both end with the transaction.
   if fence.role is not null then
@@ -86,11 +95,11 @@ begin
 end
 $$;
 
--- With all the time for locks that there is. Postgres puts the body in the place of the call, which so costs nothing.
+-- With all the time for locks that there is, a cutover's included. Postgres puts the body in the place of the call, which so costs nothing.
 create or replace function shardgate.begin_tenant(tenant text, epoch bigint, mode text, timeout_ms int)
   returns text
   language sql volatile
-  as $$ select shardgate.begin_tenant(tenant, epoch, mode, timeout_ms, timeout_ms) $$;
+  as $$ select shardgate.begin_tenant(tenant, epoch, mode, timeout_ms, null) $$;
 
 -- The advisory lock of a tenant: writers share it, a cutover takes it alone.
 create or replace function shardgate.tenant_lock(tenant text) returns bigint
