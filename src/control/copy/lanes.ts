@@ -15,6 +15,27 @@ export function withAll<T>(
   return first((client) => withAll(rest, (others) => work([client, ...others])))
 }
 
+/** Open connections in each of these ways, and keep them; all or none. */
+export async function hold(ways: readonly OnClient[]): Promise<{
+  readonly clients: readonly Client[]
+  /** Once; what closing them throws is of no interest any more. */
+  end(): Promise<void>
+}> {
+  const opened = Promise.withResolvers<readonly Client[]>()
+  const over = Promise.withResolvers<void>()
+  const closed = withAll(ways, (clients) => {
+    opened.resolve(clients)
+    return over.promise
+  })
+  closed.catch(opened.reject)
+  const clients = await opened.promise
+  const end = async (): Promise<void> => {
+    over.resolve()
+    await closed.catch(() => {})
+  }
+  return { clients, end }
+}
+
 /**
  * Do `work` with every item, each lane one after the other. The first failure stops the others, by the signal, and is
  * thrown once they have stopped.

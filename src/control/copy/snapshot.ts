@@ -65,27 +65,34 @@ export function withSnapshot<T>(where: Whereabouts, work: (snapshot: Snapshot) =
   ]
   return withAll(ways, async (clients) => {
     const [first, ...others] = clients as [Client, ...Client[]]
-    const { tables, shape } = await choose(first, where)
-    const [moment] = await first.query('select pg_export_snapshot() as id')
-    for (const client of others) await join(client, where.tenant, moment?.id ?? '')
+    const tables = await chooseMoment(first, where)
+    const shape = await shapeOf(first, where)
+    const moment = await exportMoment(first)
+    for (const client of others) await joinMoment(client, where.tenant, moment)
     return work({ tables, shape, readers: clients.slice(0, READERS), hasher: clients[READERS]! })
   })
 }
 
 const moverOf = (shard: ShardAccess): ShardAccess => ({ ...shard, url: shard.moverUrl ?? shard.url })
 
-/** Lock the tables, then choose the moment, then see whether those are still the tables. */
-async function choose(client: Client, where: Whereabouts) {
+/**
+ * Begin a transaction: lock the tables, then choose the moment, then see whether those are still the tables.
+ *
+ * @throws TENANT_BUSY  the tables are changed again and again
+ */
+export async function chooseMoment(
+  client: Client,
+  where: HomeOf,
+  find: typeof tablesOf = tablesOf,
+): Promise<CopyTable[]> {
   const { tenant } = where
   for (let again = 0; again < 5; again++) {
-    const before = await tablesOf(client, where)
+    const before = await find(client, where)
     await begin(client)
-    await lock(client, before)
+    await lockTables(client, before)
     await aboutTenant(client, tenant)
-    const tables = await tablesOf(client, where)
-    if (JSON.stringify(tables) === JSON.stringify(before)) {
-      return { tables, shape: await shapeOf(client, where) }
-    }
+    const tables = await find(client, where)
+    if (JSON.stringify(tables) === JSON.stringify(before)) return tables
     await client.query('rollback')
   }
   return fail(
@@ -104,13 +111,21 @@ async function begin(client: Client): Promise<void> {
     set local lock_timeout = ${LOCK_MS}`)
 }
 
-async function lock(client: Client, tables: readonly CopyTable[]): Promise<void> {
+/** Keep the structure of tables as it is until the transaction ends. */
+export async function lockTables(client: Client, tables: readonly CopyTable[]): Promise<void> {
   if (tables.length === 0) return
   const names = tables.map(({ schema, name }) => sql.identifier(schema, name))
   await client.query(compile(sql`lock table ${sql.join(names, ', ')} in access share mode`))
 }
 
-async function join(client: Client, tenant: TenantId, moment: string): Promise<void> {
+/** The name under which others join the moment of a transaction, as long as it is open. */
+export async function exportMoment(client: Client): Promise<string> {
+  const [moment] = await client.query('select pg_export_snapshot() as id')
+  return moment?.id ?? ''
+}
+
+/** Begin a transaction that is about the tenant and sees the moment of another one. */
+export async function joinMoment(client: Client, tenant: TenantId, moment: string): Promise<void> {
   await begin(client)
   // The name of a moment is Postgres' own, of digits and dashes; the statement takes no parameters.
   await client.query(compile(sql`set transaction snapshot ${sql.literal(moment)}`))

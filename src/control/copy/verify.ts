@@ -58,7 +58,12 @@ function requireEqual({ table, rows, hash }: TableHash, wanted: TableHash | unde
   )
 }
 
-async function requireParents(client: Client, table: CopyTable, key: ForeignKey): Promise<void> {
+/**
+ * In a transaction that is about the tenant.
+ *
+ * @throws REFUSED  a row refers to one that is not there
+ */
+export async function requireParents(client: Client, table: CopyTable, key: ForeignKey): Promise<void> {
   // Nothing has analysed the new rows, so Postgres takes them for few and would look each parent up by itself, which
   // takes four times as long. With the tenant in the key, the parents that it reads instead are the tenant's alone.
   const isOwn = table.tenant !== null && key.columns.includes(table.tenant.column)
