@@ -12,7 +12,6 @@ import type { Whereabouts } from '../copy/snapshot.ts'
 import { tablesOf } from '../copy/tables.ts'
 import { asMover } from '../copy/target.ts'
 import { onHome } from '../reach.ts'
-import type { Moving } from './types.ts'
 
 export interface TargetSequences {
   /**
@@ -28,7 +27,7 @@ export interface TargetSequences {
  * Get ready to raise the sequences of the target, on connections that stay open until `end`, and raise them for the
  * rows that are there.
  */
-export async function prepareSequences({ target }: Pick<Moving, 'target'>): Promise<TargetSequences> {
+export async function prepareSequences(target: Whereabouts): Promise<TargetSequences> {
   const asOwner: OnClient = (work) => onHome(target.shard, target.home, work)
   const { clients, end } = await hold([asOwner, asMover(target)])
   const [owner, mover] = clients as [Client, Client]
@@ -49,8 +48,20 @@ export async function prepareSequences({ target }: Pick<Moving, 'target'>): Prom
   }
 }
 
+/** Get ready to raise the sequences of a home while `work` runs. */
+export async function withSequences<T>(
+  where: Whereabouts,
+  work: (sequences: TargetSequences) => Promise<T>,
+): Promise<T> {
+  const sequences = await prepareSequences(where)
+  try {
+    return await work(sequences)
+  } finally {
+    await sequences.end()
+  }
+}
+
 /** Raise them for the rows that are there. Throws as `raise`. */
-export async function raiseTargetSequences(target: Whereabouts): Promise<void> {
-  const sequences = await prepareSequences({ target })
-  await sequences.end()
+export function raiseTargetSequences(target: Whereabouts): Promise<void> {
+  return withSequences(target, async () => {})
 }
