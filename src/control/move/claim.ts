@@ -17,24 +17,38 @@ import { ENDED, TRANSITIONS } from './states.ts'
 import { doing, enterState, known, tell } from './store.ts'
 import type { MoveRecord } from './types.ts'
 
+/** How many moves may run at once. */
+export interface Limits {
+  /** Over all shards. */
+  readonly atOnce: number
+  /** That come from a shard, or go to it. */
+  readonly perShard: number
+}
+
 /**
  * Take a move: one that nobody has begun, one whose runner is silent for longer than its lease, or one that rests in
  * its window, to be rolled back or completed. A queued one is `claimed` by that.
  *
  * @param runner   who takes it, for people: 'host 4711'
  * @param leaseMs  how long others have to wait for a sign of life
+ * @param limits   what the claim must not exceed, over all runners; left out, nothing
  * @throws REFUSED      there is no such move, it has ended, or its tenant is not where it was to be moved from
- * @throws TENANT_BUSY  another runner holds it, or an operation on the tenant is not finished
+ * @throws TENANT_BUSY  another runner holds it, an operation on the tenant is not finished, or there are as many moves
+ *                      already as there may be
  */
 export function claimMove(
   directory: Client,
   id: string,
   runner: string,
   leaseMs: number,
+  limits?: Limits,
 ): Promise<MoveRecord> {
   return directory.transaction(async () => {
+    // Whoever counts moves counts those that others are just claiming.
+    if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`)
     const record = await locked(directory, id)
     requireFree(record)
+    if (limits) await requireRoom(directory, record, limits)
     if (record.state === 'queued') await requireSource(directory, record)
     const operation = await holdTenant(directory, record)
     await directory.query(
@@ -63,7 +77,30 @@ function requireFree(record: MoveRecord): void {
   const { id, tenant, state, isHeld, runner } = record
   if (ENDED.includes(state)) fail('REFUSED', `Move ${id} of ${tenant} is ${doing(record)}.`, {}, OVER)
   const hint = `Wait for its end: shardgate move watch ${id}`
-  if (isHeld) fail('TENANT_BUSY', `${runner} runs move ${id} of ${tenant} at this moment.`, {}, { hint })
+  const sentence = `${runner} runs move ${id} of ${tenant} at this moment.`
+  if (isHeld) fail('TENANT_BUSY', sentence, { wait: 'runner' }, { hint })
+}
+
+const CLAIMS = '5349, 6'
+
+/** A move in its window waits, and its cleaning goes slowly by itself: neither takes a place. */
+async function requireRoom(directory: Queryable, record: MoveRecord, limits: Limits): Promise<void> {
+  const { id, source, target, state } = record
+  if (['settled', 'cleaning'].includes(state)) return
+  const of = (shard: string) => sql`count(*) filter (where ${sql.value(shard)} in (from_shard, to_shard))`
+  const [row] = await directory.query(
+    compile(sql`
+      select count(*) as everywhere, ${of(source.shard)} as source, ${of(target.shard)} as target
+      from directory.move
+      where lease_until > clock_timestamp() and state not in ('settled', 'cleaning')
+        and id <> ${sql.value(id)}::bigint`),
+  )
+  const busy = Number(row?.everywhere) >= limits.atOnce ? 'moves.atOnce' : undefined
+  const isShardBusy = Math.max(Number(row?.source), Number(row?.target)) >= limits.perShard
+  const limit = busy ?? (isShardBusy ? 'moves.perShard' : undefined)
+  if (limit === undefined) return
+  const sentence = `Move ${id} has to wait: as many run as ${limit} allows.`
+  fail('TENANT_BUSY', sentence, { wait: limit }, { hint: 'See "shardgate move list".' })
 }
 
 const OVER = { hint: 'There is nothing left to do for it.' }

@@ -14,7 +14,7 @@ import { UNPAUSED } from './claim.ts'
 import { fleetOfMove } from './sessions.ts'
 import { type MoveState, TRANSITIONS } from './states.ts'
 import { releaseMove } from './store.ts'
-import type { MoveRecord } from './types.ts'
+import type { MoveRecord, Progress } from './types.ts'
 
 /** Why a holder has to stop. */
 export type Halt = 'lost' | 'pause' | 'cancel'
@@ -22,6 +22,8 @@ export type Halt = 'lost' | 'pause' | 'cancel'
 export interface Lease {
   /** Aborted when the holder has to stop; its reason is a Halted. */
   readonly signal: AbortSignal
+  /** Write down how far the holder has come, with the next sign of life. */
+  keep(progress: Progress): void
   /** Let go of the move, unless somebody else has claimed it. Never throws. */
   end(): Promise<void>
 }
@@ -42,16 +44,19 @@ const SENTENCES: Readonly<Record<Halt, (move: string) => string>> = {
   cancel: (move) => `Move ${move} is cancelled.`,
 }
 
-/**
- * Renew the lease of a claimed move until `end`.
- *
- * @param onHalt  told once why the holder has to stop
- */
+export interface LeaseOptions {
+  /** Told once why the holder has to stop. */
+  readonly onHalt?: (why: Halt) => void
+  /** Aborted when the process is to end: the move pauses, and is whoever's that comes next. */
+  readonly stop?: AbortSignal | undefined
+}
+
+/** Renew the lease of a claimed move until `end`. */
 export function holdLease(
   fleet: Fleet,
   record: MoveRecord,
   leaseMs: number,
-  onHalt: (why: Halt) => void = () => {},
+  { onHalt = () => {}, stop }: LeaseOptions = {},
 ): Lease {
   const own = fleet.session ? fleet : fleetOfMove(fleet, record)
   const [halting, ending] = [new AbortController(), new AbortController()]
@@ -60,19 +65,35 @@ export function holdLease(
     halting.abort(new Halted(why, record.id))
     onHalt(why)
   }
+  const rest = (): void => halt('pause')
+  if (stop?.aborted) rest()
+  stop?.addEventListener('abort', rest)
   // A directory that is away may keep a statement waiting for ever, so the end of the lease has a timer of its own.
   let over = setTimeout(halt, leaseMs, 'lost')
   const renewed = (): void => {
     clearTimeout(over)
     if (!ending.signal.aborted) over = setTimeout(halt, leaseMs, 'lost')
   }
-  void beat({ fleet: own, record, leaseMs, halt, renewed, until: ending.signal })
+  let progress: Progress | undefined
+  const news = (): Progress | undefined => {
+    const latest = progress
+    progress = undefined
+    return latest
+  }
+  const beating = beat({ fleet: own, record, leaseMs, halt, renewed, news, until: ending.signal })
   return {
     signal: halting.signal,
+    keep(latest) {
+      progress = latest
+    },
     async end() {
       ending.abort()
       clearTimeout(over)
-      const release = onDirectory(own.directoryUrl, (db) => releaseMove(db, record), own.session)
+      stop?.removeEventListener('abort', rest)
+      // A sign of life that is still under way would renew what was given back.
+      const release = beating.then(() =>
+        onDirectory(own.directoryUrl, (db) => releaseMove(db, record), own.session),
+      )
       await Promise.race([release.catch(() => {}), sleep(RELEASE_MS)])
     },
   }
@@ -84,6 +105,8 @@ interface Beating {
   readonly leaseMs: number
   readonly halt: (why: Halt) => void
   readonly renewed: () => void
+  /** What is to be written down of the progress; once. */
+  readonly news: () => Progress | undefined
   readonly until: AbortSignal
 }
 
@@ -95,6 +118,8 @@ const RELEASE_MS = 2_000
 
 /** Signs of life in the time of a lease: two may be late. */
 const BEATS = 3
+/** Milliseconds between two, at most: somebody watches the progress, and wants a pause to begin soon. */
+const BEAT_MS = 1_000
 
 async function beat(beating: Beating): Promise<void> {
   const { fleet, until } = beating
@@ -108,15 +133,14 @@ async function beat(beating: Beating): Promise<void> {
 }
 
 /** @returns whether the lease is still ours when there is nothing more to renew */
-async function beatOn(
-  directory: Queryable,
-  { record, leaseMs, halt, renewed, until }: Beating,
-): Promise<boolean> {
+async function beatOn(directory: Queryable, beating: Beating): Promise<boolean> {
+  const { record, leaseMs, halt, renewed, news, until } = beating
   while (!until.aborted) {
     const [row] = await directory.query(
       compile(sql`
         update directory.move
-        set lease_until = clock_timestamp() + ${sql.value(leaseMs)}::float8 * interval '1 millisecond'
+        set lease_until = clock_timestamp() + ${sql.value(leaseMs)}::float8 * interval '1 millisecond',
+          progress = coalesce(${sql.value(JSON.stringify(news()) ?? null)}::jsonb, progress)
         where id = ${sql.value(record.id)}::bigint and token = ${sql.value(record.token)}::bigint
         returning wanted, state`),
     )
@@ -124,7 +148,7 @@ async function beatOn(
     renewed()
     const why = haltOf(row.wanted as MoveRecord['wanted'], row.state as MoveState)
     if (why) halt(why)
-    await sleep(leaseMs / BEATS, until)
+    await sleep(Math.min(BEAT_MS, leaseMs / BEATS), until)
   }
   return true
 }

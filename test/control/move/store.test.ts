@@ -300,7 +300,10 @@ describe('what is wanted of a move', () => {
 describe('a lease', () => {
   const held = (record: MoveRecord, leaseMs: number) => {
     const halted = Promise.withResolvers<Halt>()
-    return { halted: halted.promise, lease: holdLease(test.fleet, record, leaseMs, halted.resolve) }
+    return {
+      halted: halted.promise,
+      lease: holdLease(test.fleet, record, leaseMs, { onHalt: halted.resolve }),
+    }
   }
 
   it('is renewed while its holder lives, and given back', async () => {
@@ -355,7 +358,7 @@ describe('a lease', () => {
     const move = await claimed(400)
     const halted = Promise.withResolvers<Halt>()
     const fleet = { ...test.fleet, directoryUrl: proxy.url(test.directoryUrl) }
-    const lease = holdLease(fleet, move, 400, halted.resolve)
+    const lease = holdLease(fleet, move, 400, { onHalt: halted.resolve })
     proxy.blackhole()
     expect(await halted.promise).toBe('lost')
     await proxy.close()
