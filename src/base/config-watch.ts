@@ -27,6 +27,12 @@ const RUNTIME: readonly RegExp[] = [
   /^documents\.(apq|trusted|trustedOnly)$/,
 ]
 
+/** Wishes of an operator, which `shardgate plan` reads: to a gateway they say nothing. */
+const PLANNED: readonly RegExp[] = [
+  /^(pins|router\.assign)(\.|$)/,
+  /^shards\.[^.]+\.(drain|plans|isolations|capacity)(\.|$)/,
+]
+
 export interface ConfigDifference {
   /** The current configuration, with what may change at run time taken from the next one. */
   readonly config: Config
@@ -34,6 +40,8 @@ export interface ConfigDifference {
   readonly changed: readonly string[]
   /** Keys that differ and keep their current value until the next start. */
   readonly needsRestart: readonly string[]
+  /** Keys that differ and take effect by `shardgate apply`. */
+  readonly planned: readonly string[]
 }
 
 /** What of `next` may be taken while the gateway runs, and what may not. */
@@ -44,10 +52,12 @@ export function diffConfig(current: Config, next: Config): ConfigDifference {
     (path) => JSON.stringify(before.get(path)) !== JSON.stringify(after.get(path)),
   )
   const changed = differing.filter((path) => before.has(path) && after.has(path) && isRuntime(path))
-  const needsRestart = [...new Set(differing.filter((path) => !changed.includes(path)).map(wholeShard))]
+  const planned = differing.filter((path) => PLANNED.some((pattern) => pattern.test(path)))
+  const others = differing.filter((path) => !changed.includes(path) && !planned.includes(path))
+  const needsRestart = [...new Set(others.map(wholeShard))]
   const config = structuredClone(current)
   for (const path of changed) setLeaf(config, path, after.get(path))
-  return { config: deepFreeze(config), changed, needsRestart }
+  return { config: deepFreeze(config), changed, needsRestart, planned }
 
   // A shard that comes or goes is one change, not seven.
   function wholeShard(path: string): string {

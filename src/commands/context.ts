@@ -55,7 +55,7 @@ export function configOf({ options }: CommandContext): Config {
 export function fleetOf(config: Config): Fleet {
   const shards = Object.entries(config.shards).map(([key, shard]) => ({
     key,
-    weight: shard.weight,
+    weight: weightOf(shard),
     url: ownerUrlOf(key, shard),
     appUrl: shard.url,
     ...(shard.moverUrl !== undefined && { moverUrl: shard.moverUrl }),
@@ -74,6 +74,10 @@ export function fleetOf(config: Config): Fleet {
     moves: config.moves,
   }
 }
+
+/** Share of what is new: a shard that is drained takes nothing. */
+export const weightOf = ({ drain, weight }: Pick<ShardConfig, 'drain' | 'weight'>): number =>
+  drain ? 0 : weight
 
 /** @throws CONFIG_INVALID  the shard has no `ownerUrl` */
 export function ownerUrlOf(key: string, { ownerUrl }: ShardConfig): string {

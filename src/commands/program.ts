@@ -17,6 +17,7 @@ import { addDoctorCommand } from './doctor.ts'
 import { addLifeCommands } from './life.ts'
 import { addMigrateCommands } from './migrate.ts'
 import { addOperationCommands } from './operation.ts'
+import { addPlanCommand } from './plan.ts'
 import { systemTerminal, type Terminal, visible } from './print.ts'
 import { addPurgeCommands } from './purge.ts'
 import { addSchemaCommands } from './schema.ts'
@@ -68,6 +69,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addDoctorCommand(program, contextOf)
   addAdoptCommand(program, contextOf)
   addMigrateCommands(program, contextOf)
+  addPlanCommand(program, contextOf)
   const tenant = addTenantCommands(program, contextOf)
   addAdviseCommand(tenant, contextOf)
   addLifeCommands(tenant, contextOf)

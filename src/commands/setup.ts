@@ -9,7 +9,7 @@ import { readMigrations } from '../control/migrate/files.ts'
 import { migrateFleet } from '../control/migrate/up.ts'
 import type { RolePasswords } from '../control/roles.ts'
 import { asAdmin } from './admin.ts'
-import { configOf, fleetOf, type MakeContext, ownerUrlOf } from './context.ts'
+import { configOf, fleetOf, type MakeContext, ownerUrlOf, weightOf } from './context.ts'
 import { table } from './print.ts'
 import { doorOf } from './rows-door.ts'
 
@@ -70,7 +70,7 @@ function installationOf(config: Config, options: SetupOptions): Installation {
       ...(options.adminUser === undefined ? {} : passwordOf('owner', `shards.${key}.ownerUrl`, ownerUrl)),
       ...(shard.moverUrl === undefined ? {} : passwordOf('mover', `shards.${key}.moverUrl`, shard.moverUrl)),
     }
-    return { key, weight: shard.weight, url: asAdmin(ownerUrl, options), passwords }
+    return { key, weight: weightOf(shard), url: asAdmin(ownerUrl, options), passwords }
   })
   return {
     directoryUrl: config.directory.url,

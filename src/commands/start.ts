@@ -23,7 +23,7 @@ import { withClient } from '../db/client.ts'
 import { type EmbeddedServers, startEmbedded } from '../db/embedded/start.ts'
 import { findTenants, type TenantRecord } from '../directory/tenants.ts'
 import { ISOLATIONS, type Isolation } from '../directory/types.ts'
-import { fleetOf } from './context.ts'
+import { fleetOf, weightOf } from './context.ts'
 import { type EmbeddedState, embeddedShards, fillEmbedded, readEmbedded, writeEmbedded } from './embedded.ts'
 import { type Example, type ExampleTenant, loadExample } from './example.ts'
 import type { Progress } from './progress.ts'
@@ -135,7 +135,7 @@ async function prepare(
     schemas: config.tenancy.schemas,
     shards: keys.map((key) => ({
       key,
-      weight: config.shards[key]?.weight ?? 1,
+      weight: weightOf(config.shards[key] ?? { drain: false, weight: 1 }),
       url: servers.get(key).superuserUrl(SHARD_DATABASE),
       passwords: state.passwords,
     })),

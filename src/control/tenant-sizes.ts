@@ -18,6 +18,9 @@ export interface TableSize {
   readonly bytes: number
 }
 
+/** A tenant with its home. */
+export type Housed = Pick<TenantRecord, 'id' | 'shard' | 'isolation' | 'namespace'>
+
 export type TenantSizes = ReadonlyMap<TenantId, readonly TableSize[]>
 
 /**
@@ -28,7 +31,7 @@ export type TenantSizes = ReadonlyMap<TenantId, readonly TableSize[]>
  */
 export async function measureTenants(
   fleet: Fleet,
-  tenants: readonly TenantRecord[],
+  tenants: readonly Housed[],
   told: () => void = () => {},
 ): Promise<TenantSizes> {
   const sizes = new Map<TenantId, readonly TableSize[]>()
@@ -37,7 +40,7 @@ export async function measureTenants(
     isolation === 'database' ? `${shard} ${namespace}` : shard,
   )
   for (const group of places.values()) {
-    const [{ shard, isolation, namespace }] = group as [TenantRecord]
+    const [{ shard, isolation, namespace }] = group as [Housed]
     await onHome(accessTo(fleet, shard), { isolation, namespace }, async (client) => {
       const measure = measurer(client, fleet)
       for (const tenant of group) {
@@ -52,7 +55,7 @@ export async function measureTenants(
 function measurer(client: Client, { tenancy = DEFAULT_TENANCY }: Fleet) {
   const { column, schemas } = tenancy
   const global = 'global' in tenancy ? tenancy.global : []
-  return (tenant: TenantRecord): Promise<TableSize[]> =>
+  return (tenant: Housed): Promise<TableSize[]> =>
     client.transaction(async () => {
       await client.query('set transaction read only')
       await aboutTenant(client, tenant.id)

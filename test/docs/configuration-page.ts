@@ -99,7 +99,9 @@ the file while it is written.
 ## When a change takes effect
 
 The running gateway looks at the file: when the folder changes, and every two seconds. Keys marked *at once*
-are taken over without a restart. The others keep their value until the next start, and the log names them.
+are taken over without a restart. Those marked *by \`apply\`* are wishes of the operator: \`shardgate plan\` compares
+them with the directory ([rebalancing](rebalancing.md)). The others keep their value until the next start, and the log
+names them.
 A file with any fault in it changes nothing at all, and the log says why. **An edit never re-routes anybody**:
 where a tenant is stands in the directory, not here.
 
@@ -142,6 +144,7 @@ const TITLES: Readonly<Record<string, string>> = {
   limits: 'what one request may ask',
   http: 'the public port',
   documents: 'documents that are known by a hash or an id',
+  pins: 'tenants that are to be in a place of their own',
   extensions: 'fields added in code',
 }
 
@@ -151,7 +154,7 @@ function section(top: Key): string {
     meaningOf(key.schema),
     defaultOf(key),
     valuesOf(key),
-    isTakenAtOnce(key.path) ? 'at once' : 'next start',
+    takesEffect(key.path),
   ])
   const head = ['key', 'meaning', 'default', 'values', 'takes effect']
   return `## \`${top.path}\`: ${TITLES[top.path] ?? ''}\n\n${table(head, rows)}\n`
@@ -194,11 +197,13 @@ function valuesOf({ path, schema }: Key): string {
 }
 
 /** Ask the hot reload what it would do if this key alone were different. */
-function isTakenAtOnce(path: string): boolean {
+function takesEffect(path: string): string {
   const [before, after] = [configWith(path, 'old'), configWith(path, 'new')]
-  const { changed, needsRestart } = diffConfig(before, after)
-  if (changed.length + needsRestart.length !== 1) throw new Error(`${path}: no single difference`)
-  return changed.length === 1
+  const { changed, needsRestart, planned } = diffConfig(before, after)
+  if (changed.length + needsRestart.length + planned.length !== 1) {
+    throw new Error(`${path}: no single difference`)
+  }
+  return changed.length === 1 ? 'at once' : planned.length === 1 ? 'by `apply`' : 'next start'
 }
 
 function configWith(path: string, value: string): Config {

@@ -15,6 +15,8 @@ import { freshFleet, type TestFleet } from '../kit/fleet.ts'
 const NAMES = ['one', 'two', 'three', 'four'] as const
 const CONFIG = {
   weight: 1,
+  drain: false,
+  capacity: {},
   readConnections: 2,
   readDepth: 16,
   writeConnections: 8,
