@@ -34,7 +34,8 @@ export function asMover({ shard, home }: Pick<Whereabouts, 'shard' | 'home'>): O
     })
 }
 
-function moverUrlOf({ key, moverUrl }: ShardAccess): string {
+/** Connection string of the mover. @throws SETUP_FAILED  the configuration has none */
+export function moverUrlOf({ key, moverUrl }: ShardAccess): string {
   if (moverUrl !== undefined) return moverUrl
   return fail(
     'SETUP_FAILED',
