@@ -16,7 +16,7 @@ export interface Fence {
 }
 
 /**
- * Write fences that are not there, also over those of an earlier life that has ended. Call as owner.
+ * Write fences that are not there, also over those of an earlier life that has ended, here or elsewhere. Call as owner.
  *
  * @returns a sentence for each tenant that has another fence than the wanted one; that one is left as it is
  */
@@ -33,7 +33,7 @@ export async function writeFences(
       select tenant, state, epoch, role
       from jsonb_to_recordset(${list}::jsonb) as t (tenant text, state text, epoch bigint, role text)
       on conflict (tenant_id) do update set state = excluded.state, epoch = excluded.epoch, role = excluded.role
-      where fence.state = 'purged' and fence.epoch < excluded.epoch`),
+      where fence.state in ('purged', 'moved') and fence.epoch < excluded.epoch`),
   )
   const found = await client.query(
     compile(sql`

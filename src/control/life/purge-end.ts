@@ -20,7 +20,7 @@ const DIRECTORY_TABLES = ['tenant', 'operation', 'export', 'placement', 'target'
 )
 
 /** Tables of the directory that keep the id of a tenant that is gone. */
-const KEPT = ['audit', 'operation', 'receipt', 'tombstone']
+const KEPT = ['audit', 'move', 'operation', 'receipt', 'tombstone']
 
 export const writeReceipt: Step<PurgeInput, PurgeMemory> = {
   name: 'write the receipt',
@@ -52,13 +52,18 @@ async function end(at: PurgeAt): Promise<Pick<PurgeMemory, 'receipt' | 'sha256'>
   return { receipt, sha256 }
 }
 
-/** Remove what the directory has of a tenant: of its operations only who did what and when is left. */
+/** Remove what the directory has of a tenant: of its operations and moves only who did what and when is left. */
 async function scrub(directory: Client, tenant: TenantId, operation: string): Promise<void> {
   const id = sql.value(tenant)
   await directory.query(
     compile(sql`
       update directory.operation set input = '{}', memory = '{}', error = null
       where tenant_id = ${id} and id <> ${sql.value(operation)}::bigint`),
+  )
+  await directory.query(
+    compile(
+      sql`update directory.move set memory = '{}', progress = '{}', error = null where tenant_id = ${id}`,
+    ),
   )
   await directory.query(compile(sql`delete from directory.export where tenant_id = ${id}`))
   // Placement, targets and data migrations go with it.

@@ -12,6 +12,7 @@ import { fail } from '../../base/errors.ts'
 import type { TenantId } from '../../base/ids.ts'
 import type { Client } from '../../db/client.ts'
 import { contentHash, type TableHash } from '../copy/hash.ts'
+import { requireNoMove } from '../move/open-moves.ts'
 import { runOperation } from '../operations/run.ts'
 import { findRunning } from '../operations/store.ts'
 import type { Kind, Report } from '../operations/types.ts'
@@ -60,7 +61,7 @@ export const PURGE: Kind<PurgeInput, PurgeMemory> = {
  * @throws TENANT_UNKNOWN  there is no such tenant
  * @throws REFUSED         it is not in quarantine, or the quarantine has not ended, or the name is not its name
  * @throws USAGE           force without a reason
- * @throws TENANT_BUSY     another operation on it runs, or is unfinished
+ * @throws TENANT_BUSY     another operation on it runs, or is unfinished, or a move of it could still be rolled back
  */
 export async function purgeTenant(
   fleet: Fleet,
@@ -73,6 +74,7 @@ export async function purgeTenant(
   await onDirectory(fleet.directoryUrl, (directory) => requireName(directory, tenant, request.name))
   const input: PurgeInput = { ...(force && { forced: true }), ...(reason !== undefined && { reason }) }
   const require = async (directory: Client): Promise<void> => {
+    await requireNoMove(directory, tenant)
     const subject = await requireName(directory, tenant, request.name)
     if (subject) requireEnd(subject, force)
   }

@@ -2,7 +2,7 @@
 
 import { fail } from '../../base/errors.ts'
 import { sleep } from '../../base/time.ts'
-import type { Client } from '../../db/client.ts'
+import type { Client, Queryable } from '../../db/client.ts'
 
 const KEY = '5349, 4'
 /** Milliseconds between two looks whether the other run has ended. */
@@ -26,6 +26,15 @@ export async function alone<T>(directory: Client, takeTurns: boolean, work: () =
   } finally {
     await directory.query(`select pg_advisory_unlock(${KEY})`).catch(() => {})
   }
+}
+
+/**
+ * Whether a run is under way. Whoever writes down what a run has to wait for, and asks after that, is safe from one that
+ * begins at the same moment: it looks for that once it has the lock.
+ */
+export async function migrationUnderWay(directory: Queryable): Promise<boolean> {
+  const [row] = await directory.query(`select pg_try_advisory_xact_lock_shared(${KEY}) as free`)
+  return row?.free !== 't'
 }
 
 async function take(directory: Client): Promise<boolean> {

@@ -13,6 +13,7 @@ import { tenantId } from '../../base/ids.ts'
 import type { Client, Queryable } from '../../db/client.ts'
 import { appendAudit } from '../../directory/audit.ts'
 import { listTargets, recordTargetError, type Target, targetName } from '../../directory/targets.ts'
+import { requireNoMoves } from '../move/open-moves.ts'
 import { DEFAULT_TENANCY, type Fleet, onDirectory, onHome, reasonOf } from '../reach.ts'
 import type { ApplyWays } from './apply.ts'
 import { type Canary, canaryText, chooseCanary, requireCanary } from './canary.ts'
@@ -84,6 +85,7 @@ const PER_SHARD = 4
  * Migrate the fleet. What fails on a target is in the result, and in the directory.
  *
  * @throws SETUP_FAILED           a file is wrong, or was changed after it was applied; nothing was changed anywhere
+ * @throws TENANT_BUSY            tenants are on their way, or could still go back; nothing was changed anywhere
  * @throws REFUSED                another run is under way; the canary or `only` name no target; a file that contracts
  *                                has to wait; the folder lacks files that a target has, and has others for it
  * @throws DIRECTORY_UNAVAILABLE  the directory cannot be reached
@@ -103,6 +105,7 @@ export async function migrateFleet(fleet: Fleet, options: UpOptions = {}): Promi
     const done = (result: Omit<UpResult, 'ms'>): UpResult => ({ ...result, ms: performance.now() - started })
     if (lacking(meant).length === 0) return done(nothing)
     return alone(directory, options.takeTurns ?? false, async () => {
+      await requireNoMoves(directory)
       const run = new Run(fleet, directory, options)
       const tried = new Set<string>()
       // Tenants whose homes are made meanwhile are born as their shard was then: they come in another round.

@@ -43,8 +43,12 @@ export type Ending = Pick<
  */
 export async function removeTarget(ending: Ending): Promise<void> {
   const { directory, record, target } = ending
-  const made = (await listLeftovers(directory, record.id)).filter(({ kind }) =>
-    ['home', 'rows', 'fence'].includes(kind),
+  const { shard, isolation } = record.target
+  const made = (await listLeftovers(directory, record.id)).filter(
+    (found) =>
+      ['home', 'rows', 'fence'].includes(found.kind) &&
+      found.shard === shard &&
+      found.isolation === isolation,
   )
   if (made.length === 0) return
   await requireElsewhere(ending, record.target)
