@@ -39,10 +39,16 @@ export async function insertReceipt(
 
 export const hashOf = (body: string | Uint8Array): string => createHash('sha256').update(body).digest('hex')
 
-/** Receipts of a tenant, the latest first. */
-export async function listReceipts(directory: Queryable, tenant: TenantId): Promise<Receipt[]> {
+/** Receipts of one kind of a tenant, the latest first. */
+export async function listReceipts(
+  directory: Queryable,
+  tenant: TenantId,
+  kind = 'tenant.purge',
+): Promise<Receipt[]> {
   const rows = await directory.query(
-    compile(sql`select * from directory.receipt where tenant_id = ${sql.value(tenant)} order by id desc`),
+    compile(sql`
+      select * from directory.receipt
+      where tenant_id = ${sql.value(tenant)} and kind = ${sql.value(kind)} order by id desc`),
   )
   return rows.map(receiptFrom)
 }

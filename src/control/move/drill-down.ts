@@ -163,27 +163,22 @@ async function columnHashes(
   return new Map(rows.map((row) => [row.key ?? '', JSON.parse(row.hashes ?? '{}') as Record<string, string>]))
 }
 
-/** Rows of the target that are not those of the source. REFUSED, and knows more than it says. */
-export class RowsDiffer extends GatewayError {
-  readonly #differences: readonly RowDifferences[]
+// Beside the errors, not in them: whatever writes an error down finds no key in it.
+const KNOWN = new WeakMap<Error, readonly RowDifferences[]>()
 
-  constructor(moment: string, differences: readonly RowDifferences[]) {
-    const tables = differences.map(sentenceOf).join('; ')
-    super(
-      'REFUSED',
-      `The target does not hold what the source holds (${moment}): ${tables}.`,
-      detailsOf(differences),
-      {
-        hint: 'Nothing of the source was changed. Find out what writes to the target, or see the server log, then start again.',
-      },
-    )
-    this.#differences = differences
-  }
+/** REFUSED: rows of the target are not those of the source, by table and column. */
+export function rowsDiffer(moment: string, differences: readonly RowDifferences[]): GatewayError {
+  const tables = differences.map(sentenceOf).join('; ')
+  const sentence = `The target does not hold what the source holds (${moment}): ${tables}.`
+  const hint = 'The source was not changed. Find out what else writes to the target, then start again.'
+  const error = new GatewayError('REFUSED', sentence, detailsOf(differences), { hint })
+  KNOWN.set(error, differences)
+  return error
+}
 
-  /** With the keys of rows: for the operator's terminal, never for a log. */
-  get differences(): readonly RowDifferences[] {
-    return this.#differences
-  }
+/** What an error of `rowsDiffer` knows, keys of rows included: for the operator's terminal alone. */
+export function rowDifferencesOf(error: unknown): readonly RowDifferences[] | undefined {
+  return error instanceof Error ? KNOWN.get(error) : undefined
 }
 
 function sentenceOf({ table, missing, extra, different, columns, isWhole }: RowDifferences): string {

@@ -124,7 +124,9 @@ export function differencesOf(one: readonly TableTree[], other: readonly TableTr
 
 function differenceOf(one: TableTree, other: TableTree): TreeDifference {
   const [a, b] = [leavesOf(one), leavesOf(other)]
-  const of = Math.min(a.length, b.length)
+  // Which bucket a row is in depends on the key: by other columns they have nothing in common.
+  const isSameKey = one.rows === 0 || other.rows === 0 || one.key?.join() === other.key?.join()
+  const of = isSameKey ? Math.min(a.length, b.length) : 1
   const right = fold(b, of).map(textOf)
   const buckets = fold(a, of).flatMap((sums, no) => (textOf(sums) === right[no] ? [] : [no]))
   return { table: one.table, rows: [one.rows, other.rows], buckets, of }

@@ -3,8 +3,9 @@
 import { fail } from '../../base/errors.ts'
 import type { Client } from '../../db/client.ts'
 import { withAll } from '../copy/lanes.ts'
-import type { CopyTable } from '../copy/tables.ts'
+import type { CopyTable, HomeOf } from '../copy/tables.ts'
 import { asMover } from '../copy/target.ts'
+import { type TableTree, treesOf } from './hash-tree.ts'
 import { movedTablesOf, type Pair, pairsOf } from './moved-tables.ts'
 import { type KeyColumn, type RowKeys, rowKeysOf } from './row-keys.ts'
 import type { Moving } from './types.ts'
@@ -67,6 +68,17 @@ export interface OneSide {
 
 export const fromSide = ({ from, keys }: Twin): OneSide => ({ table: from, key: keys?.[0] ?? null })
 export const toSide = ({ to, keys }: Twin): OneSide => ({ table: to, key: keys?.[1] ?? null })
+
+/** Hash one side, in a transaction of the moment that is meant. */
+export function treesOfSide(
+  client: Client,
+  where: HomeOf,
+  tables: readonly OneSide[],
+  signal: AbortSignal,
+): Promise<TableTree[]> {
+  const keys = new Map(tables.map(({ table, key }) => [table.id, key]))
+  return treesOf(client, where, { tables: tables.map(({ table }) => table), keys, signal })
+}
 
 /** Both results. A failure of one waits for the other, whose session is so free for whoever comes next. */
 export async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {

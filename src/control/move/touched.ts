@@ -5,7 +5,7 @@ import { compile, type SQL, sql } from '../../db/sql.ts'
 import { EXACT, hashOfSums, rowHash, SUMS } from '../copy/hash.ts'
 import type { Whereabouts } from '../copy/snapshot.ts'
 import { rowsOf } from '../copy/tables.ts'
-import { type Chosen, compareRows, type RowDifferences, RowsDiffer } from './drill-down.ts'
+import { type Chosen, compareRows, type RowDifferences, rowsDiffer } from './drill-down.ts'
 import { aboutAllRows } from './hash-tree.ts'
 import { both, fromSide, type OneSide, type Sides, type Twin, toSide } from './sides.ts'
 import type { Moving } from './types.ts'
@@ -18,7 +18,7 @@ export type Touched = ReadonlyMap<string, readonly (readonly string[])[]>
  * and side. Tables without a key are compared whole.
  *
  * @param sides  outside of transactions
- * @throws REFUSED  the target holds something else (`RowsDiffer`)
+ * @throws REFUSED  the target holds something else; see `rowDifferencesOf`
  */
 export async function compareTouched(moving: Moving, sides: Sides, touched: Touched): Promise<void> {
   const twins = sides.twins.filter(({ id }) => (touched.get(id)?.length ?? 0) > 0)
@@ -34,7 +34,7 @@ export async function compareTouched(moving: Moving, sides: Sides, touched: Touc
       if (here !== there) differences.push(await compareRows(sides, twin, chosen))
     }
   })
-  if (differences.length > 0) throw new RowsDiffer('rows touched since the last comparison', differences)
+  if (differences.length > 0) throw rowsDiffer('rows touched since the last comparison', differences)
 }
 
 async function inBoth({ source, target }: Moving, sides: Sides, work: () => Promise<void>): Promise<void> {
