@@ -25,13 +25,20 @@ export interface Limits {
   readonly perShard: number
 }
 
+/** On which terms a move is claimed; left out, on none. */
+export interface Terms {
+  /** Over all runners. */
+  readonly limits?: Limits
+  /** The token that the move had when it was chosen; null for none. Another one since then: another runner was faster. */
+  readonly token?: string | null
+}
+
 /**
  * Take a move: one that nobody has begun, one whose runner is silent for longer than its lease, or one that rests in
  * its window, to be rolled back or completed. A queued one is `claimed` by that.
  *
  * @param runner   who takes it, for people: 'host 4711'
  * @param leaseMs  how long others have to wait for a sign of life
- * @param limits   what the claim must not exceed, over all runners; left out, nothing
  * @throws REFUSED      there is no such move, it has ended, or its tenant is not where it was to be moved from
  * @throws TENANT_BUSY  another runner holds it, an operation on the tenant is not finished, or there are as many moves
  *                      already as there may be
@@ -41,13 +48,13 @@ export function claimMove(
   id: string,
   runner: string,
   leaseMs: number,
-  limits?: Limits,
+  { limits, token }: Terms = {},
 ): Promise<MoveRecord> {
   return directory.transaction(async () => {
     // Whoever counts moves counts those that others are just claiming.
     if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`)
     const record = await locked(directory, id)
-    requireFree(record)
+    requireFree(record, token)
     if (limits) await requireRoom(directory, record, limits)
     if (record.state === 'queued') await requireSource(directory, record)
     const operation = await holdTenant(directory, record)
@@ -73,12 +80,12 @@ async function locked(directory: Queryable, id: string): Promise<MoveRecord> {
   return known(directory, same)
 }
 
-function requireFree(record: MoveRecord): void {
+function requireFree(record: MoveRecord, token: string | null = record.token): void {
   const { id, tenant, state, isHeld, runner } = record
   if (ENDED.includes(state)) fail('REFUSED', `Move ${id} of ${tenant} is ${doing(record)}.`, {}, OVER)
   const hint = `Wait for its end: shardgate move watch ${id}`
   const sentence = `${runner} runs move ${id} of ${tenant} at this moment.`
-  if (isHeld) fail('TENANT_BUSY', sentence, { wait: 'runner' }, { hint })
+  if (isHeld || record.token !== token) fail('TENANT_BUSY', sentence, { wait: 'runner' }, { hint })
 }
 
 const CLAIMS = '5349, 6'

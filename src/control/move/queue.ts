@@ -6,8 +6,9 @@
 import type { Queryable } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import type { Limits } from './claim.ts'
+import { MOVE, recordFrom } from './record.ts'
 import type { MoveState } from './states.ts'
-import { MOVE, recordFrom } from './store.ts'
+
 import type { MoveRecord } from './types.ts'
 
 /** A move that has not ended, as a runner looks at it; times by the directory's clock. */
@@ -64,11 +65,20 @@ export function pauseAfter(failures: number): number {
 /** Whose tenant is not served as it should be: these are tried for ever, and cannot be left where they are. */
 const URGENT: readonly MoveState[] = ['frozen', 'relocated', 'return-frozen', 'returned']
 
+export const isUrgent = ({ state }: MoveRecord): boolean => URGENT.includes(state)
+
+/** What is still to be done for a move in its window. */
+export function windowWork(move: Waiting): 'complete' | 'free' | undefined {
+  if (move.state !== 'settled') return undefined
+  if (move.isOver && !hasFailed(move)) return 'complete'
+  return move.holdsTenant ? 'free' : undefined
+}
+
+const hasFailed = ({ memory: { failures = 0 } }: MoveRecord): boolean => failures >= TRIES
+
 /** Whether nobody is to do anything: it rests, its operator wants it to, or it has failed too often. */
 export function isLeft(move: MoveRecord): boolean {
-  if (URGENT.includes(move.state)) return false
-  const hasFailed = (move.memory.failures ?? 0) >= TRIES
-  return move.state === 'settled' || move.wanted === 'pause' || hasFailed
+  return !isUrgent(move) && (move.state === 'settled' || move.wanted === 'pause' || hasFailed(move))
 }
 
 /**
@@ -101,10 +111,8 @@ function workOn(
   isTaken: (move: Waiting) => boolean,
   room: Room,
 ): Work | undefined {
-  if (move.state === 'settled') {
-    if (move.isOver && (move.memory.failures ?? 0) < TRIES) return { kind: 'complete', move }
-    return move.holdsTenant ? { kind: 'free', move } : undefined
-  }
+  const kind = windowWork(move)
+  if (kind) return { kind, move }
   if (isLeft(move) || !fits(move, queue.filter(isTaken), room)) return undefined
   if (move.state !== 'queued') return { kind: 'run', move }
   const onTarget = queue.filter(({ target }) => target.shard === move.target.shard)

@@ -6,11 +6,12 @@
  */
 
 import { fail } from '../../base/errors.ts'
-import { type TenantId, tenantId } from '../../base/ids.ts'
+import type { TenantId } from '../../base/ids.ts'
 import { type Client, type Queryable, sqlState, type TextRow } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
 import { appendAudit } from '../../directory/audit.ts'
 import { endOperation, findOperation } from '../operations/store.ts'
+import { MOVE, recordFrom } from './record.ts'
 import { ENDED, type MoveEvent, type MoveState, TRANSITIONS } from './states.ts'
 import type { MoveMemory, MoveRecord, Path, Progress, Side } from './types.ts'
 
@@ -36,9 +37,6 @@ export interface Entering {
   readonly error?: string
   readonly receipt?: string
 }
-
-export const MOVE = sql`
-  select move.*, coalesce(move.lease_until > clock_timestamp(), false) as is_held from directory.move`
 
 const UNFINISHED = sql`move.state not in ('done', 'aborted', 'rolled-back')`
 
@@ -89,6 +87,14 @@ export async function findMove(directory: Queryable, id: string): Promise<MoveRe
   if (!/^\d{1,18}$/.test(id)) return null
   const [row] = await directory.query(compile(sql`${MOVE} where move.id = ${sql.value(id)}::bigint`))
   return row ? recordFrom(row) : null
+}
+
+/** Those of `ids` that there are, oldest first. */
+export async function findMoves(directory: Queryable, ids: readonly string[]): Promise<MoveRecord[]> {
+  const rows = await directory.query(
+    compile(sql`${MOVE} where move.id = any(${sql.value(ids)}::bigint[]) order by move.id`),
+  )
+  return rows.map(recordFrom)
 }
 
 /** @throws REFUSED  there is no such move */
@@ -268,38 +274,4 @@ export function tell(
 /** 'settled since 2026-…' */
 export function doing({ state, times, changedAt }: MoveRecord): string {
   return `${state} since ${times[state] ?? changedAt}`
-}
-
-export function recordFrom(row: TextRow): MoveRecord {
-  const side = (end: 'from' | 'to'): Side => ({
-    shard: row[`${end}_shard`] ?? '',
-    isolation: row[`${end}_isolation`] as Side['isolation'],
-    namespace: row[`${end}_namespace`] ?? '',
-    epoch: Number(row[`${end}_epoch`] ?? 0),
-  })
-  return {
-    id: row.id ?? '',
-    tenant: tenantId(row.tenant_id),
-    source: side('from'),
-    target: side('to'),
-    path: row.path as Path | null,
-    state: row.state as MoveState,
-    wanted: row.wanted as MoveRecord['wanted'],
-    plan: row.plan ?? null,
-    position: Number(row.position),
-    operation: row.operation ?? null,
-    token: row.token ?? null,
-    runner: row.runner ?? null,
-    isHeld: row.is_held === 't',
-    progress: JSON.parse(row.progress ?? '{}') as Progress,
-    times: JSON.parse(row.times ?? '{}') as MoveRecord['times'],
-    memory: JSON.parse(row.memory ?? '{}') as MoveMemory,
-    pauseMs: row.pause_ms == null ? null : Number(row.pause_ms),
-    windowUntil: row.window_until ?? null,
-    receipt: row.receipt ?? null,
-    error: row.error ?? null,
-    operator: row.operator ?? '',
-    createdAt: row.created_at ?? '',
-    changedAt: row.changed_at ?? '',
-  }
 }
