@@ -1,0 +1,160 @@
+/**
+ * How fast a tenant of 150,000 rows is copied by a move, beside a bare COPY pipe between the same two databases.
+ *
+ *     npm run bench:move               five rounds, some two minutes
+ *     ROUNDS=3 npm run bench:move
+ *
+ * users, tickets and comments with all their indexes, on tables that hold other tenants' rows too; each way in turn,
+ * and after each the copy is removed and the tables are vacuumed:
+ *
+ * - pipe     COPY TO of each table piped into COPY FROM, one after the other, as superuser
+ * - quiet    the same with triggers off, so that foreign keys are not looked at
+ * - binary   the same in COPY's binary format: the fastest that Postgres is on one connection
+ * - copy     what a move does: look that the target is empty, one moment, two lanes, counts
+ * - paced    the same under the throttle, with nobody else on the servers
+ */
+
+import { pipeline } from 'node:stream/promises'
+import { type TenantId, tenantId } from '../src/base/ids.ts'
+import { copyRows } from '../src/control/move/copy-rows.ts'
+import { openThrottle } from '../src/control/move/throttle.ts'
+import type { Moving } from '../src/control/move/types.ts'
+import { withClient } from '../src/db/client.ts'
+import { copyIn, copyOut } from '../src/db/copy.ts'
+import { compile, sql } from '../src/db/sql.ts'
+import { movingTo } from '../test/kit/moving-homes.ts'
+import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
+import { type Spread, spreadOf } from './figures.ts'
+import { keepResults, machineLines } from './results.ts'
+
+const ROUNDS = Number(process.env.ROUNDS ?? 5)
+const TABLES: Readonly<Record<string, readonly string[]>> = {
+  users: ['id', 'name', 'email', 'role', 'created_at'],
+  tickets: [
+    'id',
+    'subject',
+    'body',
+    'status',
+    'priority',
+    'author_id',
+    'assignee_id',
+    'created_at',
+    'updated_at',
+  ],
+  comments: ['id', 'ticket_id', 'author_id', 'body', 'created_at'],
+}
+const ROWS = 150_500
+
+const WAYS = {
+  pipe: (db) => pipe(db, 'text', 'origin'),
+  quiet: (db) => pipe(db, 'text', 'replica'),
+  binary: (db) => pipe(db, 'binary', 'replica'),
+  copy: async (db) => requireAll(await copyRows(movingOf(db))),
+  paced: async (db) => {
+    const throttle = await openThrottle(movingOf(db))
+    try {
+      requireAll(await copyRows(movingOf(db), { throttle }))
+    } finally {
+      await throttle.end()
+    }
+  },
+} satisfies Record<string, (db: BenchDatabase) => Promise<void>>
+
+const tenantOf = ({ shards }: BenchDatabase): TenantId =>
+  tenantId(shards[0]!.tenants.find(({ size }) => size === 'X')!.id)
+
+function movingOf(db: BenchDatabase): Moving {
+  const home = { tenant: tenantOf(db), isolation: 'shared', namespace: SCHEMA, state: 'frozen' } as const
+  return movingTo(db.fleet, { ...home, shard: 'shard-1', epoch: 1 }, { ...home, shard: 'shard-2', epoch: 2 })
+}
+
+function pipe(db: BenchDatabase, format: 'text' | 'binary', role: 'origin' | 'replica'): Promise<void> {
+  const tenant = sql.literal(tenantOf(db))
+  const form = format === 'text' ? sql`format text` : sql`format binary`
+  return withClient(db.shards[0]!.superuserUrl, (from) =>
+    withClient(db.shards[1]!.superuserUrl, async (to) => {
+      await to.query(`set session_replication_role = ${role}; begin`)
+      for (const [table, names] of Object.entries(TABLES)) {
+        const columns = sql.join(
+          names.map((name) => sql.identifier(name)),
+          ', ',
+        )
+        const own = sql.identifier(SCHEMA, table)
+        const read = sql`copy (select tenant_id, ${columns} from ${own} where tenant_id = ${tenant}) to stdout (${form})`
+        await pipeline(
+          copyOut(from, read),
+          copyIn(to, sql`copy ${own} (tenant_id, ${columns}) from stdin (${form})`),
+        )
+      }
+      await to.query('commit')
+    }),
+  )
+}
+
+function requireAll({ rows }: { readonly rows: number }): void {
+  if (rows !== ROWS) throw new Error(`Wanted ${ROWS} rows; ${rows} were copied.`)
+}
+
+/** Remove the copy, so that the next way finds what the last one found. */
+async function clear(db: BenchDatabase): Promise<void> {
+  await withClient(db.shards[1]!.superuserUrl, async (client) => {
+    await client.query('set session_replication_role = replica')
+    for (const table of Object.keys(TABLES)) {
+      const own = sql.identifier(SCHEMA, table)
+      await client.query(compile(sql`delete from ${own} where tenant_id = ${sql.value(tenantOf(db))}`))
+      await client.query(compile(sql`vacuum ${own}`).text)
+    }
+    await client.query('checkpoint')
+  })
+}
+
+const db = await openDatabase({
+  name: 'export',
+  sizes: [
+    { size: 'X', tenants: 2, users: 500, tickets: 25_000 },
+    { size: 'M', tenants: 40, users: 80, tickets: 1_000 },
+  ],
+  shards: 2,
+  sharedBuffers: '512MB',
+  report: (sentence) => console.log(sentence),
+})
+const times = new Map<string, number[]>()
+try {
+  await clear(db)
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [name, run] of Object.entries(WAYS)) {
+      const started = performance.now()
+      await run(db)
+      const ms = performance.now() - started
+      await clear(db)
+      // The first round warms caches, and is thrown away.
+      if (round > 0) times.set(name, [...(times.get(name) ?? []), ms])
+    }
+    console.log(round === 0 ? 'Warm.' : `Round ${round} of ${ROUNDS}.`)
+  }
+} finally {
+  await db.stop()
+}
+
+const cell = ({ median, min, max }: Spread, digits: number): string =>
+  `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
+/** Of two ways in the same round: how many times as fast the second is. */
+const ratios = (slow: string, fast: string): Spread =>
+  spreadOf(times.get(fast)!.map((ms, round) => ms / times.get(slow)![round]!))
+const rows = [...times].map(([name, all]) => {
+  const seconds = spreadOf(all.map((ms) => ms / 1_000))
+  return `| ${name} | ${cell(seconds, 2)} | ${Math.round(ROWS / seconds.median / 1_000)} |`
+})
+const compared = ['copy', 'paced'].flatMap((ours) =>
+  ['pipe', 'quiet', 'binary'].map((bare) => `| ${ours} | ${bare} | ${cell(ratios(ours, bare), 2)} |`),
+)
+const report = [
+  '# The copy of a move beside a bare COPY',
+  [...machineLines().map((line) => `- ${line}`), `- ${ROWS} rows of one tenant, ${ROUNDS} rounds`].join('\n'),
+  ['| way | s, median (least–most) | thousand rows/s |', '| --- | --- | --- |', ...rows].join('\n'),
+  ['| ours | bare | speed of ours, times that of the bare one |', '| --- | --- | --- |', ...compared].join(
+    '\n',
+  ),
+].join('\n\n')
+console.log(`\n${report}\n`)
+console.log(`Kept in ${keepResults('move', `${report}\n`, Object.fromEntries(times))} and beside it.`)
