@@ -128,39 +128,46 @@ beforeAll(async () => {
 })
 afterAll(() => pair?.drop())
 
-it(`G22: ${COUNT} random comparisons accuse nobody, and find each value that is another one`, async () => {
-  const random = runRandom().fork('verify')
-  const ids = new Set(Array.from({ length: 40 }, (_, i) => i + 1))
-  await withSides(pair.moving, async (sides) => {
-    for (let round = 0; round < COUNT; round++) {
-      const changes = Array.from({ length: 1 + random.int(6) }, () => randomChange(random, ids))
-      const keys = new Map<string, (readonly string[])[]>()
-      for (const { table, key } of changes) keys.set(table, [...(keys.get(table) ?? []), key])
-      const [source, target] = [0, 1].map((side) => changes.map(({ written }) => written[side]).join(';\n'))
-      await pair.source.query(source!)
-      await pair.target.query(
-        `set timezone = '${random.pick(['UTC', 'Asia/Kathmandu', 'America/New_York'])}'; ${target}`,
-      )
-      await verifyFrozen(pair.moving, sides)
-      await compareTouched(pair.moving, sides, keys)
-      if (ids.size === 0) continue
-
-      const [column, id] = [random.pick(COLUMNS), random.pick([...ids])]
-      const own = `where tenant_id = '${TENANT}' and id = ${id}`
-      await pair.target.query(`update things set ${column} = ${OTHERS[column]} ${own}`)
-      const touched = new Map([['app.things', [[String(id)], [String(random.int(200))]]]])
-      const ways = [() => verifyFrozen(pair.moving, sides), () => compareTouched(pair.moving, sides, touched)]
-      for (const compare of ways) {
-        const error = await compare().then(
-          () => {},
-          (error: unknown) => error,
+it(
+  `G22: ${COUNT} random comparisons accuse nobody, and find each value that is another one`,
+  async () => {
+    const random = runRandom().fork('verify')
+    const ids = new Set(Array.from({ length: 40 }, (_, i) => i + 1))
+    await withSides(pair.moving, async (sides) => {
+      for (let round = 0; round < COUNT; round++) {
+        const changes = Array.from({ length: 1 + random.int(6) }, () => randomChange(random, ids))
+        const keys = new Map<string, (readonly string[])[]>()
+        for (const { table, key } of changes) keys.set(table, [...(keys.get(table) ?? []), key])
+        const [source, target] = [0, 1].map((side) => changes.map(({ written }) => written[side]).join(';\n'))
+        await pair.source.query(source!)
+        await pair.target.query(
+          `set timezone = '${random.pick(['UTC', 'Asia/Kathmandu', 'America/New_York'])}'; ${target}`,
         )
-        const wanted = { table: 'app.things', missing: 0, extra: 0, different: 1, columns: [column] }
-        expect(rowDifferencesOf(error), `${column} of ${id}`).toMatchObject([wanted])
+        await verifyFrozen(pair.moving, sides)
+        await compareTouched(pair.moving, sides, keys)
+        if (ids.size === 0) continue
+
+        const [column, id] = [random.pick(COLUMNS), random.pick([...ids])]
+        const own = `where tenant_id = '${TENANT}' and id = ${id}`
+        await pair.target.query(`update things set ${column} = ${OTHERS[column]} ${own}`)
+        const touched = new Map([['app.things', [[String(id)], [String(random.int(200))]]]])
+        const ways = [
+          () => verifyFrozen(pair.moving, sides),
+          () => compareTouched(pair.moving, sides, touched),
+        ]
+        for (const compare of ways) {
+          const error = await compare().then(
+            () => {},
+            (error: unknown) => error,
+          )
+          const wanted = { table: 'app.things', missing: 0, extra: 0, different: 1, columns: [column] }
+          expect(rowDifferencesOf(error), `${column} of ${id}`).toMatchObject([wanted])
+        }
+        for (const client of [pair.source, pair.target]) {
+          await client.query(`update things set ${column} = default ${own}`)
+        }
       }
-      for (const client of [pair.source, pair.target]) {
-        await client.query(`update things set ${column} = default ${own}`)
-      }
-    }
-  })
-}, 30_000 + COUNT * 300)
+    })
+  },
+  30_000 + COUNT * 300,
+)
