@@ -66,6 +66,7 @@ export interface WorldShard {
   /** Connection string of the app role, by way of the proxy where there is one. */
   readonly appUrl: string
   readonly ownerUrl: string
+  readonly moverUrl: string
   readonly superuserUrl: string
   readonly proxy?: WireProxy
 }
@@ -226,10 +227,10 @@ async function furnish(
 
 async function place(shard: TestShard, proxies: boolean): Promise<WorldShard> {
   const { key, superuserUrl } = shard
-  const [appUrl, ownerUrl] = [shard.url('app'), shard.url('owner')]
-  if (!proxies) return { key, superuserUrl, appUrl, ownerUrl }
+  const [appUrl, ownerUrl, moverUrl] = [shard.url('app'), shard.url('owner'), shard.url('mover')]
+  if (!proxies) return { key, superuserUrl, appUrl, ownerUrl, moverUrl }
   const proxy = await proxyTo(superuserUrl)
-  return { key, superuserUrl, appUrl: proxy.url(appUrl), ownerUrl, proxy }
+  return { key, superuserUrl, appUrl: proxy.url(appUrl), ownerUrl, moverUrl, proxy }
 }
 
 const proxyTo = (url: string): Promise<WireProxy> => wireProxy(Number(new URL(url).port))
@@ -239,7 +240,10 @@ function configOf(directoryUrl: string, shards: readonly WorldShard[], secret: s
     tenancy: { column: 'tenant_id', schemas: [SCHEMA] },
     directory: { url: directoryUrl },
     router: { strategy: 'modulo', buckets: BUCKETS },
-    shards: Object.fromEntries(shards.map(({ key, appUrl, ownerUrl }) => [key, { url: appUrl, ownerUrl }])),
+    shards: Object.fromEntries(
+      shards.map(({ key, appUrl, ownerUrl, moverUrl }) => [key, { url: appUrl, ownerUrl, moverUrl }]),
+    ),
+    migrations: WORLD_FOLDER,
     tokens: [{ issuer: 'shardgate', audience: 'shardgate', algorithms: ['HS256'], secrets: [secret] }],
   }
 }

@@ -38,7 +38,7 @@ async function measure(client: Client, table: CopyTable, where: HomeOf): Promise
   const [row] = await client.query(
     compile(sql`
       select count(*) as rows, coalesce(sum(bytes), 0) as bytes
-      from (select ${bytesOf(table)} as bytes ${ownRows(table, where)} limit ${sql.literal(COUNTED + 1)}) as some`),
+      from (select ${bytesOf(table)} as bytes ${ownRows(table, where)} limit ${sql.literal(COUNTED + 1)}) as counted`),
   )
   const [counted, bytes] = [Number(row?.rows), Number(row?.bytes)]
   if (counted <= COUNTED) return { table: table.id, rows: counted, bytes }

@@ -23,6 +23,12 @@ export interface Side {
   readonly epoch: number
 }
 
+/** A home that the tenant leaves or enters. */
+export interface End {
+  readonly where: Whereabouts
+  readonly side: Side
+}
+
 /** How rows get there: copied while writes are held, or copied while the tenant writes and followed after that. */
 export type Path = 'still' | 'live'
 
@@ -44,6 +50,10 @@ export interface MoveMemory {
   readonly failures?: number
   /** Whether the way back is prepared: a slot on the target that was proven before the freeze. */
   readonly hasWayBack?: boolean
+  /** On the target: behind it is what the tenant has written there. */
+  readonly backMark?: string
+  /** The epoch under which the source serves again, once a rollback was begun. */
+  readonly returnEpoch?: number
   /** Hash trees of the moment of the cutover, for the receipt (control/move/hash-tree.ts). */
   readonly trees?: unknown
 }
