@@ -46,14 +46,13 @@ export interface Routes {
  * @throws REFUSED  a table is not the same at both ends, or has a trigger there that fires whatever we say
  */
 export async function routesOf(way: Way, from: Queryable, to: Queryable): Promise<Routes> {
-  const [here, there] = await Promise.all([movedTablesOf(from, way.from), movedTablesOf(to, way.to)])
+  const here = await movedTablesOf(from, way.from)
+  const there = await movedTablesOf(to, way.to)
   const { pairs, missing } = pairsOf({ source: way.from, target: way.to }, here, there)
-  const [keys, columns, targets, tenants] = await Promise.all([
-    rowKeysOf(from, here),
-    factsOf(from, here),
-    factsOf(to, there),
-    tenantTexts(from, here, way.from.tenant),
-  ])
+  const keys = await rowKeysOf(from, here)
+  const columns = await factsOf(from, here)
+  const targets = await factsOf(to, there)
+  const tenants = await tenantTexts(from, here, way.from.tenant)
   const known = new Map<string, Known>()
   for (const pair of pairs) {
     requireSame(pair)
