@@ -3,10 +3,13 @@
  * as a model knows what all others of the same structure hold.
  */
 
+import type { TenantId } from '../base/ids.ts'
 import { compile, type Statement, sql } from '../db/sql.ts'
 import type { TargetKey } from './targets.ts'
 
 export interface RecordedTarget extends TargetKey {
+  /** Whose own it is; null for a shared schema. */
+  readonly tenant: TenantId | null
   /** Fingerprint of its structure; null when its migration has not ended yet. */
   readonly structure: string | null
 }
@@ -29,7 +32,8 @@ export function structuresStatement(since: string | null): Statement {
     select json_build_object(
       'at', clock_timestamp() - make_interval(secs => ${sql.value(OVERLAP_S)}::int),
       'targets', coalesce(json_agg(json_build_object(
-        'shard', shard, 'isolation', isolation, 'namespace', namespace, 'structure', structure)), '[]'))
+        'shard', shard, 'isolation', isolation, 'namespace', namespace, 'tenant', tenant_id,
+        'structure', structure)), '[]'))
     from directory.target
     where changed_at > coalesce(${sql.value(since)}::timestamptz, '-infinity')`)
 }

@@ -7,7 +7,8 @@
  *
  * While a migration is on its way, places differ. A place whose structure changes in the directory is looked at in
  * the background and served as it was until that is done. A gateway may be late: a statement that fails because its
- * tables have changed makes it look at once (`renewed`). Nothing of one tenant is in a shape, only names of tables.
+ * tables have changed makes it look at once (`renewed`). A place that is new in the directory is looked at before
+ * anybody asks, where its structure is new as well: a tenant may be on its way there. Nothing of one tenant is in a shape, only names of tables.
  */
 
 import { LRUCache } from 'lru-cache'
@@ -16,6 +17,7 @@ import { fail, GatewayError, isGatewayError } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import type { TenantId } from '../base/ids.ts'
 import { type Clock, type Deadline, systemClock } from '../base/time.ts'
+import type { RecordedTarget } from '../directory/structures.ts'
 import type { TargetKey } from '../directory/targets.ts'
 import type { Placement } from '../directory/types.ts'
 import { wholeFingerprintOf } from '../model/fingerprint.ts'
@@ -104,13 +106,16 @@ class OpenShapes implements Shapes {
     this.main = this.#shapeOf(admission.model)
     for (const [shard, model] of admission.admitted) this.#serveShared(shard, model)
     admission.onAdmitted((shard, model) => this.#serveShared(shard, model))
-    recorded.onRead((place) => this.#follow(place))
+    recorded.onRead((place, isChange) => {
+      this.#follow(place)
+      if (isChange) this.#getReady(place)
+    })
   }
 
   of(placement: Placement, deadline: Deadline): Shape | Promise<Shape> {
     if (placement.isolation === 'shared') return this.#shared.get(placement.shard)?.shape ?? this.main
     const known = this.#own.get(placeKey(placement))?.shape ?? this.#alike(placement)
-    return known ?? inTime(this.#lookOnce(placement), deadline)
+    return known ?? inTime(this.#lookOnce(placement, true), deadline)
   }
 
   async renewed(placement: Placement, used: Shape, deadline: Deadline): Promise<Shape> {
@@ -140,6 +145,13 @@ class OpenShapes implements Shapes {
     this.#lookOnce(served.place).catch(() => {})
   }
 
+  /** Look at a place that nobody has asked for yet. One at a time: those that somebody waits for come first. */
+  #getReady({ structure, ...place }: RecordedTarget): void {
+    if (place.isolation === 'shared' || structure === null || this.#looks.size > 0) return
+    if (this.#own.has(placeKey(place)) || this.#byStructure.has(`${place.isolation} ${structure}`)) return
+    this.#lookOnce(place).catch(() => {})
+  }
+
   /** The shape of another place of the same structure. */
   #alike({ shard, isolation, namespace, tenant }: Place): Shape | undefined {
     const place = { shard, isolation, namespace, tenant }
@@ -149,17 +161,27 @@ class OpenShapes implements Shapes {
     return shape
   }
 
-  /** @throws SHARD_UNAVAILABLE  also for a moment after it was thrown the last time */
-  #lookOnce({ shard, isolation, namespace, tenant }: Place): Promise<Shape> {
+  /**
+   * @param mayBeAlike  whether it is enough that the directory says that the place is as another one
+   * @throws SHARD_UNAVAILABLE  also for a moment after it was thrown the last time
+   */
+  #lookOnce({ shard, isolation, namespace, tenant }: Place, mayBeAlike = false): Promise<Shape> {
     const place = { shard, isolation, namespace, tenant }
     const key = placeKey(place)
     const failed = this.#failed.get(key)
     if (failed && this.#isPaused(failed.at)) return Promise.reject(failed.error)
     const running = this.#looks.get(key)
     if (running) return running
-    const look = this.#inTurn(() => this.#look(place)).finally(() => this.#looks.delete(key))
+    const look = (mayBeAlike ? this.#alikeOrLook(place) : this.#inTurn(() => this.#look(place))).finally(() =>
+      this.#looks.delete(key),
+    )
     this.#looks.set(key, look)
     return look
+  }
+
+  async #alikeOrLook(place: Place): Promise<Shape> {
+    await this.#options.recorded.lookFor(place)
+    return this.#alike(place) ?? this.#inTurn(() => this.#look(place))
   }
 
   async #look(place: Place): Promise<Shape> {

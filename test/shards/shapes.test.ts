@@ -164,6 +164,25 @@ describe('what the directory says', () => {
   })
 })
 
+describe('a home that was made a moment ago', () => {
+  beforeEach(open)
+
+  it('is known without a look where its structure is, also before anybody has read of it', async () => {
+    await record(inSchema)
+    await shapeOf(inSchema)
+    await record(alike)
+    expect(await shapeOf(alike)).toBe(shapes.main)
+    expect(looks()).toBe(1)
+  })
+
+  it('is looked at before anybody asks where nobody knows its structure', async () => {
+    await record(inDatabase)
+    await recorded.look()
+    await expect.poll(looks).toBe(1)
+    expect(shapes.of(await placementOf(inDatabase), soon())).toBe(shapes.main)
+  })
+})
+
 describe('a statement that fails as if its tables had changed', () => {
   beforeEach(open)
 
