@@ -1,8 +1,9 @@
 /**
- * How fast a tenant of 150,000 rows is copied by a move, beside a bare COPY pipe between the same two databases.
+ * How fast a tenant of 150,000 rows is copied by a move, beside a bare COPY pipe between the same two databases, and
+ * what the other tenants feel of it.
  *
- *     npm run bench:move               five rounds, some two minutes
- *     ROUNDS=3 npm run bench:move
+ *     npm run bench:move               five rounds, some three minutes
+ *     ROUNDS=3 PARTS=speed npm run bench:move
  *
  * users, tickets and comments with all their indexes, on tables that hold other tenants' rows too; each way in turn,
  * and after each the copy is removed and the tables are vacuumed:
@@ -12,9 +13,14 @@
  * - binary   the same in COPY's binary format: the fastest that Postgres is on one connection
  * - copy     what a move does: look that the target is empty, one moment, two lanes, counts
  * - paced    the same under the throttle, with nobody else on the servers
+ *
+ * Then the other tenants of both shards ask 200 requests a second through a gateway, a tenth of them writes. In each
+ * round first nothing else goes on, then the tenant is copied, once with the throttle and once without.
  */
 
+import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type TenantId, tenantId } from '../src/base/ids.ts'
 import { copyRows } from '../src/control/move/copy-rows.ts'
 import { openThrottle } from '../src/control/move/throttle.ts'
@@ -25,7 +31,10 @@ import { compile, sql } from '../src/db/sql.ts'
 import { movingTo } from '../test/kit/moving-homes.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Spread, spreadOf } from './figures.ts'
+import { callersOf, writeRequests } from './load.ts'
 import { keepResults, machineLines } from './results.ts'
+import { SERVERS, startServer } from './servers.ts'
+import { percentile, startSteady } from './steady-load.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const TABLES: Readonly<Record<string, readonly string[]>> = {
@@ -108,6 +117,110 @@ async function clear(db: BenchDatabase): Promise<void> {
   })
 }
 
+/** Milliseconds, or what a name says, by round. */
+const seen = new Map<string, number[]>()
+const note = (name: string, value: number): void => void seen.set(name, [...(seen.get(name) ?? []), value])
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now()
+  await work()
+  return performance.now() - started
+}
+
+async function speed(db: BenchDatabase): Promise<string> {
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [name, run] of Object.entries(WAYS)) {
+      const ms = await timed(() => run(db))
+      await clear(db)
+      // The first round warms caches, and is thrown away.
+      if (round > 0) note(name, ms)
+    }
+    console.log(round === 0 ? 'Warm.' : `Round ${round} of ${ROUNDS}.`)
+  }
+  const rows = Object.keys(WAYS).map((name) => {
+    const seconds = spreadOf(seen.get(name)!.map((ms) => ms / 1_000))
+    return `| ${name} | ${cell(seconds, 2)} | ${Math.round(ROWS / seconds.median / 1_000)} |`
+  })
+  const compared = ['copy', 'paced'].flatMap((ours) =>
+    ['pipe', 'quiet', 'binary'].map((bare) => `| ${ours} | ${bare} | ${cell(ratios(bare, ours), 2)} |`),
+  )
+  return [
+    ['| way | s, median (least–most) | thousand rows/s |', '| --- | --- | --- |', ...rows].join('\n'),
+    ['| ours | bare | speed of ours, times that of the bare one |', '| --- | --- | --- |', ...compared].join(
+      '\n',
+    ),
+  ].join('\n\n')
+}
+
+/** Requests per second of the other tenants. */
+const RATE = 200
+const QUIET_MS = 5_000
+
+async function others(db: BenchDatabase): Promise<string> {
+  const file = join(db.dir, 'others.requests')
+  const all = await callersOf(db.shards.map(({ tenants }) => tenants))
+  writeRequests(
+    file,
+    'Q7',
+    all.filter(({ tenant }) => tenant.size !== 'X'),
+    'shardgate',
+  )
+  const places = { configFile: db.configFile(), databaseUrl: db.shards[0]!.appUrl, dir: db.dir }
+  const gateway = await startServer(SERVERS.ours, places)
+  const load = startSteady({ port: gateway.port, rate: RATE, connections: 16, file })
+  const windows: { name: string; from: number; to: number }[] = []
+  const during = async (name: string, work: () => Promise<unknown>): Promise<void> => {
+    const from = Date.now()
+    await work()
+    windows.push({ name, from, to: Date.now() })
+  }
+  try {
+    await sleep(QUIET_MS)
+    for (let round = 1; round <= ROUNDS; round++) {
+      for (const name of ['paced', 'copy'] as const) {
+        await during('quiet', () => sleep(QUIET_MS))
+        await during(name, () => WAYS[name](db))
+        await clear(db)
+        await sleep(1_000)
+      }
+      console.log(`Others: round ${round} of ${ROUNDS}.`)
+    }
+  } finally {
+    const answers = await load.stop().finally(() => gateway.stop())
+    for (const { name, from, to } of windows) {
+      const times = answers(from, to)
+      note(`others ${name} p50`, percentile(times, 0.5))
+      note(`others ${name} p99`, percentile(times, 0.99))
+      note(`others ${name} s`, (to - from) / 1_000)
+    }
+  }
+  return othersTable()
+}
+
+function othersTable(): string {
+  const quiet = seen.get('others quiet p99')!
+  const rows = ['quiet', 'paced', 'copy'].map((name) => {
+    const figure = (what: string, digits: number): string =>
+      cell(spreadOf(seen.get(`others ${name} ${what}`)!), digits)
+    const p99 = spreadOf(seen.get(`others ${name} p99`)!).median / spreadOf(quiet).median
+    return `| ${name} | ${figure('s', 1)} | ${figure('p50', 1)} | ${figure('p99', 1)} | ${p99.toFixed(2)} |`
+  })
+  return [
+    `${RATE} requests a second of the other tenants meanwhile:`,
+    [
+      '| meanwhile | s | p50, ms | p99, ms | p99, times that of quiet |',
+      '| --- | --- | --- | --- | --- |',
+      ...rows,
+    ].join('\n'),
+  ].join('\n\n')
+}
+
+const cell = ({ median, min, max }: Spread, digits: number): string =>
+  `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
+/** Of two ways in the same round: how many times as fast the second is. */
+const ratios = (slow: string, fast: string): Spread =>
+  spreadOf(seen.get(fast)!.map((ms, round) => seen.get(slow)![round]! / ms))
+
 const db = await openDatabase({
   name: 'export',
   sizes: [
@@ -118,43 +231,20 @@ const db = await openDatabase({
   sharedBuffers: '512MB',
   report: (sentence) => console.log(sentence),
 })
-const times = new Map<string, number[]>()
 try {
   await clear(db)
-  for (let round = 0; round <= ROUNDS; round++) {
-    for (const [name, run] of Object.entries(WAYS)) {
-      const started = performance.now()
-      await run(db)
-      const ms = performance.now() - started
-      await clear(db)
-      // The first round warms caches, and is thrown away.
-      if (round > 0) times.set(name, [...(times.get(name) ?? []), ms])
-    }
-    console.log(round === 0 ? 'Warm.' : `Round ${round} of ${ROUNDS}.`)
-  }
+  const parts = process.env.PARTS?.split(',') ?? ['speed', 'others']
+  const sections = [
+    ...(parts.includes('speed') ? [await speed(db)] : []),
+    ...(parts.includes('others') ? [await others(db)] : []),
+  ]
+  const lines = [
+    ...machineLines().map((line) => `- ${line}`),
+    `- ${ROWS} rows of one tenant, ${ROUNDS} rounds`,
+  ]
+  const report = ['# The copy of a move', lines.join('\n'), ...sections].join('\n\n')
+  console.log(`\n${report}\n`)
+  console.log(`Kept in ${keepResults('move', `${report}\n`, Object.fromEntries(seen))} and beside it.`)
 } finally {
   await db.stop()
 }
-
-const cell = ({ median, min, max }: Spread, digits: number): string =>
-  `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
-/** Of two ways in the same round: how many times as fast the second is. */
-const ratios = (slow: string, fast: string): Spread =>
-  spreadOf(times.get(fast)!.map((ms, round) => ms / times.get(slow)![round]!))
-const rows = [...times].map(([name, all]) => {
-  const seconds = spreadOf(all.map((ms) => ms / 1_000))
-  return `| ${name} | ${cell(seconds, 2)} | ${Math.round(ROWS / seconds.median / 1_000)} |`
-})
-const compared = ['copy', 'paced'].flatMap((ours) =>
-  ['pipe', 'quiet', 'binary'].map((bare) => `| ${ours} | ${bare} | ${cell(ratios(ours, bare), 2)} |`),
-)
-const report = [
-  '# The copy of a move beside a bare COPY',
-  [...machineLines().map((line) => `- ${line}`), `- ${ROWS} rows of one tenant, ${ROUNDS} rounds`].join('\n'),
-  ['| way | s, median (least–most) | thousand rows/s |', '| --- | --- | --- |', ...rows].join('\n'),
-  ['| ours | bare | speed of ours, times that of the bare one |', '| --- | --- | --- |', ...compared].join(
-    '\n',
-  ),
-].join('\n\n')
-console.log(`\n${report}\n`)
-console.log(`Kept in ${keepResults('move', `${report}\n`, Object.fromEntries(times))} and beside it.`)
