@@ -58,10 +58,16 @@ export async function tableHash(client: Client, table: CopyTable): Promise<Table
 }
 
 /** The hash of a row's text, of the table that `rowsOf` calls `t`. */
-export const rowHash = (table: CopyTable): SQL => sha256Of(sql`row(${columnsOf(table)})`)
+export const rowHash = (table: CopyTable): SQL => sha256Of(rowText(table))
+
+/** What is hashed of a row, as a value that is cast to text. */
+export const rowText = (table: CopyTable): SQL => sql`row(${columnsOf(table)})`
 
 /** SHA-256 of a value's text: 64 hexadecimal digits. */
-export const sha256Of = (value: SQL): SQL => sql`encode(sha256(convert_to((${value})::text, 'UTF8')), 'hex')`
+export const sha256Of = (value: SQL): SQL => sql`encode(${digestOf(value)}, 'hex')`
+
+/** The same as bytes. */
+export const digestOf = (value: SQL): SQL => sql`sha256(convert_to((${value})::text, 'UTF8'))`
 
 /**
  * `rows`, `high` and `low` of hashes of rows that a subquery calls `h`. It ends with "offset 0": if it were pulled up,
@@ -78,11 +84,17 @@ export const hashOfSums = (row: TextRow | undefined): string => part(row?.high) 
  * What values look like as text, for this transaction: exact, and the same in every database. The first three are what
  * db/settings.ts opens connections with; they stand here too, because a hash is compared with one of another day.
  */
-export const EXACT = sql`
-  select set_config('TimeZone', 'UTC', true), set_config('extra_float_digits', '1', true),
-    set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true),
-    set_config('IntervalStyle', 'iso_8601', true), set_config('lc_monetary', 'C', true),
-    set_config('xmloption', 'content', true)`
+export const EXACT = exactly('transaction')
+
+/** The same for a transaction or for a session. */
+export function exactly(span: 'transaction' | 'session'): SQL {
+  const local = span === 'transaction' ? sql`true` : sql`false`
+  return sql`
+    select set_config('TimeZone', 'UTC', ${local}), set_config('extra_float_digits', '1', ${local}),
+      set_config('bytea_output', 'hex', ${local}), set_config('DateStyle', 'ISO', ${local}),
+      set_config('IntervalStyle', 'iso_8601', ${local}), set_config('lc_monetary', 'C', ${local}),
+      set_config('xmloption', 'content', ${local})`
+}
 
 const part = (sum: string | null | undefined): string =>
   BigInt.asUintN(64, BigInt(sum ?? '0'))

@@ -11,7 +11,7 @@
 
 import type { Client, TextRow } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
-import { EXACT, hashOfSums, rowHash, SUMS, sha256Of, type TableHash } from '../copy/hash.ts'
+import { digestOf, EXACT, hashOfSums, rowHash, rowText, SUMS, type TableHash } from '../copy/hash.ts'
 import { aboutTenant, type CopyTable, type HomeOf, rowsOf } from '../copy/tables.ts'
 import { movedTablesOf } from './moved-tables.ts'
 import { type KeyColumn, keyOf, type RowKeys, rowKeysOf } from './row-keys.ts'
@@ -70,16 +70,11 @@ export async function treesOf(
   return trees
 }
 
-/** Say whose rows a transaction of the mover's is about, and have policies that would hide some of them throw. */
-export async function aboutAllRows(client: Client, { tenant }: HomeOf): Promise<void> {
-  await client.query('set local row_security = off')
+/** Begin a transaction that sees the rows of one moment: now. Policies that would hide some of them throw. */
+export async function beginMoment(client: Client, { tenant }: HomeOf): Promise<void> {
+  await client.query('begin isolation level repeatable read, read only; set local row_security = off')
+  // The first statement chooses the moment, and this is one: what comes before it does not count.
   await aboutTenant(client, tenant)
-}
-
-/** Begin a transaction that sees the rows of one moment: now. */
-export async function beginMoment(client: Client, where: HomeOf): Promise<void> {
-  await client.query('begin isolation level repeatable read, read only')
-  await aboutAllRows(client, where)
 }
 
 async function treeOf(
@@ -108,8 +103,7 @@ async function treeOf(
 
 /** Number of the bucket that a row of `t` is in, of `LEAVES`. */
 export function bucketOf(table: CopyTable, key: readonly KeyColumn[] | null): SQL {
-  const hash = key ? sha256Of(keyOf(key)) : rowHash(table)
-  return sql`('x' || left(${hash}, 2))::bit(8)::int`
+  return sql`get_byte(${digestOf(key ? keyOf(key) : rowText(table))}, 0)`
 }
 
 /** Trees of tables that do not hold the same on both sides. Tables without rows may be missing on one. */

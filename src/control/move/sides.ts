@@ -2,6 +2,8 @@
 
 import { fail } from '../../base/errors.ts'
 import type { Client } from '../../db/client.ts'
+import { compile, sql } from '../../db/sql.ts'
+import { exactly } from '../copy/hash.ts'
 import { withAll } from '../copy/lanes.ts'
 import type { CopyTable, HomeOf } from '../copy/tables.ts'
 import { asMover } from '../copy/target.ts'
@@ -26,16 +28,24 @@ export interface Sides {
 }
 
 /**
- * Open a session of the mover's on either home, and look up what is compared.
+ * Open a session of the mover's on either home, and look up what is compared. Policies that would hide rows throw.
  *
  * @throws SHARD_UNAVAILABLE  a home cannot be reached
  * @throws SETUP_FAILED       the configuration does not say how the mover logs in
  * @throws REFUSED            a table has another key on the target
  */
 export function withSides<T>(moving: Moving, work: (sides: Sides) => Promise<T>): Promise<T> {
-  return withAll([asMover(moving.source), asMover(moving.target)], async ([source, target]) =>
-    work(await sidesOf(moving, source!, target!)),
-  )
+  return withAll([asMover(moving.source), asMover(moving.target)], async ([source, target]) => {
+    await Promise.all([setUp(source!, moving), setUp(target!, moving)])
+    return work(await sidesOf(moving, source!, target!))
+  })
+}
+
+// For the session, which is about this tenant alone: while writes are held, each statement is one that compares.
+async function setUp(client: Client, { tenant }: Moving): Promise<void> {
+  await client.query('set row_security = off')
+  await client.query(compile(sql`select set_config('app.current_tenant_id', ${sql.value(tenant)}, false)`))
+  await client.query(compile(exactly('session')))
 }
 
 async function sidesOf(moving: Moving, source: Client, target: Client): Promise<Sides> {

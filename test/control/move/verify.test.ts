@@ -1,5 +1,6 @@
 /** What is planted on the target of a move is found, in the right table and columns; what is equal is never accused. */
 
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { rowDifferencesOf } from '../../../src/control/move/drill-down.ts'
 import { type Sides, withSides } from '../../../src/control/move/sides.ts'
@@ -154,5 +155,65 @@ describe.each(Object.entries(WAYS))('compared %s', (_, compare) => {
         { table, missing, extra, columns, different: columns.length > 0 ? expect.any(Number) : 0 },
       ])
     })
+  })
+})
+
+describe('what is said of a difference', () => {
+  it('names table, columns and counts; keys and values are neither in its text nor in what a log makes of it', async () => {
+    await plant(
+      `update lines set order_no = 'secret order', item = 'secret item' where line = 7; update things set title = 'secret title' where id = 5`,
+    )
+    await withSides(pair.moving, async (sides) => {
+      const error = (await found(verifyFrozen(pair.moving, sides))) as Error & { details: object }
+      expect(error.message).toBe(
+        'The target does not hold what the source holds (with writes held): app.lines 1 missing, 1 extra; app.things 1 different in title.',
+      )
+      expect(error.details).toEqual({ tables: 'app.lines, app.things', missing: 1, extra: 1, different: 1 })
+      const logged = [
+        error.stack,
+        JSON.stringify(error),
+        inspect(error, { showHidden: true, getters: true, depth: 9 }),
+      ].join()
+      expect(logged).not.toMatch(/secret|order 2/)
+      expect(rowDifferencesOf(error)?.[0]?.keys).toEqual([
+        'missing ("order 2",7)',
+        'extra ("secret order",7)',
+      ])
+    })
+  })
+
+  it('says "at least" where there is too much to look at each row', async () => {
+    await plant(
+      `insert into things (tenant_id, id) select '${TENANT}', i from generate_series(1000, 60000) i`,
+    )
+    await withSides(pair.moving, async (sides) => {
+      const error = await found(verifyFrozen(pair.moving, sides))
+      expect(String(error)).toMatch(/app.things at least \d+ extra/)
+      expect(rowDifferencesOf(error)?.[0]).toMatchObject({ isWhole: false, missing: 0 })
+    })
+  })
+})
+
+describe('a comparison that cannot be made', () => {
+  it('F16: is an error, not a comparison of the rows that policies let through', async () => {
+    const { source } = pair.moving
+    const shard = { ...source.shard, moverUrl: pair.test.shards[0]!.url('app') }
+    const blind = { ...pair.moving, source: { ...source, shard } }
+    const compared = withSides(blind, (sides) => verifyFrozen(blind, sides))
+    await expect(compared).rejects.toThrow(/row-level security/)
+  })
+
+  it('is one of a table that the target has not, unless nobody has rows in it', async () => {
+    await pair.source.query(
+      `create table app.lonely (tenant_id text not null, n int); grant select on app.lonely to shardgate_mover`,
+    )
+    try {
+      await withSides(pair.moving, (sides) => verifyFrozen(pair.moving, sides))
+      await pair.source.query(`insert into app.lonely values ('${TENANT}', 1), ('${TENANT}', 2)`)
+      const error = await found(withSides(pair.moving, (sides) => verifyFrozen(pair.moving, sides)))
+      expect(rowDifferencesOf(error)).toMatchObject([{ table: 'app.lonely', missing: 2, extra: 0 }])
+    } finally {
+      await pair.source.query('drop table app.lonely')
+    }
   })
 })
