@@ -8,6 +8,8 @@ import { durationText } from './progress.ts'
 
 /** Moves that are listed; a file and JSON have all of them. */
 const LISTED = 40
+/** Sentences of a kind, the same. */
+const SENTENCES = 15
 const BAR = 24
 
 export function planText(plan: MovePlan, colour: boolean): string {
@@ -138,5 +140,8 @@ function sentences(
 ): string[] {
   if (lines.length === 0) return []
   const head = `${title}:`
-  return [[colour ? styleText(tint, head) : head, ...lines.map((line) => `  ${visible(line)}`)].join('\n')]
+  const shown = lines.slice(0, SENTENCES).map((line) => `  ${visible(line)}`)
+  const rest =
+    lines.length > SENTENCES ? [`  … and ${lines.length - SENTENCES} more: "-o json" has them all.`] : []
+  return [[colour ? styleText(tint, head) : head, ...shown, ...rest].join('\n')]
 }

@@ -16,6 +16,7 @@ interface Wanted {
   readonly balance?: Measure
   readonly until: number
   readonly isolation?: true
+  readonly quick?: true
 }
 
 interface PlanFlags extends Wanted {
@@ -65,6 +66,7 @@ const wished = (command: Command): Command =>
         .default(0.1, '10'),
     )
     .option('--isolation', 'give tenants the isolation that their plan promises, too')
+    .option('--quick', 'do not look at what is in the way of each move')
 
 function percent(text: string): number {
   const value = Number(text)
@@ -72,16 +74,20 @@ function percent(text: string): number {
   throw new InvalidArgumentError('Wanted a percentage above 0, such as 10 or 2.5.')
 }
 
-async function planned(context: CommandContext, { balance, until, isolation }: Wanted): Promise<MovePlan> {
+async function planned(
+  context: CommandContext,
+  { balance, until, isolation, quick }: Wanted,
+): Promise<MovePlan> {
   const config = configOf(context)
   const desired = desiredOf(config)
   const progress = terminalProgress()
-  const told = progress.moving('Measuring tenants')
-  const options = { until, told: (done: number, total: number) => told('', done, total) }
+  const told = progress.moving('Planning')
+  const options = { until, told: (what: string, done: number, total: number) => told(what, done, total) }
   return makePlan(fleetOf(config), desired, {
     ...options,
     ...(balance !== undefined && { balance }),
     ...(isolation && { isolation }),
+    ...(quick && { isQuick: quick }),
   }).finally(progress.still)
 }
 

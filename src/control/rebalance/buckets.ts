@@ -9,9 +9,8 @@
  * own first, with the place where they are: no change of a bucket re-routes anybody.
  */
 
-import type { TenantId } from '../../base/ids.ts'
 import type { Client, Queryable } from '../../db/client.ts'
-import { compile, sql } from '../../db/sql.ts'
+import { compile, type SQL, sql } from '../../db/sql.ts'
 import { bucketOf } from '../../directory/buckets.ts'
 import type { MoveState } from '../move/states.ts'
 import type { MoveRecord } from '../move/types.ts'
@@ -25,13 +24,13 @@ const MOVED: readonly MoveState[] = ['relocated', 'settled', 'cleaning', 'done']
  * Change the buckets whose tenants have all moved; safe to repeat.
  *
  * @param moves  all of the plan
- * @returns how many buckets were changed
+ * @returns how many buckets were changed, and how many wait for tenants
  */
 export function followTenants(
   directory: Client,
   plan: MovePlan,
   moves: readonly MoveRecord[],
-): Promise<number> {
+): Promise<{ changed: number; left: number }> {
   const moved = new Set(moves.filter(({ state }) => MOVED.includes(state)).map(({ tenant }) => tenant))
   const followers = Map.groupBy(
     plan.moves.filter(({ follows }) => follows),
@@ -43,15 +42,15 @@ export function followTenants(
   const followed = plan.moves.filter(({ follows, tenant }) => follows && moved.has(tenant))
   return directory.atomically(async () => {
     const changed = await changeBuckets(directory, ready)
-    await dropEqual(
-      directory,
-      followed.map(({ tenant }) => tenant),
-    )
-    return changed
+    const tenants = followed.map(({ tenant }) => tenant)
+    // In buckets that were changed also those that an earlier plan, which was given up, has left with a row.
+    const whose = sql`tenant.id = any(${sql.value(tenants)}::text[]) or tenant.bucket = any(${sql.value(changed)}::int[])`
+    await dropEqual(directory, whose)
+    return { changed: changed.length, left: plan.buckets.length - ready.length }
   })
 }
 
-async function changeBuckets(directory: Queryable, changes: readonly BucketChange[]): Promise<number> {
+async function changeBuckets(directory: Queryable, changes: readonly BucketChange[]): Promise<number[]> {
   const list = sql`jsonb_to_recordset(${sql.value(JSON.stringify(changes))}::jsonb)
     as change (no int, "from" text, "to" text)`
   // Whoever reserves a tenant holds a key lock of its bucket: it is before us, or finds the new shard.
@@ -60,8 +59,9 @@ async function changeBuckets(directory: Queryable, changes: readonly BucketChang
       select bucket.no from directory.bucket join ${list} on change.no = bucket.no and change."from" = bucket.shard
       order by bucket.no for update of bucket`),
   )
-  if (locked.length === 0) return 0
-  const numbers = sql`any(${sql.value(locked.map(({ no }) => Number(no)))}::int[])`
+  const changed = locked.map(({ no }) => Number(no))
+  if (changed.length === 0) return []
+  const numbers = sql`any(${sql.value(changed)}::int[])`
   await directory.query(
     compile(sql`
       insert into directory.placement (tenant_id, shard, isolation, namespace)
@@ -75,16 +75,15 @@ async function changeBuckets(directory: Queryable, changes: readonly BucketChang
       update directory.bucket set shard = change."to" from ${list}
       where change.no = bucket.no and bucket.no = ${numbers}`),
   )
-  return locked.length
+  return changed
 }
 
-/** Remove the placement rows that say what the bucket says. */
-async function dropEqual(directory: Queryable, tenants: readonly TenantId[]): Promise<void> {
-  if (tenants.length === 0) return
+/** Remove the placement rows of tenants that say what their bucket says. */
+async function dropEqual(directory: Queryable, whose: SQL): Promise<void> {
   await directory.query(
     compile(sql`
       delete from directory.placement using directory.tenant, directory.bucket
-      where placement.tenant_id = any(${sql.value(tenants)}::text[])
+      where (${whose})
         and tenant.id = placement.tenant_id and bucket.no = tenant.bucket
         and placement.shard = bucket.shard and placement.isolation = 'shared'
         and placement.namespace = (select value from directory.setting where key = 'namespace')`),

@@ -58,15 +58,32 @@ export function difference(desired: Desired, actual: Actual, asked: Asked = {}):
   )
   const wanted = (tenant: ActualTenant): string =>
     desired.pins.get(tenant.id)?.shard ?? (isFollower(tenant) ? table[later(tenant)]! : tenant.shard)
-  const wishes: Wish[] = []
-  const sentences = [...problems]
-  for (const tenant of actual.tenants.toSorted((a, b) => b.bytes - a.bytes || compare(a.id, b.id))) {
-    const at = { tenant, shard: wanted(tenant), isCounted: isFollower(tenant) }
-    const found = wishOf(at, { desired, asked, room })
-    if (typeof found === 'string') sentences.push(found)
-    else if (found) wishes.push(found)
-  }
+  const candidates = actual.tenants
+    .toSorted((a, b) => b.bytes - a.bytes || compare(a.id, b.id))
+    .map((tenant) => ({ tenant, shard: wanted(tenant), isCounted: isFollower(tenant) }))
+  const { wishes, refused } = judged(candidates, { desired, asked, room })
+  const sentences = [...problems, ...refused]
   return { buckets: table, changes: changesOf(table, actual), wishes, problems: sentences, room }
+}
+
+/** Who finds no room is looked at again as long as others leave. */
+function judged(
+  candidates: readonly Candidate[],
+  judging: Judging,
+): { wishes: Wish[]; refused: readonly string[] } {
+  const wishes: Wish[] = []
+  let waiting = candidates
+  for (;;) {
+    const found = waiting.map((candidate) => ({ candidate, wish: wishOf(candidate, judging) }))
+    const made = found.flatMap(({ wish }) => (typeof wish === 'object' ? [wish] : []))
+    const refused = found.flatMap(({ wish }) => (typeof wish === 'string' ? [wish] : []))
+    wishes.push(...made)
+    if (made.length === 0 || refused.length === 0) return { wishes, refused }
+    waiting = found
+      .filter(({ wish }) => typeof wish === 'string')
+      // Its bucket's room was given back when it was refused.
+      .map(({ candidate }) => ({ ...candidate, isCounted: false }))
+  }
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
@@ -173,7 +190,7 @@ function wishOf({ tenant, shard: first, isCounted }: Candidate, judging: Judging
     return `${tenant.id} stays on ${tenant.shard}, where it must not be: no other shard may take it and has room.`
   }
   if (to === tenant.shard && isolation === tenant.isolation) return undefined
-  if (tenant.held !== null) return `${tenant.id} cannot be moved now: ${tenant.held}.`
+  if (tenant.held !== null) return cannotMove([tenant.id, tenant.held])
   if (!counted && to !== tenant.shard) {
     if (!room.fits(to, size)) return `${tenant.id} stays on ${tenant.shard}: ${to} has no room for it.`
     room.move(tenant.shard, to, size)
@@ -181,6 +198,9 @@ function wishOf({ tenant, shard: first, isCounted }: Candidate, judging: Judging
   const reason = reasonOf(tenant, judging, isolation)
   return { tenant, to: { shard: to, isolation }, reason, follows: counted && isolation === 'shared' }
 }
+
+export const cannotMove = ([tenant, held]: readonly [string, string]): string =>
+  `${tenant} cannot be moved now: ${held}.`
 
 function mayHave(
   { shards }: Desired,

@@ -5,26 +5,29 @@
  *     directory ─▶ actual ──────┴─▶ difference ─▶ balance ─▶ order ─▶ plan
  */
 
-import { type Fleet, onDirectory } from '../reach.ts'
+import type { Client } from '../../db/client.ts'
+import { type Fleet, movesOf, onDirectory } from '../reach.ts'
 import { measured, readActual } from './actual.ts'
 import { adviceOn } from './advice.ts'
 import { type Balanced, balance, type Placed } from './balance.ts'
 import { costsOf, type Measure } from './costs.ts'
-import { type Asked, difference } from './difference.ts'
+import { type Asked, cannotMove, difference } from './difference.ts'
 import { type MovePlan, type PlannedMove, type ShardLoad, sealed } from './document.ts'
 import { type Limits, makespan, orderMoves } from './order.ts'
-import { predict } from './predict.ts'
+import { durationOf, examine, type Prediction, reckon } from './predict.ts'
 import { Room } from './room.ts'
 import { stateHash } from './state.ts'
-import type { Actual, ActualTenant, Desired, Spot, Wish } from './types.ts'
+import type { Actual, ActualTenant, Desired, Wish } from './types.ts'
 
 export interface PlanOptions extends Asked {
   /** Even the shards out, by this; default is not to. */
   readonly balance?: Measure
   /** Spread at which the balancer stops. Default is 0.1: 10 %. */
   readonly until?: number
-  /** Called with how many tenants have been measured, of how many. */
-  readonly told?: (done: number, total: number) => void
+  /** Whether moves are planned without a look at what is in the way of each. Default is false. */
+  readonly isQuick?: boolean
+  /** Called with what is being done, and how much of it is done. */
+  readonly told?: (what: string, done: number, total: number) => void
 }
 
 /** What of the settings of moves a plan depends on. */
@@ -39,21 +42,60 @@ export interface Pace extends Limits {
  * @throws SETUP_FAILED       the directory has not been set up
  * @throws SHARD_UNAVAILABLE  a shard with tenants cannot be reached
  */
-export async function makePlan(fleet: Fleet, desired: Desired, options: PlanOptions = {}): Promise<MovePlan> {
-  const actual = await onDirectory(fleet.directoryUrl, readActual)
-  // Sizes decide which tenants and buckets move, never whether there is something to do.
-  const isToDo =
-    options.balance !== undefined || hasWork(difference(desired, actual, options), actual, desired)
-  const known = isToDo ? await measured(fleet, actual, options.told) : actual
-  return planOf(desired, known, { ...options, pace: paceOf(fleet), now: new Date().toISOString() })
+export function makePlan(fleet: Fleet, desired: Desired, options: PlanOptions = {}): Promise<MovePlan> {
+  return onDirectory(fleet.directoryUrl, async (directory) => {
+    const actual = await readActual(directory)
+    // Sizes decide which tenants and buckets move, never whether there is something to do.
+    const isToDo =
+      options.balance !== undefined || hasWork(difference(desired, actual, options), actual, desired)
+    const told = (done: number, total: number): void => options.told?.('measuring tenants', done, total)
+    const known = isToDo ? await measured(fleet, actual, told) : actual
+    return examined(fleet, directory, { desired, actual: known, options })
+  })
 }
 
-/** Defaults are those of the configuration. */
-export const paceOf = ({ moves }: Fleet): Pace => ({
-  atOnce: moves?.atOnce ?? 2,
-  perShard: moves?.perShard ?? 1,
-  stillMs: moves?.stillMs ?? 15,
-})
+interface Planning {
+  readonly desired: Desired
+  readonly actual: Actual
+  readonly options: PlanOptions
+}
+
+/** Plan, and look at each move; whoever cannot be moved is left out, and then others may be chosen instead. */
+async function examined(
+  fleet: Fleet,
+  directory: Client,
+  { desired, actual, options }: Planning,
+): Promise<MovePlan> {
+  const predictions = new Map<string, Prediction>()
+  /** Why tenants cannot be moved. */
+  const faults = new Map<string, string>()
+  const seen = new Set<string>()
+  let tenants = actual.tenants
+  for (;;) {
+    const now = { ...actual, tenants }
+    const made = { pace: paceOf(fleet), now: new Date().toISOString(), predictions, faults }
+    const plan = planOf(desired, now, { ...options, ...made })
+    const unseen = options.isQuick ? [] : plan.moves.filter((move) => !seen.has(keyOf(move)))
+    if (unseen.length === 0) return plan
+    const people = new Map(tenants.map((tenant) => [tenant.id, tenant]))
+    for (const [i, move] of unseen.entries()) {
+      seen.add(keyOf(move))
+      const found = await examine(fleet, directory, { tenant: people.get(move.tenant)!, to: move.to }, actual)
+      if (typeof found === 'string') faults.set(move.tenant, found)
+      else if (found) predictions.set(keyOf(move), found)
+      options.told?.('looking at moves', i + 1, unseen.length)
+    }
+    tenants = tenants.map((tenant) => ({ ...tenant, held: faults.get(tenant.id) ?? tenant.held }))
+  }
+}
+
+const keyOf = ({ tenant, to }: Pick<PlannedMove, 'tenant' | 'to'>): string =>
+  `${tenant} ${to.shard} ${to.isolation}`
+
+function paceOf(fleet: Fleet): Pace {
+  const { atOnce, perShard, stillMs } = movesOf(fleet)
+  return { atOnce, perShard, stillMs }
+}
 
 const hasWork = (
   { wishes, changes, problems }: ReturnType<typeof difference>,
@@ -61,24 +103,30 @@ const hasWork = (
   desired: Desired,
 ): boolean => wishes.length + changes.length + problems.length > 0 || buckets.length !== desired.buckets
 
+export interface Made {
+  readonly pace: Pace
+  /** When it is made. */
+  readonly now: string
+  /** What is known of moves by their tenant and target; the others are reckoned. */
+  readonly predictions?: ReadonlyMap<string, Prediction>
+  /** Why tenants were left out that others are moved for. */
+  readonly faults?: ReadonlyMap<string, string>
+}
+
 /** The plan, from plain data alone. */
-export function planOf(
-  desired: Desired,
-  actual: Actual,
-  options: PlanOptions & { readonly pace: Pace; readonly now: string },
-): MovePlan {
-  const { pace, now } = options
+export function planOf(desired: Desired, actual: Actual, options: PlanOptions & Made): MovePlan {
+  const { pace, now, predictions = new Map(), faults = new Map() } = options
   const found = difference(desired, actual, options)
   const costs = costsOf(options.balance ?? 'size', actual)
   const balanced = options.balance && balanceOf(desired, actual, found.wishes, costs.of, options.until)
   const wished = [...found.wishes, ...(balanced?.wishes ?? [])]
   const { wishes, problems } = orderMoves(wished, desired.shards, actual.tenants)
-  const moves = wishes.map((wish) => plannedMove(wish, pace.stillMs))
+  const moves = wishes.map((wish) => plannedMove(wish, pace.stillMs, predictions))
   const isCounted = desired.buckets !== actual.buckets.length
   const times = moves.map((move) => ({
     from: move.from.shard,
     to: move.to.shard,
-    ms: predict(move, pace.stillMs).totalMs,
+    ms: durationOf(move),
   }))
   const sum = (key: 'rows' | 'bytes'): number => moves.reduce((all, move) => all + move[key], 0)
   return sealed({
@@ -107,7 +155,7 @@ export function planOf(
       ms: Math.ceil(makespan(times, pace)),
       maxPauseMs: Math.max(0, ...moves.map(({ pauseMs }) => pauseMs)),
     },
-    problems: [...found.problems, ...problems],
+    problems: [...new Set([...found.problems, ...problems, ...[...faults].map(cannotMove)])],
     advice: adviceOn(desired, actual, moves, options),
   })
 }
@@ -131,11 +179,25 @@ function balanceOf(
   return balance(desired.shards, placed, room, until)
 }
 
-function plannedMove({ tenant, to, reason, follows }: Wish, stillMs: number): PlannedMove {
+function plannedMove(
+  { tenant, to, reason, follows }: Wish,
+  stillMs: number,
+  predictions: ReadonlyMap<string, Prediction>,
+): PlannedMove {
   const { id, shard, isolation, epoch, bucket, rows, bytes } = tenant
-  const { path, copyMs, pauseMs } = predict(tenant, stillMs)
-  const from: Spot = { shard, isolation }
-  return { tenant: id, from, to, epoch, bucket, reason, follows, rows, bytes, path, copyMs, pauseMs }
+  const prediction = predictions.get(keyOf({ tenant: id, to })) ?? reckon(tenant, stillMs)
+  return {
+    tenant: id,
+    from: { shard, isolation },
+    to,
+    epoch,
+    bucket,
+    reason,
+    follows,
+    rows,
+    bytes,
+    ...prediction,
+  }
 }
 
 function loadsOf(

@@ -15,6 +15,8 @@ export interface Settled {
   readonly moves: readonly MoveRecord[]
   /** Buckets that were changed now. */
   readonly buckets: number
+  /** Buckets that wait for tenants. */
+  readonly bucketsLeft: number
   /** Whether no move of it is under way or to come any more. */
   readonly isOver: boolean
 }
@@ -33,7 +35,7 @@ export function settlePlan(fleet: Fleet): Promise<Settled | null> {
       const plan = await runningPlan(directory)
       if (!plan) return null
       const moves = await listMoves(directory, { all: true, plan: plan.id })
-      const buckets = await followTenants(directory, plan.plan, moves)
+      const { changed, left } = await followTenants(directory, plan.plan, moves)
       const isOver = moves.every(({ state }) => AT_REST.includes(state))
       if (isOver) {
         await endPlan(directory, plan, 'done')
@@ -41,7 +43,7 @@ export function settlePlan(fleet: Fleet): Promise<Settled | null> {
         const entry = { operator: operatorOf(fleet), action: 'plan done', tenant: null, details }
         await appendAudit(directory, entry)
       }
-      return { plan, moves, buckets, isOver }
+      return { plan, moves, buckets: changed, bucketsLeft: left, isOver }
     }),
   )
 }
