@@ -16,6 +16,7 @@ import { addCopyCommands } from './copy.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { addLifeCommands } from './life.ts'
 import { addMigrateCommands } from './migrate.ts'
+import { addMoveCommands } from './move.ts'
 import { addOperationCommands } from './operation.ts'
 import { addPlanCommand } from './plan.ts'
 import { systemTerminal, type Terminal, visible } from './print.ts'
@@ -75,6 +76,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addLifeCommands(tenant, contextOf)
   addCopyCommands(tenant, contextOf)
   addPurgeCommands(tenant, contextOf)
+  addMoveCommands(program, contextOf)
   addOperationCommands(program, contextOf)
   addAuditCommands(program, contextOf)
   addTokenCommand(program, contextOf)

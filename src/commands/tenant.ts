@@ -5,6 +5,8 @@ import { type Command, Option } from 'commander'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
 import { createTenant, type NewTenant } from '../control/lifecycle.ts'
+import { openMoveOf } from '../control/move/store.ts'
+import type { MoveRecord } from '../control/move/types.ts'
 import { findRunning, reasonOf } from '../control/operations/store.ts'
 import { onDirectory } from '../control/reach.ts'
 import type { Queryable } from '../db/client.ts'
@@ -18,6 +20,7 @@ import {
 } from '../directory/tenants.ts'
 import { ISOLATIONS, type TenantSettings } from '../directory/types.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
+import { routeText } from './move-text.ts'
 import { wholeNumber } from './parse.ts'
 import { record, table } from './print.ts'
 import { addRegisterCommand } from './register.ts'
@@ -114,6 +117,8 @@ interface Shown extends TenantRecord {
   readonly target: Pick<Target, 'version' | 'error'> | null
   /** What was begun with it and is not finished. */
   readonly operation: string | null
+  /** Its move that has not ended, one in its window included. */
+  readonly move: Pick<MoveRecord, 'id' | 'state' | 'source' | 'target'> | null
   /** Why it is refused, as the operator said; null when it is not, or when nobody said. */
   readonly because: string | null
 }
@@ -146,8 +151,10 @@ function addShow(tenant: Command, contextOf: MakeContext): void {
 async function besides(db: Queryable, tenant: TenantRecord): Promise<Omit<Shown, keyof TenantRecord>> {
   const target = await targetOf(db, tenant)
   const running = await findRunning(db, tenant.id, '')
+  const open = await openMoveOf(db, tenant.id)
   const closing = CLOSED_BY[tenant.state]
   return {
+    move: open && { id: open.id, state: open.state, source: open.source, target: open.target },
     because: closing === undefined ? null : await reasonOf(db, tenant.id, closing),
     target: target && { version: target.version, error: target.error },
     operation: running && `${running.id} (${running.kind})`,
@@ -225,11 +232,12 @@ function fieldsOf({ id, name, subdomain, plan, state, ...place }: TenantRecord &
   }
 }
 
-function showText({ target, operation, ...tenant }: Shown, colour: boolean): string {
+function showText({ target, operation, move, ...tenant }: Shown, colour: boolean): string {
   const fields = { ...fieldsOf(tenant), 'tables at': target?.version ?? 'not known' }
   const failed = target?.error ? { 'last migration': target.error } : {}
   const begun = operation === null ? {} : { 'not finished': operation }
-  return record({ ...fields, ...failed, ...begun }, colour)
+  const moving = move === null ? {} : { move: `${move.id}, ${move.state}: ${routeText(move)}` }
+  return record({ ...fields, ...failed, ...moving, ...begun }, colour)
 }
 
 function listText(tenants: readonly TenantRecord[], colour: boolean): string {

@@ -81,6 +81,23 @@ export interface Summary {
   readonly open: readonly string[]
 }
 
+/** What a run of one move is given, so that it tells what happens as events. */
+export function telling(
+  move: MoveRecord,
+  onEvent: (event: MovesEvent) => void,
+): Required<Pick<RunOptions, 'report' | 'onState'>> {
+  let now = move
+  let isClaimed = false
+  return {
+    report: (text, done, total) => onEvent({ kind: 'progress', move: now, text, done, total }),
+    onState: (next) => {
+      onEvent({ kind: 'state', move: next, from: isClaimed ? now.state : null })
+      now = next
+      isClaimed = true
+    },
+  }
+}
+
 /** Milliseconds between looks at the queue while others may have something to do with it. */
 const LOOK_MS = 500
 
@@ -216,23 +233,12 @@ class Runner {
     const { id } = move
     if (kind === 'free') return this.#free(id)
     const work = kind === 'run' ? this.#hands.run : this.#hands.complete
-    await work(this.#fleet, id, this.#runOptions(move))
-    this.#setbacks.delete(id)
-  }
-
-  #runOptions(move: MoveRecord): RunOptions {
-    let now = move
-    let isClaimed = false
-    return {
+    await work(this.#fleet, id, {
       terms: { limits: movesOf(this.#fleet), token: move.token },
       ...(this.#options.signal && { stop: this.#options.signal }),
-      report: (text, done, total) => this.#tell({ kind: 'progress', move: now, text, done, total }),
-      onState: (next) => {
-        this.#tell({ kind: 'state', move: next, from: isClaimed ? now.state : null })
-        now = next
-        isClaimed = true
-      },
-    }
+      ...telling(move, (event) => this.#tell(event)),
+    })
+    this.#setbacks.delete(id)
   }
 
   /** A runner was lost between its claim of a settled move and whatever it wanted of it. */
