@@ -40,8 +40,8 @@ export interface WatchParts {
 
 /** Milliseconds between two looks, at least: what a look costs servers and gateway is less than one request does. */
 const PAUSE_MS = 2
-/** Whoever has waited for long may wait a little longer: 5 % more, up to so many milliseconds. */
-const [PAUSE_SHARE, PAUSE_MAX_MS] = [0.05, 50]
+/** Whoever has waited for long may wait a little longer: 2 % more, up to so many milliseconds. */
+const [PAUSE_SHARE, PAUSE_MAX_MS] = [0.02, 25]
 /**
  * Requests that are let go at a time; the next go as these end, or after the next look. A thousand at once would stand
  * in front of all other tenants of the shard.

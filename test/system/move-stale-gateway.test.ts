@@ -1,0 +1,149 @@
+/**
+ * G4, fault 33: a gateway that is stopped across a cutover, or across a move there and back, and then goes on with
+ * requests that wait in its sockets and in its own queue: nothing is written in the old place, nothing old is read.
+ */
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type Gateway, logged, startGateway, worldToken } from '../kit/gateway.ts'
+import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
+import { type Post, type SimulatedMove, simulateMove } from '../kit/simulated-move.ts'
+
+let world: World
+let tenant: WorldTenant
+let awake: Gateway, stopped: Gateway
+let token: string
+let epoch = 1
+let at: Post = { shard: 'shard-a', isolation: 'shared' }
+const moves: SimulatedMove[] = []
+
+beforeAll(async () => {
+  // A request that waits while its gateway sleeps has not come in yet: its time begins when it is read.
+  world = await startWorld({ tenants: 2, shards: 2, isolations: ['shared'] }, { moves: { holdMs: 20_000 } })
+  tenant = world.tenants[0]!
+  token = await worldToken(world, tenant)
+  awake = await startGateway(world, { LOG_LEVEL: 'debug' })
+  stopped = await startGateway(world, { LOG_LEVEL: 'debug' })
+})
+afterEach(async () => {
+  process.kill(stopped.pid, 'SIGCONT')
+  for (const move of moves.splice(0)) await move.end()
+})
+afterAll(async () => {
+  if (stopped) process.kill(stopped.pid, 'SIGCONT')
+  await Promise.all([awake?.stop(), stopped?.stop()])
+  await world?.stop()
+})
+
+/** The data of an answer without errors. */
+async function ask(gateway: Gateway, query: string, headers: Record<string, string> = {}) {
+  const response = await fetch(gateway.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...headers },
+    body: JSON.stringify({ query }),
+  })
+  const { data, errors } = await response.json()
+  expect(errors).toBeUndefined()
+  return data
+}
+
+let written = 0
+/** Both lanes in turn: an idempotency key is the resolver lane's. */
+async function write(gateway: Gateway): Promise<string> {
+  const word = `word-${++written}`
+  const query = `mutation { createLabel(input: { taskId: 1, word: "${word}" }) { ... on Label { word } } }`
+  const headers = written % 2 === 0 ? { 'idempotency-key': word } : {}
+  const data = await ask(gateway, query, headers)
+  expect(data.createLabel).toEqual({ word })
+  return word
+}
+
+async function words(gateway: Gateway): Promise<string[]> {
+  const { labels } = await ask(gateway, '{ labels(first: 100) { nodes { word } } }')
+  return labels.nodes.map((label: { word: string }) => label.word)
+}
+
+async function moveTo(to: Post): Promise<SimulatedMove> {
+  const move = await simulateMove(world, tenant, { from: at, to, epoch })
+  moves.push(move)
+  at = to
+  epoch++
+  return move
+}
+
+const other = (): Post => ({ shard: at.shard === 'shard-a' ? 'shard-b' : 'shard-a', isolation: 'shared' })
+
+/** Reads and writes that nobody takes from the sockets yet. */
+function waiting(gateway: Gateway): { reads: Promise<string[]>[]; writes: Promise<string>[] } {
+  const each = Array.from({ length: 12 }, (_, i) => i)
+  return { reads: each.map(() => words(gateway)), writes: each.map(() => write(gateway)) }
+}
+
+const stop = (): boolean => process.kill(stopped.pid, 'SIGSTOP')
+const wake = (): boolean => process.kill(stopped.pid, 'SIGCONT')
+
+describe('a gateway that is stopped across', () => {
+  it.each<[string, () => Post]>([
+    ['a cutover', other],
+    ['a cutover into a schema of the tenant’s own', () => ({ ...other(), isolation: 'schema' })],
+    ['a cutover into a database of the tenant’s own', () => ({ ...other(), isolation: 'database' })],
+    ['a cutover back into shared tables', other],
+  ])('%s', async (_, to) => {
+    await words(stopped)
+    stop()
+    const { reads, writes } = waiting(stopped)
+    const move = await moveTo(to())
+    await move.run()
+    const old = await move.contents('source')
+    const news = await write(awake)
+    wake()
+    for (const read of await Promise.all(reads)) expect(read).toContain(news)
+    const kept = await Promise.all(writes)
+    expect(await words(awake)).toEqual(expect.arrayContaining(kept))
+    expect(await words(stopped)).toEqual(expect.arrayContaining([news, ...kept]))
+    expect(await move.contents('source')).toBe(old)
+  })
+
+  it('a move there and back', async () => {
+    const home = at
+    await words(stopped)
+    stop()
+    const { reads, writes } = waiting(stopped)
+    const there = await moveTo(other())
+    await there.run()
+    const between = await write(awake)
+    const back = await moveTo(home)
+    await back.run()
+    const old = await back.contents('source')
+    const news = await write(awake)
+    wake()
+    for (const read of await Promise.all(reads)) expect(read).toEqual(expect.arrayContaining([between, news]))
+    const kept = await Promise.all(writes)
+    expect(await words(awake)).toEqual(expect.arrayContaining(kept))
+    expect(await back.contents('source')).toBe(old)
+  })
+
+  it('a cutover, with writes that it holds', async () => {
+    const move = await moveTo(other())
+    await move.prepare()
+    await move.freeze()
+    const refused = (): number =>
+      logged(stopped, 'statement.done').filter(({ mode }) => mode === 'write').length
+    const before = refused()
+    const writing = [write(stopped)]
+    await expect.poll(refused).toBeGreaterThan(before)
+    writing.push(write(stopped))
+    expect(await words(stopped)).not.toEqual([])
+    stop()
+    await move.copy()
+    const old = await move.contents('source')
+    await move.relocate()
+    await move.close()
+    await move.open()
+    const news = await write(awake)
+    wake()
+    const kept = await Promise.all(writing)
+    expect(await words(stopped)).toEqual(expect.arrayContaining([news, ...kept]))
+    expect(await move.contents('source')).toBe(old)
+    expect(logged(stopped, 'request.held').map(({ outcome }) => outcome)).not.toContain('late')
+  })
+})
