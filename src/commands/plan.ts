@@ -1,4 +1,4 @@
-/** `shardgate plan` and `shardgate apply`: what the file wants and is not so, and making it so. */
+/** `shardgate plan`: what the file wants and is not so. */
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -12,7 +12,7 @@ import { type CommandContext, configOf, fleetOf, type MakeContext } from './cont
 import { planText } from './plan-text.ts'
 import { terminalProgress } from './progress.ts'
 
-interface Wanted {
+export interface Wanted {
   readonly balance?: Measure
   readonly until: number
   readonly isolation?: true
@@ -52,7 +52,7 @@ export function addPlanCommand(program: Command, contextOf: MakeContext): void {
 }
 
 /** The options that say what a plan is to do beyond the file. */
-const wished = (command: Command): Command =>
+export const wished = (command: Command): Command =>
   command
     .addOption(
       new Option(
@@ -74,7 +74,7 @@ function percent(text: string): number {
   throw new InvalidArgumentError('Wanted a percentage above 0, such as 10 or 2.5.')
 }
 
-async function planned(
+export async function planned(
   context: CommandContext,
   { balance, until, isolation, quick }: Wanted,
 ): Promise<MovePlan> {

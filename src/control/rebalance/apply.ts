@@ -5,14 +5,15 @@
 
 import { appendAudit } from '../../directory/audit.ts'
 import { setWanted } from '../move/claim.ts'
-import { type MovesEvent, type MovesOptions, runMoves, type Summary } from '../move/runner.ts'
+import type { MovesOptions, Summary } from '../move/runner.ts'
 import { MOVE_STATES, type MoveState } from '../move/states.ts'
 import { operatorOf } from '../operations/run.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
 import type { MovePlan } from './document.ts'
 import { type Entered, enterPlan } from './enter.ts'
-import { type Settled, settlePlan } from './settle.ts'
-import { endPlan } from './store.ts'
+import { runFollowed } from './run.ts'
+import { settlePlan } from './settle.ts'
+import { endPlan, findPlan, type PlanRecord } from './store.ts'
 
 export interface ApplyOptions extends Pick<MovesOptions, 'signal' | 'onEvent' | 'hands'> {
   /** Whether the moves are only queued, for runners elsewhere. Default is false. */
@@ -22,15 +23,13 @@ export interface ApplyOptions extends Pick<MovesOptions, 'signal' | 'onEvent' | 
 export interface Applied {
   /** Of the plan: digits. */
   readonly id: string
-  readonly was: Entered['is'] | 'done before'
+  readonly was: Entered['is'] | 'ended before'
   /** Moves by where they are now; null where none were run. */
   readonly summary: Summary | null
-  /** Buckets that were changed. */
+  /** Buckets that are where the plan wants them, and those that are not. */
   readonly buckets: number
-  /** Buckets that wait for tenants. */
   readonly bucketsLeft: number
-  /** Whether nothing of the plan is left to do. */
-  readonly isOver: boolean
+  readonly state: PlanRecord['state']
 }
 
 /**
@@ -39,49 +38,35 @@ export interface Applied {
  * @throws as `enterPlan`, and DIRECTORY_UNAVAILABLE
  */
 export async function applyPlan(fleet: Fleet, plan: MovePlan, options: ApplyOptions = {}): Promise<Applied> {
-  const entered = await enterPlan(fleet, plan)
-  const { id } = entered
-  if (entered.state !== 'running') {
-    return { id, was: 'done before', summary: null, buckets: 0, bucketsLeft: 0, isOver: true }
-  }
+  const { id, state, is } = await enterPlan(fleet, plan)
+  if (state !== 'running') return standing(fleet, plan, { id, was: 'ended before', summary: null })
   // Buckets without tenants follow nobody.
   const settled = await settlePlan(fleet)
-  const was = entered.is
-  if (!settled || settled.isOver || options.isQueueOnly) return appliedOf(id, was, null, settled)
-  const summary = await runFollowed(fleet, id, options)
-  return appliedOf(id, was, summary, await settlePlan(fleet))
+  const isToRun = settled?.isOver === false && !options.isQueueOnly
+  const summary = isToRun ? await runFollowed(fleet, runOptions(id, options)) : null
+  return standing(fleet, plan, { id, was: is, summary })
 }
 
-/** Run the moves of the plan; each time one has settled, buckets follow. */
-async function runFollowed(fleet: Fleet, plan: string, options: ApplyOptions): Promise<Summary> {
-  const { signal, hands, onEvent = () => {} } = options
-  let following: Promise<unknown> = Promise.resolve()
-  const tell = (event: MovesEvent): void => {
-    onEvent(event)
-    if (event.kind !== 'state' || event.move.state !== 'settled') return
-    // What fails here is made up for at the end.
-    following = following.then(() => settlePlan(fleet)).catch(() => {})
-  }
-  const summary = await runMoves(fleet, {
-    plan,
-    onEvent: tell,
-    ...(signal && { signal }),
-    ...(hands && { hands }),
+/** With how far the plan has come now. */
+function standing(
+  fleet: Fleet,
+  plan: MovePlan,
+  applied: Pick<Applied, 'id' | 'was' | 'summary'>,
+): Promise<Applied> {
+  return onDirectory(fleet.directoryUrl, async (directory) => {
+    const rows = await directory.query('select shard from directory.bucket order by no')
+    const there = plan.buckets.filter(({ no, to }) => rows[no]?.shard === to).length
+    const state = (await findPlan(directory, plan.hash))?.state ?? 'running'
+    return { ...applied, buckets: there, bucketsLeft: plan.buckets.length - there, state }
   })
-  await following
-  return summary
 }
 
-function appliedOf(
-  id: string,
-  was: Applied['was'],
-  summary: Summary | null,
-  settled: Settled | null,
-): Applied {
-  if (!settled) return { id, was, summary, buckets: 0, bucketsLeft: 0, isOver: true }
-  const { buckets, bucketsLeft, isOver } = settled
-  return { id, was, summary, buckets, bucketsLeft, isOver }
-}
+const runOptions = (plan: string, { signal, hands, onEvent }: ApplyOptions): MovesOptions => ({
+  plan,
+  ...(signal && { signal }),
+  ...(hands && { hands }),
+  ...(onEvent && { onEvent }),
+})
 
 /**
  * Give up the plan that is being applied: moves that have not come past their point of no return are cancelled, tenants
@@ -107,8 +92,7 @@ export async function cancelPlan(
     return count
   })
   // What a runner had begun is undone by one.
-  await runFollowed(fleet, id, options)
-  await settlePlan(fleet)
+  await runFollowed(fleet, runOptions(id, options))
   await onDirectory(fleet.directoryUrl, (directory) =>
     directory.transaction(async () => {
       await endPlan(directory, settled.plan, 'cancelled')

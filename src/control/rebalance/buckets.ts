@@ -24,13 +24,12 @@ const MOVED: readonly MoveState[] = ['relocated', 'settled', 'cleaning', 'done']
  * Change the buckets whose tenants have all moved; safe to repeat.
  *
  * @param moves  all of the plan
- * @returns how many buckets were changed, and how many wait for tenants
  */
 export function followTenants(
   directory: Client,
   plan: MovePlan,
   moves: readonly MoveRecord[],
-): Promise<{ changed: number; left: number }> {
+): Promise<void> {
   const moved = new Set(moves.filter(({ state }) => MOVED.includes(state)).map(({ tenant }) => tenant))
   const followers = Map.groupBy(
     plan.moves.filter(({ follows }) => follows),
@@ -46,7 +45,6 @@ export function followTenants(
     // In buckets that were changed also those that an earlier plan, which was given up, has left with a row.
     const whose = sql`tenant.id = any(${sql.value(tenants)}::text[]) or tenant.bucket = any(${sql.value(changed)}::int[])`
     await dropEqual(directory, whose)
-    return { changed: changed.length, left: plan.buckets.length - ready.length }
   })
 }
 

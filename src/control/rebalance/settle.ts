@@ -13,10 +13,6 @@ export interface Settled {
   readonly plan: PlanRecord
   /** All of the plan. */
   readonly moves: readonly MoveRecord[]
-  /** Buckets that were changed now. */
-  readonly buckets: number
-  /** Buckets that wait for tenants. */
-  readonly bucketsLeft: number
   /** Whether no move of it is under way or to come any more. */
   readonly isOver: boolean
 }
@@ -35,7 +31,7 @@ export function settlePlan(fleet: Fleet): Promise<Settled | null> {
       const plan = await runningPlan(directory)
       if (!plan) return null
       const moves = await listMoves(directory, { all: true, plan: plan.id })
-      const { changed, left } = await followTenants(directory, plan.plan, moves)
+      await followTenants(directory, plan.plan, moves)
       const isOver = moves.every(({ state }) => AT_REST.includes(state))
       if (isOver) {
         await endPlan(directory, plan, 'done')
@@ -43,7 +39,7 @@ export function settlePlan(fleet: Fleet): Promise<Settled | null> {
         const entry = { operator: operatorOf(fleet), action: 'plan done', tenant: null, details }
         await appendAudit(directory, entry)
       }
-      return { plan, moves, buckets: changed, bucketsLeft: left, isOver }
+      return { plan, moves, isOver }
     }),
   )
 }

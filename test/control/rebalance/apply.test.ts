@@ -83,7 +83,7 @@ describe('a plan that is applied', () => {
     const plan = await makePlan(fleet, wanted({ 'shard-c': { drain: true } }))
     const seen: string[] = []
     const applied = await applyPlan(fleet, plan, { onEvent: (event) => seen.push(nameOf(event)) })
-    expect(applied).toMatchObject({ was: 'new', isOver: true, bucketsLeft: 0 })
+    expect(applied).toMatchObject({ was: 'new', state: 'done', bucketsLeft: 0 })
     expect(applied.summary).toMatchObject({ undone: [], failed: [], open: [], paused: [] })
     expect(seen.filter((text) => text === 'settled')).toHaveLength(plan.moves.length)
     expect(await countOn('shard-c')).toBe(0)
@@ -94,7 +94,7 @@ describe('a plan that is applied', () => {
     }
     expect(await hashes()).toEqual(before)
     expect(isEmpty(await makePlan(fleet, wanted({ 'shard-c': { drain: true } })))).toBe(true)
-    expect(await applyPlan(fleet, plan)).toMatchObject({ id: applied.id, was: 'done before', isOver: true })
+    expect(await applyPlan(fleet, plan)).toMatchObject({ id: applied.id, was: 'ended before', state: 'done' })
   }, 60_000)
 
   it('goes on where it was left, and refuses another one meanwhile', async () => {
@@ -106,7 +106,7 @@ describe('a plan that is applied', () => {
     const plan = await makePlan(slow, wanted({ 'shard-a': { drain: true } }))
     expect(plan.moves.length).toBeGreaterThan(1)
     const first = await applyPlan(slow, plan, { signal: stop.signal, onEvent })
-    expect(first).toMatchObject({ was: 'new', isOver: false })
+    expect(first).toMatchObject({ was: 'new', state: 'running' })
     expect(first.summary?.open.length).toBeGreaterThan(0)
     const before = await placesNow()
     const other = await makePlan(fleet, wanted({ 'shard-b': { drain: true } }), { isQuick: true })
@@ -115,7 +115,7 @@ describe('a plan that is applied', () => {
     )
     expect(await placesNow()).toBe(before)
     const second = await applyPlan(fleet, plan)
-    expect(second).toMatchObject({ id: first.id, was: 'begun before', isOver: true })
+    expect(second).toMatchObject({ id: first.id, was: 'begun before', state: 'done' })
     const moves = await listMoves(directory, { all: true, plan: first.id })
     expect(moves.map(({ tenant }) => tenant).sort()).toEqual(plan.moves.map(({ tenant }) => tenant).sort())
     expect(isEmpty(await makePlan(fleet, wanted({ 'shard-a': { drain: true } })))).toBe(true)
@@ -144,7 +144,7 @@ describe('a plan that is applied', () => {
     }
     const before = await whereAll()
     expect(before[late]).toBe('shard-b')
-    expect(await applyPlan(fleet, plan)).toMatchObject({ was: 'begun before', isOver: true, bucketsLeft: 0 })
+    expect(await applyPlan(fleet, plan)).toMatchObject({ was: 'begun before', state: 'done', bucketsLeft: 0 })
     expect((await whereAll())[late]).toBe('shard-b own')
     expect(await countOn('shard-b')).toBe(0)
   }, 60_000)
