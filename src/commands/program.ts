@@ -9,6 +9,7 @@ import { ERRORS, isGatewayError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
 import { addAdoptCommand } from './adopt.ts'
 import { addAdviseCommand } from './advise.ts'
+import { addApplyCommand } from './apply.ts'
 import { addAuditCommands } from './audit.ts'
 import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
@@ -71,6 +72,7 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addAdoptCommand(program, contextOf)
   addMigrateCommands(program, contextOf)
   addPlanCommand(program, contextOf)
+  addApplyCommand(program, contextOf)
   const tenant = addTenantCommands(program, contextOf)
   addAdviseCommand(tenant, contextOf)
   addLifeCommands(tenant, contextOf)
