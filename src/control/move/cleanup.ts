@@ -13,6 +13,7 @@ import { type Client, sqlState } from '../../db/client.ts'
 import { dropSlot } from '../../db/replication.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
 import { tenantRole } from '../../directory/namespaces.ts'
+import type { Isolation } from '../../directory/types.ts'
 import type { Whereabouts } from '../copy/snapshot.ts'
 import { asMover } from '../copy/target.ts'
 import { databaseExists, dropDatabase } from '../homes/database-home.ts'
@@ -23,7 +24,7 @@ import { onHome } from '../reach.ts'
 import { liftFence } from './fences.ts'
 import { fenceBefore, forgetLeftovers, listLeftovers } from './leftovers.ts'
 import { IDEMPOTENCY, isOneDatabase, movedTablesOf } from './moved-tables.ts'
-import { type Direction, wayName } from './names.ts'
+import { type Direction, slotName, wayName } from './names.ts'
 import { dropPublication } from './publication.ts'
 import { removeRows } from './remove-rows.ts'
 import type { Moving, Side } from './types.ts'
@@ -59,8 +60,10 @@ export async function removeTarget(ending: Ending): Promise<void> {
   const laid = sql`f.state = 'frozen' and f.epoch = ${sql.value(epoch)}::bigint`
   const away = sql`f.state in ('moved', 'purged') or ${laid}`
   await removeHomeOf(ending, target, record.target, {
-    gone: sql`${away} or ${isOtherHome(record.target)}`,
+    gone: sql`${away} or ${OTHER_HOME[record.target.isolation]}`,
     keys: away,
+    // Rows come only once the fence is laid: others that are there are not ours.
+    rows: made.some(({ kind }) => kind === 'rows'),
   })
   await liftLaid(ending, made.find(({ kind }) => kind === 'fence')?.name)
   await forgetLeftovers(directory, record.id, { kinds: ['home', 'rows', 'fence'] })
@@ -89,24 +92,31 @@ export async function removeSource(ending: Ending): Promise<void> {
   const later = sql`f.epoch >= ${sql.value(record.target.epoch)}::bigint`
   const away = sql`f.state = 'moved' and ${later}`
   await removeHomeOf(ending, source, record.source, {
-    gone: sql`${away} or ${later} and ${isOtherHome(record.source)}`,
+    gone: sql`${away} or ${later} and ${OTHER_HOME[record.source.isolation]}`,
     keys: away,
+    rows: true,
     signal: ending.signal,
   })
   await forgetLeftovers(directory, record.id)
 }
 
-/** That the fence `f` is of the other home that shares it: shared tables are served without a role, schemas with one. */
-const isOtherHome = ({ isolation }: Side): SQL =>
-  isolation === 'shared'
-    ? sql`f.role is not null`
-    : sql`f.role is null and f.state not in ('moved', 'purged')`
+/**
+ * That the fence `f` is of the other home that shares it: shared tables are served without a role, schemas with one. A
+ * database has a fence to itself.
+ */
+const OTHER_HOME: Readonly<Record<Isolation, SQL>> = {
+  shared: sql`f.role is not null`,
+  schema: sql`f.role is null and f.state not in ('moved', 'purged')`,
+  database: sql`false`,
+}
 
 interface Walls {
   /** That the fence `f` says that the tenant does not live in this home. */
   readonly gone: SQL
   /** That it lives neither there nor in the other home of the same database. */
   readonly keys: SQL
+  /** Whether there may be rows in tables that it shares with others. */
+  readonly rows: boolean
   readonly signal?: AbortSignal
 }
 
@@ -124,7 +134,7 @@ async function removeHomeOf(ending: Ending, where: Whereabouts, side: Side, wall
         }),
       )
     }
-    await removeSharedRows(ending, where, side, walls)
+    if (walls.rows) await removeSharedRows(ending, where, side, walls)
   }
   if (isolation !== 'shared') {
     await directory.query(
@@ -234,7 +244,10 @@ export async function removeWay(ending: Ending, direction: Direction): Promise<v
   ] as const) {
     // What was in a database has gone with it.
     if (side.isolation === 'database' && !(await isThere(ending.fleet, directory, side))) continue
-    if (side.shard === made.shard && side.isolation === made.isolation) await removeOutlet(where, name)
+    if (side.shard === made.shard && side.isolation === made.isolation) {
+      await asMover(where)((client) => dropSlot(client, slotName(record.id, direction, where)))
+      await onHome(where.shard, where.home, (client) => dropPublication(client, name))
+    }
     await onHome(where.shard, where.home, (client) =>
       client.query(
         compile(sql`
@@ -243,10 +256,10 @@ export async function removeWay(ending: Ending, direction: Direction): Promise<v
       ),
     )
   }
-  await forgetLeftovers(directory, record.id, { kinds: ['publication', 'slot'], name })
-}
-
-async function removeOutlet(where: Whereabouts, name: string): Promise<void> {
-  await asMover(where)((client) => dropSlot(client, name))
-  await onHome(where.shard, where.home, (client) => dropPublication(client, name))
+  const from = direction === 'forward' ? source : target
+  await forgetLeftovers(directory, record.id, { kinds: ['publication'], name })
+  await forgetLeftovers(directory, record.id, {
+    kinds: ['slot'],
+    name: slotName(record.id, direction, from),
+  })
 }

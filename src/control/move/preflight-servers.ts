@@ -8,6 +8,7 @@ import { fenceOf } from '../life/fence.ts'
 import { findSubject } from '../life/subject.ts'
 import { onShard, type ShardAccess } from '../reach.ts'
 import { findFence, sharesFence } from './fences.ts'
+import { slotName } from './names.ts'
 import { type Check, type End, type Fault, fault, refusedBy, type Sight } from './sight.ts'
 
 /** Look at both ends with the same eyes. */
@@ -143,7 +144,7 @@ async function wantedOn(id: string, { from, to, move }: Sight): Promise<number> 
   const [own] = await from.owner.query(
     compile(sql`
       select count(*) as n from pg_replication_slots
-      where slot_name in (${sql.value(`shardgate_move_${move.id}`)}, ${sql.value(`shardgate_back_${move.id}`)})`),
+      where slot_name in (${sql.value(slotName(move.id, 'forward', from.where))}, ${sql.value(slotName(move.id, 'back', to.where))})`),
   )
   return Math.max(0, ways - Number(own?.n))
 }
@@ -167,20 +168,25 @@ export async function warningsOf({ from, to }: Sight): Promise<string[]> {
 /** Seconds after which a transaction is worth a word: a slot waits for each that has written something. */
 const LONG_S = 5
 
-// Of other roles than one's own, Postgres says that they are there, and not since when.
-async function longTransactions({ key, ...shard }: ShardAccess): Promise<string[]> {
+/**
+ * Transactions that have been open for longer than `seconds`, a clause each. Of sessions of other roles than one's own
+ * Postgres says that they are there, and not since when: so each of ours looks.
+ */
+export async function longTransactions({ key, ...shard }: ShardAccess, seconds = LONG_S): Promise<string[]> {
   const found = new Set<string>()
   for (const url of new Set([shard.url, shard.moverUrl, shard.appUrl])) {
     if (url === undefined) continue
     const rows = await onShard({ key, url }, (client) =>
-      client.query(`
+      client.query(
+        compile(sql`
         select format('a transaction of %s (process %s) has been open for %s s', usename, pid,
           round(extract(epoch from clock_timestamp() - xact_start))) as sentence
         from pg_stat_activity
-        where xact_start < clock_timestamp() - interval '${LONG_S} seconds' and pid <> pg_backend_pid()
+        where xact_start < clock_timestamp() - ${sql.value(seconds)}::int * interval '1 second' and pid <> pg_backend_pid()
           and backend_type = 'client backend'
         union all
         select format('the prepared transaction %L of %s is open', gid, owner) from pg_prepared_xacts`),
+      ),
     ).catch(() => [])
     for (const { sentence } of rows) if (sentence) found.add(`${sentence}; copying waits for its end.`)
   }

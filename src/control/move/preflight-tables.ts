@@ -1,5 +1,6 @@
 /** Whether the tables at both ends are the same, can be followed, and are empty where rows are to come. */
 
+import { sqlState } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { requireFuture, shapesOf } from '../copy/fit.ts'
 import { shapeOf } from '../copy/snapshot.ts'
@@ -51,6 +52,32 @@ export const ensureFit: Check = async (sight) => {
   return refusedBy(() => requireFuture(place, { shape, tables: shapesOf(tables, rows) }))
 }
 
+/** What `setup` gives the mover: an earlier release gave less. Homes that are not made yet are born with it. */
+export const ensureRights: Check = async ({ source, target, from, to }) => {
+  const shared = { ...target, home: { isolation: 'shared', namespace: '' } } as const
+  const faults: Fault[] = []
+  for (const [{ owner, mover, where }, home] of [
+    [from, source],
+    [to, shared],
+  ] as const) {
+    if (!owner || !mover) continue
+    const tables = await movedTablesOf(owner, home)
+    const names = tables.map(({ schema, name }) => ({ schema, name }))
+    const rows = await mover.query(
+      compile(sql`
+        select t.schema || '.' || t.name as id
+        from jsonb_to_recordset(${sql.value(JSON.stringify(names))}::jsonb) as t (schema text, name text)
+        join pg_namespace n on n.nspname = t.schema join pg_class c on c.relnamespace = n.oid and c.relname = t.name,
+          unnest(array['select', 'insert', 'update', 'delete']) as wanted (privilege)
+        where not has_table_privilege(c.oid, wanted.privilege) group by 1 order by 1`),
+    )
+    if (rows.length === 0) continue
+    const ids = rows.map(({ id }) => id).join(', ')
+    faults.push(fault(`On ${where.shard.key} the mover may not read and write ${ids}. Type: shardgate setup`))
+  }
+  return faults
+}
+
 /** Fault 38: rows, a schema or a database of the tenant that are there already would be merged with what comes. */
 export const ensureNothingThere: Check = async (sight) => {
   const { fleet, directory, tenant, source, target, to, move } = sight
@@ -68,10 +95,16 @@ export const ensureNothingThere: Check = async (sight) => {
   const faults: Fault[] = []
   for (const table of await movedTablesOf(to.mover, shared)) {
     const comes = table.id === IDEMPOTENCY ? !isOneDatabase({ source, target }) : isolation === 'shared'
-    if (comes && (await hasRows(to.mover, table, tenant)))
+    // A mover that may not look is told of by `ensureRights`.
+    if (comes && (await hasRows(to.mover, table, tenant).catch(unlessDenied)))
       faults.push(fault(`${target.shard.key} has rows of ${tenant} in ${table.id} already. ${LEFT}`))
   }
   return faults
+}
+
+const unlessDenied = (error: unknown): boolean => {
+  if (sqlState(error) === '42501') return false
+  throw error
 }
 
 const LEFT = 'An earlier move has left them, or a hand. See and remove them: shardgate move doctor --clean'

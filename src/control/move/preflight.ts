@@ -23,7 +23,13 @@ import {
   ensureTargetFence,
   warningsOf,
 } from './preflight-servers.ts'
-import { ensureFit, ensureHeld, ensureNothingThere, ensurePublishable } from './preflight-tables.ts'
+import {
+  ensureFit,
+  ensureHeld,
+  ensureNothingThere,
+  ensurePublishable,
+  ensureRights,
+} from './preflight-tables.ts'
 import { type Check, type Fault, type Flight, fault, type Sight, withSight } from './sight.ts'
 import { type MovedSize, measureMoved } from './sizes.ts'
 import type { Moving, Path } from './types.ts'
@@ -41,6 +47,7 @@ const CHECKS: readonly Check[] = [
   ensureSourceFence,
   ensureTargetFence,
   ensureMover,
+  ensureRights,
   ensureMakeable,
   ensureHeld,
   ensureFit,

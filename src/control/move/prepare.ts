@@ -26,13 +26,13 @@ import type { Moving, Side } from './types.ts'
 export async function prepareTarget(moving: Moving): Promise<void> {
   const { fleet, record, target } = moving
   const home = homeOf(moving, record.target)
-  await remember(moving, record.target, home.isolation === 'shared' ? 'rows' : 'home', home.namespace)
+  if (home.isolation !== 'shared') await remember(moving, record.target, 'home', home.namespace)
   await makePlace(fleet, home)
   await makeTables(fleet, home)
   await checkHome(fleet, home)
-  // The rows of idempotency keys lie beside the schema, and stay when it is dropped.
-  if (home.isolation === 'schema') await remember(moving, record.target, 'rows', home.namespace)
   await layTargetFence(moving)
+  // Of a schema, those of its idempotency keys, which lie beside it. No row comes before the fence is laid.
+  if (home.isolation !== 'database') await remember(moving, record.target, 'rows', home.namespace)
   if (record.path === 'live') await requireWayBack(moving, target)
 }
 
