@@ -47,8 +47,7 @@ export function pipeCopies(
     const stop = (): void => failed(signal?.reason)
     const failed = (error: unknown): void => {
       signal?.removeEventListener('abort', stop)
-      reader.release()
-      // Without it the server would go on waiting for rows.
+      reader.giveUp()
       writer.giveUp()
       reject(error)
     }
@@ -134,6 +133,7 @@ class Writer extends Script {
     this.connection?.stream.once('drain', work)
   }
 
+  /** Without it the server would go on waiting for rows. */
   giveUp(): void {
     if (this.isDone || !this.connection?.stream.writable) return
     this.connection.stream.write(serialize.copyFail('the other side has failed'))
@@ -174,18 +174,24 @@ class Reader extends Script {
   }
 
   override handleReadyForQuery(): void {
-    this.release()
+    this.#release()
     super.handleReadyForQuery()
   }
 
   /** Give the connection back to pg. */
-  release(): void {
+  #release(): void {
     const [stream, toPg] = [this.#stream, this.#toPg]
     this.#stream = undefined
     if (!stream || !toPg) return
     stream.off('data', this.#listener)
     stream.on('data', toPg)
     stream.resume()
+  }
+
+  /** Rows may be on their way yet, and pg has no use for them. */
+  giveUp(): void {
+    if (!this.isDone) this.#stream?.destroy()
+    this.#stream = undefined
   }
 
   #take(piece: Buffer): void {
