@@ -85,6 +85,10 @@ export type Event =
   | { kind: 'directory.up' }
   | { kind: 'keys.refreshed'; issuer: string; keys: number }
   | { kind: 'keys.failed'; issuer: string; reason: string }
+  /** `from` and `to` are shards; told by whoever runs the move. */
+  | { kind: 'move.state'; move: string; tenant: string; from: string; to: string; state: string }
+  | { kind: 'move.failed'; move: string; tenant: string; state: string; reason: string; again: boolean }
+  | { kind: 'move.window'; move: string; tenant: string; gives: string }
 
 export type Emit = (event: Event) => void
 

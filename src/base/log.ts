@@ -3,7 +3,7 @@
  *
  * It subscribes to the events and to nothing else. A line is built from named fields of the event,
  * never from the event as a whole, so a new field stays out until somebody puts it in. Errors pass
- * through `scrub`: connection strings, tokens and the values that Postgres quotes are cut out.
+ * through `scrub` (scrub.ts): connection strings, tokens and the values that Postgres quotes are cut out.
  *
  * A sink that is full or broken costs lines, never a request: lines are dropped and counted once
  * `SINK_BYTES_MAX` wait to be written (docs/architecture.md, what fails open). Lines of requests
@@ -14,6 +14,7 @@
 import pino from 'pino'
 import type { Config } from './config.ts'
 import type { Emit, Event } from './events.ts'
+import { describeError, scrub } from './scrub.ts'
 
 export type LogLevel = Config['logLevel']
 
@@ -187,6 +188,7 @@ type FleetEvent = Extract<
       | `placement.${string}`
       | `directory.${string}`
       | `keys.${string}`
+      | `move.${string}`
   }
 >
 
@@ -238,6 +240,24 @@ function fleetLine(event: FleetEvent): LogLine {
         issuer: event.issuer,
         reason: scrub(event.reason),
       })
+    case 'move.state': {
+      const { move, tenant, from, to, state } = event
+      return line('info', 'move came into a state', { kind, move, tenant, from, to, state })
+    }
+    case 'move.failed': {
+      const { move, tenant, state, again } = event
+      return line(again ? 'warn' : 'error', again ? 'move failed, it is tried again' : 'move failed', {
+        kind,
+        move,
+        tenant,
+        state,
+        reason: scrub(event.reason),
+      })
+    }
+    case 'move.window': {
+      const { move, tenant, gives } = event
+      return line('warn', 'window of a move ends early: its slot is needed', { kind, move, tenant, gives })
+    }
     default:
       return unknownLine(event)
   }
@@ -246,59 +266,4 @@ function fleetLine(event: FleetEvent): LogLine {
 // The compiler refuses a kind without a case; at run time a line without fields is the safe answer.
 function unknownLine(event: never): LogLine {
   return line('warn', 'an event that the log does not know', { kind: (event as Event).kind })
-}
-
-const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]*:[^\s@]*@/gi, '$1***@'],
-  [/\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g, '[token]'],
-  [/\b(Bearer|Basic)\s+\S+/gi, '$1 [token]'],
-  [
-    /\b(password|passwd|pwd|secret|token|api[_-]?key)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&]+)/gi,
-    '$1$2***',
-  ],
-]
-
-/** `text` without credentials, at most 2,000 characters. */
-export function scrub(text: string): string {
-  return SECRETS.reduce((clean, [pattern, instead]) => clean.replace(pattern, instead), text.slice(0, 2_000))
-}
-
-interface ErrorFields {
-  readonly name: string
-  readonly message: string
-  readonly code?: string
-  readonly stack?: readonly string[]
-  readonly cause?: ErrorFields
-}
-
-const CAUSES_MAX = 4
-
-/** An error as fields: no row data, no credentials, no more than four causes deep. */
-export function describeError(error: unknown, depth = 0): ErrorFields {
-  if (!(error instanceof Error))
-    return { name: typeof error, message: 'something that is not an Error was thrown' }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
-  const cause = error.cause ?? ('originalError' in error ? error.originalError : undefined)
-  return {
-    name: error.name,
-    message: scrub(withoutValues(error.message, code)),
-    ...(code === undefined ? {} : { code }),
-    stack: frames(error.stack),
-    ...(cause === undefined || depth >= CAUSES_MAX - 1 ? {} : { cause: describeError(cause, depth + 1) }),
-  }
-}
-
-// Postgres quotes the offending value after a colon: 'invalid input syntax for type uuid: "…"'. Its
-// `detail` and `where` hold whole rows, which is why no field is copied beyond those named here.
-function withoutValues(message: string, code: string | undefined): string {
-  return code && /^[0-9A-Z]{5}$/.test(code) ? message.replace(/: ".*$/s, ': …') : message
-}
-
-// Only the places: the first lines of a stack repeat the message.
-function frames(stack: string | undefined): string[] {
-  return (stack ?? '')
-    .split('\n')
-    .filter((text) => /^\s+at /.test(text))
-    .slice(0, 12)
-    .map((text) => scrub(text.trim()))
 }

@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util'
 import { isGatewayError } from '../base/errors.ts'
+import type { Event } from '../base/events.ts'
 import type { MovesEvent } from '../control/move/runner.ts'
 import { ENDED, type MoveState } from '../control/move/states.ts'
 import type { MoveRecord } from '../control/move/types.ts'
@@ -86,15 +87,9 @@ const RESTING: readonly MoveState[] = [...ENDED, 'settled']
 
 function tellEvent(event: MovesEvent, { running, say, steps }: Telling): void {
   switch (event.kind) {
-    case 'state': {
-      const { move, from } = event
-      const isAtRest = RESTING.includes(move.state) && from !== null
-      if (isAtRest) running.delete(move.id)
-      else running.set(move.id, { move })
-      if (isAtRest) say(move.state === 'aborted' ? '✗' : '✓', arrivalText(move))
-      else if (steps) say('·', `move ${move.id} of ${move.tenant}: ${move.state}`)
+    case 'state':
+      tellState(event, { running, say, steps })
       return
-    }
     case 'progress':
       running.set(event.move.id, event)
       return
@@ -116,6 +111,38 @@ function tellEvent(event: MovesEvent, { running, say, steps }: Telling): void {
     }
     case 'directory away':
       say('✗', sentenceOf(event.error))
+  }
+}
+
+function tellState(
+  { move, from }: Extract<MovesEvent, { kind: 'state' }>,
+  { running, say, steps }: Telling,
+): void {
+  const { id, tenant, state } = move
+  if (from !== null && RESTING.includes(state)) {
+    running.delete(id)
+    say(state === 'aborted' ? '✗' : '✓', arrivalText(move))
+    return
+  }
+  running.set(id, { move })
+  // Who claims a settled move ends its window, or takes its way back; what of both comes next is told.
+  if (steps && state !== 'settled') say('·', `move ${id} of ${tenant}: ${state}`)
+}
+
+/** What the log says of an event. */
+export function logged(event: MovesEvent): Event[] {
+  if (event.kind === 'directory away') return [{ kind: 'directory.down', reason: sentenceOf(event.error) }]
+  const { id, tenant, state, source, target } = event.move
+  const about = { move: id, tenant, state }
+  switch (event.kind) {
+    case 'state':
+      return [{ kind: 'move.state', ...about, from: source.shard, to: target.shard }]
+    case 'failed':
+      return [{ kind: 'move.failed', ...about, reason: sentenceOf(event.error), again: event.again }]
+    case 'window given up':
+      return [{ kind: 'move.window', move: id, tenant, gives: event.gives.tenant }]
+    case 'progress':
+      return []
   }
 }
 

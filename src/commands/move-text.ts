@@ -34,7 +34,7 @@ export function noteOf(move: MoveRecord): string {
   const firstLine = error?.split('\n')[0] ?? ''
   if (state === 'aborted') return firstLine
   if (ENDED.includes(state)) return heldText(pauseMs)
-  if (state === 'settled') return `window until ${timeText(windowUntil ?? '')}`
+  if (state === 'settled') return `can go back until ${timeText(windowUntil ?? '').slice(5, 16)}`
   if (wanted === 'cancel') return 'is being cancelled'
   if (wanted === 'pause') return isHeld ? 'pauses soon' : 'paused'
   const failures = memory.failures ?? 0
@@ -46,7 +46,12 @@ export function noteOf(move: MoveRecord): string {
 const heldText = (pauseMs: number | null): string =>
   pauseMs === null ? '' : `writes held for ${millisecondsText(pauseMs)}`
 
-export function listText(moves: readonly MoveRecord[], colour: boolean): string {
+/** @param columns  of the terminal: what does not fit is cut; a pipe takes lines of any length */
+export function listText(
+  moves: readonly MoveRecord[],
+  colour: boolean,
+  columns = process.stdout.columns ?? Number.POSITIVE_INFINITY,
+): string {
   if (moves.length === 0) return 'Nobody moves. The ended ones: shardgate move list --all\n'
   const rows = table(
     moves,
@@ -56,17 +61,17 @@ export function listText(moves: readonly MoveRecord[], colour: boolean): string 
       { title: 'from → to', cell: routeText },
       { title: 'state', cell: ({ state }) => state },
       { title: 'since', cell: sinceText },
-      { title: 'note', cell: (move) => shortened(noteOf(move)) },
+      { title: 'note', cell: noteOf },
     ],
     colour,
   )
-  return `${rows}${waitingText(moves)}`
+  const [head, ...lines] = rows.trimEnd().split('\n')
+  const fitting = lines.map((text) => (text.length <= columns ? text : `${text.slice(0, columns - 1)}…`))
+  return `${[head, ...fitting].join('\n')}\n${waitingText(moves)}`
 }
 
 const sinceText = ({ times, state, changedAt }: MoveRecord): string =>
   timeText(times[state] ?? changedAt).slice(5, 16)
-
-const shortened = (text: string): string => (text.length <= 60 ? text : `${text.slice(0, 59)}…`)
 
 function waitingText(moves: readonly MoveRecord[]): string {
   const waits = moves.some((move) => noteOf(move) === 'waits for a runner')

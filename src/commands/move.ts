@@ -3,14 +3,16 @@
 import { type Command, Option } from 'commander'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
-import { runMoves, type Summary } from '../control/move/runner.ts'
+import { createLog, type LogLevel } from '../base/log.ts'
+import type { MovesEvent, Summary } from '../control/move/runner.ts'
 import { foreseeMove, type MoveRequest, startMove } from '../control/move/start.ts'
 import { findMoves, known, listMoves } from '../control/move/store.ts'
-import { onDirectory } from '../control/reach.ts'
+import { type Fleet, onDirectory } from '../control/reach.ts'
+import { runFollowed } from '../control/rebalance/run.ts'
 import { ISOLATIONS, type Isolation } from '../directory/types.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
 import { runHere, stopNote } from './move-here.ts'
-import { movesTeller } from './move-progress.ts'
+import { logged, movesTeller } from './move-progress.ts'
 import { listText, nextText, outlookText, showText } from './move-text.ts'
 import { addMoveVerbs } from './move-verbs.ts'
 import { watchMoves } from './move-watch.ts'
@@ -137,14 +139,28 @@ function addRun(move: Command, contextOf: MakeContext): void {
     )
     .action(async ({ forever = false }: { forever?: boolean }, command: Command) => {
       const context = contextOf(command)
-      const fleet = fleetOf(configOf(context))
+      const config = configOf(context)
+      const fleet = fleetOf(config)
+      if (forever && !process.stderr.isTTY) return serveMoves(fleet, config.logLevel)
       const teller = movesTeller(!process.stderr.isTTY)
       const summary = await stoppable(stopNote(context), (signal) =>
-        runMoves(fleet, { forever, signal, onEvent: teller.onEvent }),
+        runFollowed(fleet, { forever, signal, onEvent: teller.onEvent }),
       ).finally(teller.still)
       context.print(summary, summaryText)
       if (summary.failed.length > 0) left(summary)
     })
+}
+
+/** A runner that nobody sits at: what happens is logged as a gateway does. */
+async function serveMoves(fleet: Fleet, level: LogLevel): Promise<void> {
+  const log = createLog(level)
+  const onEvent = (event: MovesEvent): void => {
+    for (const told of logged(event)) log.listener(told)
+  }
+  await stoppable(
+    () => log.listener({ kind: 'gateway.draining', reason: 'told to stop' }),
+    (signal) => runFollowed(fleet, { forever: true, signal, onEvent }),
+  ).finally(log.flush)
 }
 
 function left({ failed }: Summary): never {

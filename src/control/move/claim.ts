@@ -184,7 +184,7 @@ export function setWanted(
       compile(sql`
         update directory.move set wanted = ${sql.value(ends ? 'run' : wanted)}, memory = memory - 'failures',
           state = ${ends ? sql`'aborted'` : sql`state`},
-          times = times || ${ends ? sql`jsonb_build_object('aborted', clock_timestamp())` : sql`'{}'`},
+          times = times || ${ends ? sql`jsonb_build_object('aborted', clock_timestamp()::text)` : sql`'{}'`},
           changed_at = clock_timestamp()
         where id = ${sql.value(id)}::bigint`),
     )

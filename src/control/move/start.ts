@@ -79,6 +79,8 @@ async function endsOf(
   const { id: shardId } = knownShard(await listShards(directory), shard)
   const isolation = wanted ?? now.isolation
   const namespace = namespaceOf(isolation, { tenant, shardId, shared: settings.namespace })
+  if (shard === now.shard && isolation === now.isolation)
+    fail('REFUSED', `${tenant} is on ${shard} (${isolation}) already: there is nothing to move.`, { tenant })
   const source = { shard: now.shard, isolation: now.isolation, namespace: now.namespace, epoch: now.epoch }
   return [source, { shard, isolation, namespace }]
 }

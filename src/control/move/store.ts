@@ -67,7 +67,7 @@ function insert(directory: Queryable, wanted: NewMove): Promise<TextRow[]> {
       values (${sql.value(tenant)}, ${sql.value(source.shard)}, ${sql.value(source.isolation)},
         ${sql.value(source.namespace)}, ${sql.value(source.epoch)}, ${sql.value(target.shard)},
         ${sql.value(target.isolation)}, ${sql.value(target.namespace)}, ${sql.value(plan)}::bigint,
-        ${sql.value(position)}, ${sql.value(operator)}, jsonb_build_object('queued', clock_timestamp()))
+        ${sql.value(position)}, ${sql.value(operator)}, jsonb_build_object('queued', clock_timestamp()::text))
       returning id`),
   )
 }
@@ -162,7 +162,7 @@ export async function enterState(
     const rows = await directory.query(
       compile(sql`
         update directory.move set state = ${sql.value(next)}, ${assignments(entering)}
-          times = times || jsonb_build_object(${sql.value(next)}::text, clock_timestamp()),
+          times = times || jsonb_build_object(${sql.value(next)}::text, clock_timestamp()::text),
           ${RESTING.includes(next) ? AT_REST : sql.blank}
           changed_at = clock_timestamp()
         where ${mine(record)} and state = ${sql.value(state)}
