@@ -52,8 +52,14 @@ export interface FollowStage {
   begin(to?: { readonly isolation?: Isolation; readonly shard?: string }): Promise<FollowedMove>
   /** Wait until everything that is committed on the source by now is on the target. */
   caughtUp(move: FollowedMove, follower: Follower): Promise<void>
+  /** Make the way back: the publication and the slot on the target. */
+  wayBack(move: FollowedMove): Promise<void>
+  /** `caughtUp`, of what is committed on the target. */
+  caughtBack(move: FollowedMove, follower: Follower): Promise<void>
   /** Content hashes of both ends. */
   hashes(move: FollowedMove): Promise<[source: string, target: string]>
+  /** Remove the slots of all moves, which a server has only a few of; call it after each test. */
+  clear(): Promise<void>
   drop(): Promise<void>
 }
 
@@ -97,15 +103,16 @@ class Stage implements FollowStage {
       operator: 'test',
     })
     const moving = await this.#claimed(directory, id)
-    const [source, target] = [await this.#superuser(moving.source), await this.#copied(moving)]
-    const move: FollowedMove = {
-      tenant,
-      moving,
-      source,
-      target,
-      takenOver: () => this.#claimed(directory, id),
-    }
+    await prepareTarget(moving)
+    const source = await this.#superuser(moving.source)
+    const target = await this.#superuser(moving.target)
+    const takenOver = () => this.#claimed(directory, id)
+    const move: FollowedMove = { tenant, moving, source, target, takenOver }
     this.#begun.push(move)
+    await preparePublication(moving, 'forward')
+    const slot = await freshSlot(moving, 'forward')
+    await copyRows(moving, { snapshot: slot.snapshot })
+    await slot.end()
     return move
   }
 
@@ -146,15 +153,6 @@ class Stage implements FollowStage {
     }
   }
 
-  async #copied(moving: Moving): Promise<Client> {
-    await prepareTarget(moving)
-    await preparePublication(moving, 'forward')
-    const slot = await freshSlot(moving, 'forward')
-    await copyRows(moving, { snapshot: slot.snapshot })
-    await slot.end()
-    return this.#superuser(moving.target)
-  }
-
   async #superuser(where: Whereabouts): Promise<Client> {
     const { superuserUrl } = this.test.shards.find(({ key }) => key === where.shard.key)!
     const client = await connect(homeUrl(superuserUrl, where))
@@ -163,27 +161,53 @@ class Stage implements FollowStage {
     return client
   }
 
-  async caughtUp({ moving, source }: FollowedMove, follower: Follower): Promise<void> {
+  async wayBack({ moving }: FollowedMove): Promise<void> {
+    await preparePublication(moving, 'back')
+    const slot = await freshSlot(moving, 'back')
+    await slot.end()
+  }
+
+  caughtUp({ moving, source }: FollowedMove, follower: Follower): Promise<void> {
+    return this.#marked(source, moving.record.id, follower)
+  }
+
+  caughtBack({ moving, target }: FollowedMove, follower: Follower): Promise<void> {
+    return this.#marked(target, moving.record.id, follower)
+  }
+
+  async #marked(client: Client, move: string, follower: Follower): Promise<void> {
     this.#marks += 1
     const mark = `test ${this.#marks}`
-    await emitMark(source, moving.record.id, mark)
+    await emitMark(client, move, mark)
     await follower.reached(mark)
   }
 
-  async hashes({ moving: { source, target } }: FollowedMove): Promise<[string, string]> {
+  async hashes(move: FollowedMove): Promise<[string, string]> {
+    const { source, target } = this.#asAnybody(move)
     const [one, other] = await Promise.all(
       [source, target].map((where) => asMover(where)((client) => contentHash(client, where))),
     )
     return [one!.hash, other!.hash]
   }
 
-  async drop(): Promise<void> {
-    for (const { source, target, moving } of this.#begun) {
-      for (const direction of ['forward', 'back'] as const)
-        await removeSlot(moving, direction).catch(() => {})
-      await source.end()
-      await target.end()
+  async clear(): Promise<void> {
+    for (const move of this.#begun.splice(0)) {
+      for (const direction of ['forward', 'back'] as const) await removeSlot(this.#asAnybody(move), direction)
+      await move.source.end()
+      await move.target.end()
     }
+  }
+
+  // Not on sessions of the move: its runner may have been replaced.
+  #asAnybody({ moving }: FollowedMove): Moving {
+    const plain = (where: Whereabouts): Whereabouts => {
+      return { ...where, shard: accessTo(this.fleet, where.shard.key) }
+    }
+    return { ...moving, source: plain(moving.source), target: plain(moving.target) }
+  }
+
+  async drop(): Promise<void> {
+    await this.clear()
     for (const directory of this.#directories) await directory.end()
     this.#folder.remove()
     await this.test.drop()

@@ -94,11 +94,14 @@ export class TableApplier {
   }
 
   #shapeName(change: RowChange): string {
-    if (change.kind !== 'update') return change.kind
+    const nulls = this.#route.key ? '' : nullsOf(tupleOf(change, 'old'))
+    if (change.kind !== 'update') return `${change.kind} ${nulls}`
     const left = change.row.map((value) => (value === UNCHANGED ? 'u' : '.')).join('')
-    return `${change.old?.is} ${left} ${isRenumbered(this.#route, change)}`
+    return `${change.old?.is} ${left} ${isRenumbered(this.#route, change)} ${nulls}`
   }
 }
+
+const nullsOf = (tuple: Tuple = []): string => tuple.map((value) => (value === null ? '0' : '.')).join('')
 
 const TAGS = { insert: 'INSERT 0 1', update: 'UPDATE 1', delete: 'DELETE 1' } as const
 
@@ -193,7 +196,7 @@ function replace(route: Route, { row, old }: Update): SQL {
 
 /** The condition that is true of the one row of a change. */
 function its(route: Route, old: Old | null): SQL {
-  if (!route.key) return one(route)
+  if (!route.key) return one(route, old)
   const of = old ? 'old' : 'row'
   const keys = route.key.map((at) => sql`t.${column(route, at)} = ${value(route, of, at)}`)
   const conditions = [...ofTenant(route, 't'), ...keys]
@@ -208,13 +211,20 @@ function ofTenant({ table: { tenant } }: Route, alias: 't' | 'o'): SQL[] {
 
 /**
  * Of rows that nothing tells apart any one will do, but only one. They are compared as the text that Postgres writes of
- * a row, in which null is not '' and -0 is not 0; a type like json has no other way to be compared.
+ * a row, in which null is not '' and -0 is not 0; a type like json has no other way to be compared. What can be compared
+ * by value is so before that: it may be found by an index, and few rows are left to be written out.
  */
-function one(route: Route): SQL {
+function one(route: Route, old: Old | null): SQL {
   const at = all(route).filter((i) => i !== route.tenant?.at)
   const is = list(at.map((i) => sql`o.${column(route, i)}`))
   const was = list(at.map((i) => value(route, 'old', i)))
-  const conditions = [...ofTenant(route, 'o'), sql`row(${is})::text = (select row(${was})::text)`]
+  const alike = at
+    .filter((i) => route.columns[i]?.comparable)
+    .map((i) => {
+      if (old?.tuple[i] === null) return sql`o.${column(route, i)} is null`
+      return sql`o.${column(route, i)} = ${value(route, 'old', i)}`
+    })
+  const conditions = [...ofTenant(route, 'o'), ...alike, sql`row(${is})::text = (select row(${was})::text)`]
   return sql`(t.tableoid, t.ctid) = (
     select o.tableoid, o.ctid from ${target(route, 'o')} where ${sql.join(conditions, ' and ')} limit 1)`
 }

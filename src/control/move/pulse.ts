@@ -65,7 +65,8 @@ export class Pulse {
     const { signal } = this.#ending
     return asMover(this.#from)(async (client) => {
       while (!signal.aborted) {
-        if (!this.#out) await this.#beat(client)
+        if (this.#out) await this.#look(client)
+        else await this.#beat(client)
         await sleep(BEAT_MS, signal)
       }
     })
@@ -75,6 +76,11 @@ export class Pulse {
     const mark = `${PULSE}${randomUUID()}`
     this.#out = { mark, at: this.#clock.elapsed() }
     this.#known = lsnOf(await emitMark(client, this.#moveId, mark))
+  }
+
+  async #look(client: Client): Promise<void> {
+    const [row] = await client.query('select pg_current_wal_insert_lsn() as lsn')
+    this.#known = lsnOf(row?.lsn ?? '0/0')
   }
 
   /** A mark has come through. */

@@ -21,6 +21,8 @@ export interface RouteColumn {
   readonly type: readonly [schema: string, name: string]
   /** Whether it is "generated always as identity" there: an UPDATE cannot set it. */
   readonly always: boolean
+  /** Whether its type has an `=` that is there for everybody, and equal texts of it are equal. */
+  readonly comparable: boolean
 }
 
 export interface Route {
@@ -119,6 +121,7 @@ interface Facts {
     readonly oid: string
     readonly typmod: number
     readonly always: boolean
+    readonly comparable: boolean
   }[]
   /** A trigger that fires for replicated rows as well. */
   readonly trigger: string | null
@@ -135,7 +138,9 @@ async function factsOf(db: Queryable, tables: readonly CopyTable[]): Promise<Map
             and not g.tgisinternal and g.tgenabled in ('A', 'R')),
         'columns', (
           select json_agg(json_build_object('name', a.attname, 'type', json_build_array(tn.nspname, t.typname),
-            'oid', t.oid::text, 'typmod', a.atttypmod, 'always', a.attidentity = 'a') order by a.attnum)
+            'oid', t.oid::text, 'typmod', a.atttypmod, 'always', a.attidentity = 'a', 'comparable', t.typtype = 'e'
+              or t.typtype = 'b' and tn.nspname = 'pg_catalog' and (t.typcategory in ('N', 'D', 'S', 'B', 'T') or t.typname = 'uuid'))
+            order by a.attnum)
           from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_namespace tn on tn.oid = t.typnamespace
           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')) as facts
       from jsonb_to_recordset(${sql.value(wanted)}::jsonb) as w (id text, schema text, name text)
@@ -167,8 +172,8 @@ function routeOf({ id, to }: Pair, { columns, target, key, tenant }: Parts): Rou
     id,
     table: to,
     columns: names.map((name) => {
-      const { type, always } = there.get(name)!
-      return { name, type, always }
+      const { type, always, comparable } = there.get(name)!
+      return { name, type, always, comparable }
     }),
     tenant: to.tenant && { at: names.indexOf(to.tenant.column), text: tenant },
     key: key?.map((name) => names.indexOf(name)) ?? null,

@@ -13,6 +13,7 @@ beforeAll(async () => {
 })
 afterEach(async () => {
   for (const follower of followers.splice(0)) await follower.end()
+  await stage.clear()
 })
 afterAll(() => stage?.drop())
 
