@@ -233,12 +233,11 @@ class Reader extends Script {
 
   /** Read on when the writer has room and the pace allows it. */
   #hold(bytes: number, rows: number): void {
-    const stream = this.#stream
-    if (!stream || bytes === 0) return
+    if (bytes === 0) return
     const paced = this.#pace?.(bytes, rows)
     const isFull = this.#writer.isFull
-    if (!paced && !isFull) return
-    stream.pause()
+    if (!this.#stream || (!paced && !isFull)) return
+    this.#stream.pause()
     const drained = isFull ? new Promise<void>((resolve) => this.#writer.onDrain(resolve)) : undefined
     Promise.all([paced, drained]).then(
       () => this.#stream?.resume(),

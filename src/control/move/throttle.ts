@@ -85,6 +85,7 @@ const middle = (values: readonly number[]): number =>
 /** Bytes per second that may pass, by what is told of latency. */
 export class Pace {
   readonly #clock: Clock
+  readonly #wait: (ms: number) => Promise<void>
   /** Undefined: as fast as it goes. */
   #limit: number | undefined
   /** Bytes per millisecond. */
@@ -94,8 +95,9 @@ export class Pace {
   /** When the bytes that have passed would all have passed at this pace. */
   #due = 0
 
-  constructor(clock: Clock = systemClock) {
+  constructor(clock: Clock = systemClock, wait: (ms: number) => Promise<void> = sleep) {
     this.#clock = clock
+    this.#wait = wait
     this.#since = clock.elapsed()
   }
 
@@ -109,7 +111,7 @@ export class Pace {
     if (this.#limit === undefined) return undefined
     const now = this.#clock.elapsed()
     this.#due = Math.min(Math.max(this.#due, now) + bytes / this.#limit, now + WAIT_MAX_MS)
-    return this.#due - now < WAIT_MIN_MS ? undefined : sleep(this.#due - now)
+    return this.#due - now < WAIT_MIN_MS ? undefined : this.#wait(this.#due - now)
   }
 
   /** @param isSlow  whether others wait clearly longer than usual */
