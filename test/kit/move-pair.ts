@@ -5,6 +5,11 @@
 
 import { tenantId } from '../../src/base/ids.ts'
 import type { Home } from '../../src/control/copy/tables.ts'
+import { copyRows } from '../../src/control/move/copy-rows.ts'
+import { wayName } from '../../src/control/move/names.ts'
+import { makePublication } from '../../src/control/move/publication.ts'
+import { withSides } from '../../src/control/move/sides.ts'
+import { freshSlot, removeSlot } from '../../src/control/move/slots.ts'
 import type { Moving } from '../../src/control/move/types.ts'
 import type { ShardAccess } from '../../src/control/reach.ts'
 import { type Client, connect } from '../../src/db/client.ts'
@@ -21,6 +26,7 @@ const COLUMNS = {
   id: 'bigint not null',
   title: 'text',
   note: 'text',
+  note_b: 'text',
   code: 'char(8)',
   bytes: 'bytea',
   at: 'timestamptz',
@@ -44,15 +50,17 @@ export interface MovePair {
   /** Superusers on either home; `search_path` is that of the tenant's tables. */
   readonly source: Client
   readonly target: Client
-  /** Fill both homes with the rows that they begin with; nothing else is left. */
+  /** Fill the target with the rows that both homes begin with; nothing else is left there. */
   refill(): Promise<void>
+  /** Copy the source's rows to the target, and keep what changes from then on: `follow` may begin. */
+  openWay(): Promise<void>
   drop(): Promise<void>
 }
 
 /** Rows for both homes: `things` 1 to 40, two of each of `notes` without a key, one `settings`. */
 const ROWS = `
   insert into things (tenant_id, ${NAMES})
-    select t, i, 'title ' || i, case when i % 3 > 0 then 'note ' || i end, 'c' || i,
+    select t, i, 'title ' || i, case when i = 10 then '' when i % 3 > 0 then 'note ' || i end, null, 'c' || i,
       decode(repeat(lpad(to_hex(i), 2, '0'), 20), 'hex'), '2026-01-01 12:00:00.000001+00'::timestamptz + i * interval '1 hour',
       case i when 7 then '-0'::float8 when 8 then 'NaN' else i / 7.0 end, i::numeric / 8,
       jsonb_build_object('a', i, 'b', 'two'), json_build_object('a', i, 'b', 'two'),
@@ -98,27 +106,44 @@ export async function movePair(): Promise<MovePair> {
   )) as [Client, Client]
   await source.query(made('app', NAMES))
   await target.query(made(OWN, NAMES.toReversed()))
+  const fill = (client: Client): Promise<unknown> =>
+    client.query(`
+    truncate things, lines, notes, settings; delete from shardgate.idempotency; ${ROWS}
+    insert into shardgate.idempotency (tenant_id, key, request_hash, answer, created_at)
+      select t, 'k' || i, 'hash', '{}', '2026-01-01'
+      from generate_series(1, 3) i, unnest(array['${TENANT}', '${OTHER}']) t`)
   const refill = async (): Promise<void> => {
-    for (const client of [source, target]) {
-      await client.query(`truncate things, lines, notes, settings; delete from shardgate.idempotency; ${ROWS}
-        insert into shardgate.idempotency (tenant_id, key, request_hash, answer, created_at)
-          select t, 'k' || i, 'hash', '{}', '2026-01-01' from generate_series(1, 3) i, unnest(array['${TENANT}', '${OTHER}']) t;`)
+    await fill(target)
+    for (const table of ['things', 'lines', 'notes', 'settings']) {
+      await target.query(`delete from ${table} where tenant_id = '${OTHER}'`)
     }
-    await target.query(`delete from things where tenant_id = '${OTHER}'; delete from lines where tenant_id = '${OTHER}';
-      delete from notes where tenant_id = '${OTHER}'; delete from settings where tenant_id = '${OTHER}'`)
   }
+  await fill(source)
   await refill()
+  const moving = movingBetween(
+    test,
+    { isolation: 'shared', namespace: 'app' },
+    { isolation: 'schema', namespace: OWN },
+  )
+  let hasWay = false
   return {
     test,
-    moving: movingBetween(
-      test,
-      { isolation: 'shared', namespace: 'app' },
-      { isolation: 'schema', namespace: OWN },
-    ),
+    moving,
     source,
     target,
     refill,
+    async openWay() {
+      const name = wayName(moving.record.id, 'forward')
+      await withSides(moving, ({ twins }) =>
+        makePublication(source, { name, where: moving.source, tables: twins.map(({ from }) => from) }),
+      )
+      hasWay = true
+      const slot = await freshSlot(moving, 'forward')
+      await copyRows(moving, { snapshot: slot.snapshot })
+      await slot.end()
+    },
     async drop() {
+      if (hasWay) await removeSlot(moving, 'forward')
       await source.end()
       await target.end()
       await test.drop()

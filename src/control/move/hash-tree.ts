@@ -11,17 +11,11 @@
 
 import type { Client, TextRow } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
-import { digestOf, EXACT, hashOfSums, rowHash, rowText, SUMS, type TableHash } from '../copy/hash.ts'
+import { digestOf, EXACT, hashOfSums, rowHash, rowText, SUMS } from '../copy/hash.ts'
 import { aboutTenant, type CopyTable, type HomeOf, rowsOf } from '../copy/tables.ts'
 import { movedTablesOf } from './moved-tables.ts'
+import type { TableTree } from './proof.ts'
 import { type KeyColumn, keyOf, type RowKeys, rowKeysOf } from './row-keys.ts'
-
-export interface TableTree extends TableHash {
-  /** Columns of the key, beside the tenant's; null: rows are known by all that they hold. */
-  readonly key: readonly string[] | null
-  /** 'rows hash' of each bucket; a power of 2 of them. '' where there are no rows. */
-  readonly buckets: readonly string[]
-}
 
 /** Where two trees of a table differ. */
 export interface TreeDifference {
@@ -163,10 +157,12 @@ const digits = ({ high, low }: Sums): string =>
 
 const textOf = (sums: Sums): string => (sums.rows === 0 ? '' : `${sums.rows} ${digits(sums)}`)
 
-function leavesOf({ buckets }: TableTree): Sums[] {
-  if (buckets.length === 0) return new Array<Sums>(LEAVES).fill(NO_ROWS)
+function leavesOf({ rows, hash, buckets }: TableTree): Sums[] {
+  if (rows === 0) return new Array<Sums>(LEAVES).fill(NO_ROWS)
+  // Where nobody has kept them, the table is one.
+  if (buckets.length === 0) return [{ rows, ...halves(hash) }]
   return buckets.map((text) => {
-    const [rows = '0', hash = '0'.repeat(32)] = text === '' ? [] : text.split(' ')
-    return { rows: Number(rows), ...halves(hash) }
+    const [count = '0', sum = '0'.repeat(32)] = text === '' ? [] : text.split(' ')
+    return { rows: Number(count), ...halves(sum) }
   })
 }

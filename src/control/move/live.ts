@@ -14,7 +14,7 @@ import { copyRows } from './copy-rows.ts'
 import { cutOver, patiently } from './cutover.ts'
 import { emitMark, type Follower, follow } from './follow.ts'
 import { as, sourceOf, targetOf } from './moving.ts'
-import { hashMoment, keepMoment } from './receipt.ts'
+import { barrierProof, hashMoment, keepMoment } from './receipt.ts'
 import { finish } from './settle.ts'
 import { withSides } from './sides.ts'
 import { enterState } from './store.ts'
@@ -73,9 +73,10 @@ async function makeReady(moving: Moving): Promise<MoveRecord> {
 function change(
   moving: Moving,
   follower: Follower,
-  { mark }: Verified,
+  verified: Verified,
   attempt: number,
 ): Promise<MoveRecord> {
+  const { mark } = verified
   const { record, fleet } = moving
   const { hasWayBack = false } = record.memory
   const backMark = `back ${record.token} ${attempt}`
@@ -86,7 +87,7 @@ function change(
         from: sourceOf(moving),
         to: targetOf(moving),
         mark: frozen,
-        memory: hasWayBack ? { backMark } : {},
+        memory: { barrier: barrierProof(verified), ...(hasWayBack && { backMark }) },
         budgetMs: movesOf(fleet).pauseMs,
         whileFrozen: async (ends) => {
           await follower.reached(frozen)

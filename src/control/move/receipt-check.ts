@@ -14,8 +14,9 @@ import { hashOf, type Seal, sealOf } from '../life/receipts.ts'
 import { findSubject, type Subject } from '../life/subject.ts'
 import { findTombstone } from '../life/tombstones.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
-import { beginMoment, differencesOf, type TableTree, treesOf } from './hash-tree.ts'
+import { beginMoment, differencesOf, treesOf } from './hash-tree.ts'
 import { IDEMPOTENCY } from './moved-tables.ts'
+import type { TableTree } from './proof.ts'
 import { MOVE_RECEIPT, type MoveReceipt } from './receipt.ts'
 
 /** What has become of the rows of a table. */

@@ -13,20 +13,13 @@ import { appendAudit } from '../../directory/audit.ts'
 import { foldHashes } from '../copy/hash.ts'
 import { insertReceipt } from '../life/receipts.ts'
 import { readBook } from '../migrate/book.ts'
-import { beginMoment, type TableTree } from './hash-tree.ts'
+import { beginMoment } from './hash-tree.ts'
+import type { Proof, TableTree } from './proof.ts'
 import { type Sides, toSide, treesOfSide } from './sides.ts'
 import type { MoveRecord, Moving, Side } from './types.ts'
+import type { Verified } from './verify.ts'
 
 export const MOVE_RECEIPT = 'move'
-
-/** What a tenant's tables held, and when. */
-export interface Proof {
-  /** 'barrier': before the freeze, because the runner that cut over was lost before it had hashed the other. */
-  readonly moment: 'cutover' | 'barrier'
-  /** The last mark at which all rows were compared while the tenant wrote; null on the still path. */
-  readonly mark: string | null
-  readonly trees: readonly TableTree[]
-}
 
 /** Keep the moment of the cutover: on the target, while writes are held and all of the source's is there. */
 export function keepMoment(moving: Moving, sides: Sides): Promise<void> {
@@ -41,6 +34,11 @@ export async function hashMoment(moving: Moving, sides: Sides, mark: string | nu
   } finally {
     await sides.target.query('rollback')
   }
+}
+
+/** What was found at a barrier, without its buckets: it is written down with the freeze, which must not wait for them. */
+export function barrierProof({ trees, mark }: Verified): Proof {
+  return { moment: 'barrier', mark, trees: trees.map((tree) => ({ ...tree, buckets: [] })) }
 }
 
 /** A document as it is stored. */
@@ -77,7 +75,7 @@ export interface MoveReceipt {
  * Write the receipt of a move that has settled; call in a transaction. Gives its id, also when it is there already.
  *
  * @param home   a session on the target
- * @param proof  null: nobody has hashed anything, because the runner that cut over was lost before
+ * @param proof  null: the runner that cut over was lost before it had any; then that of the last barrier, if there is one
  */
 export async function makeReceipt(
   directory: Client,
@@ -87,7 +85,7 @@ export async function makeReceipt(
 ): Promise<string> {
   const { record, tenant } = moving
   if (record.receipt !== null) return record.receipt
-  const document = documentOf(record, await versionsOf(home, moving), proof)
+  const document = documentOf(record, await versionsOf(home, moving), proof ?? record.memory.barrier ?? null)
   return directory.atomically(async () => {
     const { id, hash: sha256 } = await insertReceipt(directory, MOVE_RECEIPT, tenant, document)
     const details = { move: record.id, receipt: id, sha256 }

@@ -13,6 +13,7 @@ import type { Isolation } from '../../directory/types.ts'
 import type { Whereabouts } from '../copy/snapshot.ts'
 import type { Report } from '../operations/types.ts'
 import type { Fleet } from '../reach.ts'
+import type { Proof } from './proof.ts'
 import type { MoveState } from './states.ts'
 
 /** One end of a move. */
@@ -54,8 +55,8 @@ export interface MoveMemory {
   readonly backMark?: string
   /** The epoch under which the source serves again, once a rollback was begun. */
   readonly returnEpoch?: number
-  /** Hash trees of the moment of the cutover, for the receipt (control/move/hash-tree.ts). */
-  readonly trees?: unknown
+  /** What the tables held at the last barrier, for the receipt of a move whose runner is lost behind the cutover. */
+  readonly barrier?: Proof
 }
 
 /** A row of `directory.move`. */

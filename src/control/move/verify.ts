@@ -20,7 +20,8 @@ import type { CopyTable } from '../copy/tables.ts'
 import { asMover } from '../copy/target.ts'
 import { drillDown, rowsDiffer } from './drill-down.ts'
 import { emitMark, type Follower } from './follow.ts'
-import { beginMoment, differencesOf, type TableTree } from './hash-tree.ts'
+import { beginMoment, differencesOf } from './hash-tree.ts'
+import type { TableTree } from './proof.ts'
 import { both, fromSide, type OneSide, type Sides, toSide, treesOfSide, withSides } from './sides.ts'
 import type { Moving } from './types.ts'
 
@@ -123,11 +124,10 @@ async function openMoments(moving: Moving, follower: Follower, sides: Sides, mar
     }
     // Whoever met the mark before it waits for it would pass it.
     const stopped = follower.stopAt(mark, () => beginMoment(sides.target, moving.target))
-    stopped.catch(() => {})
     await emitMark(barrier, moving.record.id, mark)
     await beginMoment(sides.source, moving.source)
     await barrier.query('commit')
-    await Promise.race([stopped, follower.failed, aborted(moving.signal)])
+    await stopped
   })
 }
 
@@ -153,11 +153,4 @@ async function isLocked(barrier: Client, { tenant, signal }: Moving, tries: numb
       { cause, hint: 'End the long transaction; see pg_stat_activity.' },
     )
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

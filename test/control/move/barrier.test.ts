@@ -5,14 +5,10 @@
  */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { copyRows } from '../../../src/control/move/copy-rows.ts'
 import { rowDifferencesOf } from '../../../src/control/move/drill-down.ts'
 import { emitMark, type Follower, follow } from '../../../src/control/move/follow.ts'
 import { beginMoment, differencesOf } from '../../../src/control/move/hash-tree.ts'
-import { wayName } from '../../../src/control/move/names.ts'
-import { makePublication } from '../../../src/control/move/publication.ts'
 import { fromSide, type Sides, toSide, treesOfSide, withSides } from '../../../src/control/move/sides.ts'
-import { freshSlot, removeSlot } from '../../../src/control/move/slots.ts'
 import { compareTouched } from '../../../src/control/move/touched.ts'
 import { verifyLive, verifyUntilSmall } from '../../../src/control/move/verify.ts'
 import { type Client, connect, sqlState } from '../../../src/db/client.ts'
@@ -29,21 +25,9 @@ beforeAll(async () => {
   await pair.source.query(`
     insert into shardgate.tenant_fence (tenant_id, state, epoch) values ('${TENANT}', 'active', 1);
     insert into things (tenant_id, id, title) select '${TENANT}', 1000 + i, 'still' from generate_series(1, 3000) i`)
-  await withSides(pair.moving, ({ twins }) =>
-    makePublication(pair.source, {
-      name: wayName(pair.moving.record.id, 'forward'),
-      where: pair.moving.source,
-      tables: twins.map(({ from }) => from),
-    }),
-  )
-  const slot = await freshSlot(pair.moving, 'forward')
-  await copyRows(pair.moving, { snapshot: slot.snapshot })
-  await slot.end()
+  await pair.openWay()
 })
-afterAll(async () => {
-  if (pair) await removeSlot(pair.moving, 'forward')
-  await pair?.drop()
-})
+afterAll(() => pair?.drop())
 beforeEach(async () => {
   follower = await follow(pair.moving, 'forward')
 })

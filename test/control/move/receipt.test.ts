@@ -4,11 +4,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TenantId } from '../../../src/base/ids.ts'
 import { tenancyOf } from '../../../src/control/copy/subject.ts'
 import { listReceipts } from '../../../src/control/life/receipts.ts'
-import { hashMoment, keepMoment, MOVE_RECEIPT, makeReceipt } from '../../../src/control/move/receipt.ts'
+import {
+  barrierProof,
+  hashMoment,
+  keepMoment,
+  MOVE_RECEIPT,
+  makeReceipt,
+} from '../../../src/control/move/receipt.ts'
 import { checkReceipt, receiptSentences } from '../../../src/control/move/receipt-check.ts'
 import { withSides } from '../../../src/control/move/sides.ts'
 import { insertMove } from '../../../src/control/move/store.ts'
 import type { MoveRecord, Moving } from '../../../src/control/move/types.ts'
+import { verifyFrozen } from '../../../src/control/move/verify.ts'
 import { onHome } from '../../../src/control/reach.ts'
 import { withClient } from '../../../src/db/client.ts'
 import { verifyAudit } from '../../../src/directory/audit.ts'
@@ -28,7 +35,7 @@ const onShardA = (sql: string) =>
 /** A tenant that has come to where it is by a move, as far as a receipt can tell. */
 async function arrived(
   name: string,
-  meanwhile = '',
+  { meanwhile = '', isLost = false } = {},
 ): Promise<{ tenant: TenantId; receipt: string; record: MoveRecord }> {
   const tenant = await world.add(name)
   const here = (await findTenant(world.directory, tenant))!
@@ -58,10 +65,13 @@ async function arrived(
     signal: new AbortController().signal,
   }
   const receipt = await withSides(moving, async (sides) => {
+    const trees = await verifyFrozen(moving, sides)
     await keepMoment(moving, sides)
     if (meanwhile) await onShardA(meanwhile)
-    const proof = await hashMoment(moving, sides, 'a-mark')
-    return onHome(shard, side, (home) => makeReceipt(world.directory, moving, home, proof))
+    const proof = isLost ? null : await hashMoment(moving, sides, 'a-mark')
+    const barrier = barrierProof({ trees, mark: 'a-mark' })
+    const lasting: Moving = { ...moving, record: { ...record, memory: { barrier } } }
+    return onHome(shard, side, (home) => makeReceipt(world.directory, lasting, home, proof))
   })
   return { tenant, receipt, record }
 }
@@ -73,7 +83,7 @@ const insertTasks = (tenant: string, rows: number): string => `
 
 describe('the receipt of a move', () => {
   it('holds what was there at the cutover, and not what was written while it was hashed', async () => {
-    const { receipt, tenant } = await arrived('exact', insertTasks('exact', 2))
+    const { receipt, tenant } = await arrived('exact', { meanwhile: insertTasks('exact', 2) })
     const check = await checkReceipt(world.fleet, receipt)
     expect(check).toMatchObject({ isIntact: true, standing: 'there', seal: { operator: 'ann', tenant } })
     expect(check.tables.find(({ table }) => table === 'app.tasks')).toMatchObject({ rows: 4, rowsNow: 6 })
@@ -141,6 +151,16 @@ describe('the receipt of a move', () => {
     const check = await checkReceipt(world.fleet, receipt)
     expect(check).toMatchObject({ standing: 'elsewhere', at: { shard: 'shard-b' } })
     expect(check.tables.map(({ rowsNow }) => rowsNow)).toEqual(check.tables.map(() => 0))
+  })
+
+  it('of a move whose runner was lost behind the cutover holds what was there at the last barrier', async () => {
+    const { receipt } = await arrived('lost', { isLost: true })
+    const check = await checkReceipt(world.fleet, receipt)
+    expect(check.document.contents).toMatchObject({ moment: 'barrier', mark: 'a-mark', rows: 20 })
+    expect(check.tables.map(({ buckets }) => buckets)).toEqual([0, 0, 0, 0])
+    await onShardA(`update app.projects set name = name || ' ' where tenant_id = 'lost'`)
+    const { tables } = await checkReceipt(world.fleet, receipt)
+    expect(tables.filter(({ buckets }) => buckets > 0)).toMatchObject([{ table: 'app.projects', of: 1 }])
   })
 
   it('outlives the tenant', async () => {

@@ -3,9 +3,10 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { rowDifferencesOf } from '../../../src/control/move/drill-down.ts'
+import { type Follower, follow } from '../../../src/control/move/follow.ts'
 import { type Sides, withSides } from '../../../src/control/move/sides.ts'
 import { compareTouched, type Touched } from '../../../src/control/move/touched.ts'
-import { verifyFrozen } from '../../../src/control/move/verify.ts'
+import { verifyFrozen, verifyLive } from '../../../src/control/move/verify.ts'
 import { type MovePair, movePair, TENANT } from '../../kit/move-pair.ts'
 
 interface Planted {
@@ -33,8 +34,9 @@ const PLANTED: Readonly<Record<string, Planted>> = {
     'body',
   ]),
   'two columns changed about': inThings('title = note, note = title', ['note', 'title']),
+  'a value in the column beside it': inThings('note = null, note_b = note', ['note', 'note_b']),
   'a trailing space': inThings(`title = title || ' '`, ['title']),
-  'null for an empty text': { ...inThings('note = null', ['note'], 11) },
+  'null for an empty text': { ...inThings('note = null', ['note'], 10) },
   'an empty text for null': inThings(`note = ''`, ['note'], 6),
   'an hour of another time zone': inThings(`at = (at at time zone 'UTC') at time zone 'Europe/Berlin'`, [
     'at',
@@ -99,6 +101,7 @@ const PLANTED: Readonly<Record<string, Planted>> = {
 }
 
 let pair: MovePair
+let follower: Follower
 let dirty = false
 
 const EVERY_KEY: Touched = new Map([
@@ -111,14 +114,20 @@ const EVERY_KEY: Touched = new Map([
 
 /** Each way to compare, of which every one has to find everything. */
 const WAYS: Readonly<Record<string, (sides: Sides, touched: Touched) => Promise<unknown>>> = {
+  live: () => verifyLive(pair.moving, follower),
   frozen: (sides) => verifyFrozen(pair.moving, sides),
   touched: (sides, touched) => compareTouched(pair.moving, sides, touched),
 }
 
 beforeAll(async () => {
   pair = await movePair()
+  await pair.openWay()
+  follower = await follow(pair.moving, 'forward')
 })
-afterAll(() => pair?.drop())
+afterAll(async () => {
+  await follower?.end()
+  await pair?.drop()
+})
 beforeEach(async () => {
   if (dirty) await pair.refill()
   dirty = false
