@@ -23,6 +23,7 @@ const RUNTIME: readonly RegExp[] = [
   /^limits\.\w+$/,
   /^shards\.[^.]+\.(weight|readConnections|readDepth|writeConnections|connectMs)$/,
   /^tokens$/,
+  /^moves\.(holdMs|holdRequests)$/,
   /^http\.(corsOrigins|compiledLane|drainMs|stopMs)$/,
   /^documents\.(apq|trusted|trustedOnly)$/,
 ]

@@ -67,8 +67,7 @@ export function createRouting({ router, shards, buffering, fits = () => true }: 
     if (what === 'hold') return buffering.hold(asked, from, true)
     if (what === 'give up') throw explain(failure, asked.mode)
     const asking = router.refresh(asked.tenant)
-    // There the tables may just be others, which the directory need not know.
-    const placement = await (failure instanceof BeforeFence ? asking.catch(() => from) : asking)
+    const placement = await (isOfTables(failure) ? asking.catch(() => from) : asking)
     if (!isAnother(placement, from)) throw explain(failure, asked.mode)
     if (from.isolation === 'database') shardOf(from).closeDatabase(from.namespace)
     return { placement, done: () => {} }
@@ -108,11 +107,15 @@ export function createRouting({ router, shards, buffering, fits = () => true }: 
   }
 }
 
+/** Whether the tables are others, of which the directory need not know more than we do. */
+const isOfTables = (failure: unknown): boolean =>
+  failure instanceof BeforeFence || failure instanceof OtherTables
+
 /** Far more than a tenant moves within one request. */
 const TRIES_MAX = 100
 
 function whatNow(failure: unknown, { epoch }: Placement): 'ask' | 'hold' | 'give up' {
-  if (failure instanceof DatabaseAway || failure instanceof BeforeFence) return 'ask'
+  if (failure instanceof DatabaseAway || isOfTables(failure)) return 'ask'
   const refusal = refusalOfFence(failure)
   switch (refusal?.state) {
     case FENCE.frozen:

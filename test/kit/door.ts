@@ -16,10 +16,13 @@ import type { Door, Mode } from '../../src/shards/door.ts'
 import { openDoors } from '../../src/shards/doors.ts'
 import { type Fleet, openFleet } from '../../src/shards/fleet.ts'
 import { createRouter } from '../../src/shards/router.ts'
+import type { Fits } from '../../src/shards/routing.ts'
 import type { World } from './shard-fixture.ts'
 
 export interface WorldDoor {
   readonly door: Door
+  /** One whose statements are not for all tables; it shares all else. */
+  readonly doorFor: (fits: Fits) => Door
   readonly buffering: Buffering
   readonly fleet: Fleet
   readonly placements: PlacementCache
@@ -54,6 +57,7 @@ export async function openWorldDoor(
   const door = open()
   return {
     door,
+    doorFor: open,
     buffering,
     fleet,
     placements,

@@ -39,6 +39,8 @@ export interface SimulatedMove {
   run(): Promise<void>
   /** Rows of the tenant on one end, as text: equal as long as nobody writes there. */
   contents(end: 'source' | 'target'): Promise<string>
+  /** Run a statement on the target, as superuser. @param text  of the schema there */
+  onTarget(text: (schema: string) => string): Promise<unknown>
   /** What is left on the source goes: the home, or for shared tables the rows. */
   clean(): Promise<void>
   end(): Promise<void>
@@ -145,6 +147,7 @@ export async function simulateMove(
       await move.close()
       await move.open()
     },
+    onTarget: (text) => target().client.query(text(`"${target().schema}"`)),
     contents: (end) => contentsOf(end === 'source' ? source : target(), id),
     async clean() {
       if (from.isolation === 'database') {

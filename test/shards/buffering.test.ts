@@ -6,6 +6,7 @@ import type { HoldOutcome } from '../../src/base/events.ts'
 import { type Deadline, deadlineIn } from '../../src/base/time.ts'
 import { prepared } from '../../src/db/sql.ts'
 import { Buffering } from '../../src/shards/buffering.ts'
+import { isOfOldTables } from '../../src/shards/failures.ts'
 import { openWorldDoor, type WorldDoor } from '../kit/door.ts'
 import { placementOf } from '../kit/placements.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
@@ -343,6 +344,24 @@ describe('F15, fault 33: a gateway that has heard of nothing', () => {
     // Not prepared on any connection yet, so that Postgres reads it before it asks the fence.
     expect(await asleep.ask(tenant.id, 'select count(*) > 0 as new from app.labels')).toEqual([['t']])
     await inBatch(asleep, word())
+  })
+
+  it('sends nothing that was made for the tables of the old home to a new one whose tables differ', async () => {
+    const home = at
+    const asleep = await gateway()
+    const door = asleep.doorFor(({ isolation }) => isolation === 'shared')
+    const move = await wholeMove({ shard: at.shard, isolation: 'schema' })
+    const before = await move.contents('target')
+    const attempts = [
+      () => door.batch(tenant.id, 'write', soon(), [insert(word())]),
+      () => door.withTenant(tenant.id, 'write', soon(), () => Promise.reject(new Error('It has begun.'))),
+      () => door.batch(tenant.id, 'read', soon(), [prepared('select word from app.labels')]),
+    ]
+    for (const attempt of attempts) await expect(attempt()).rejects.toSatisfy(isOfOldTables)
+    expect(await move.contents('target')).toBe(before)
+    const back = await wholeMove(home)
+    await back.clean()
+    await door.batch(tenant.id, 'write', soon(), [insert(word())])
   })
 
   it('closes the connections to a database that its tenant has left', async () => {

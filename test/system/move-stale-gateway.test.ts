@@ -3,8 +3,8 @@
  * requests that wait in its sockets and in its own queue: nothing is written in the old place, nothing old is read.
  */
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Gateway, logged, startGateway, worldToken } from '../kit/gateway.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Gateway, logged, reconfigure, startGateway, worldToken } from '../kit/gateway.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 import { type Post, type SimulatedMove, simulateMove } from '../kit/simulated-move.ts'
 
@@ -36,14 +36,18 @@ afterAll(async () => {
 
 /** The data of an answer without errors. */
 async function ask(gateway: Gateway, query: string, headers: Record<string, string> = {}) {
+  const { data, errors } = await answer(gateway, query, headers)
+  expect(errors).toBeUndefined()
+  return data
+}
+
+async function answer(gateway: Gateway, query: string, headers: Record<string, string> = {}) {
   const response = await fetch(gateway.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...headers },
     body: JSON.stringify({ query }),
   })
-  const { data, errors } = await response.json()
-  expect(errors).toBeUndefined()
-  return data
+  return response.json()
 }
 
 let written = 0
@@ -80,6 +84,76 @@ function waiting(gateway: Gateway): { reads: Promise<string[]>[]; writes: Promis
 
 const stop = (): boolean => process.kill(stopped.pid, 'SIGSTOP')
 const wake = (): boolean => process.kill(stopped.pid, 'SIGCONT')
+
+describe('a client of a tenant that is being moved', () => {
+  const CREATE = `mutation { createLabel(input: { taskId: 1, word: "never" }) { __typename } }`
+  const post = (signal?: AbortSignal): Promise<Response> =>
+    fetch(awake.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: CREATE }),
+      ...(signal && { signal }),
+    })
+  const refused = (): number => logged(awake, 'statement.done').filter(({ mode }) => mode === 'write').length
+  const outcomes = (): string[] => logged(awake, 'request.held').map(({ outcome }) => outcome)
+  let move: SimulatedMove
+
+  beforeEach(async () => {
+    move = await simulateMove(world, tenant, { from: at, to: other(), epoch })
+    moves.push(move)
+    await move.freeze()
+  })
+
+  it('who hangs up is held no longer, and nothing of his is done', async () => {
+    const [before, leaving] = [refused(), new AbortController()]
+    const gone = expect(post(leaving.signal)).rejects.toMatchObject({ name: 'AbortError' })
+    await expect.poll(refused).toBeGreaterThan(before)
+    leaving.abort()
+    await gone
+    // Each lane finds him gone.
+    await expect.poll(() => outcomes().filter((outcome) => outcome === 'gone')).toHaveLength(2)
+    await move.thaw()
+    expect(await words(awake)).not.toContain('never')
+  })
+
+  it('is told when to come again, once he has waited for as long as he may', async () => {
+    await reconfigure(world, awake, { moves: { holdMs: 50 } })
+    const response = await post()
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
+    const { errors } = await response.json()
+    expect(errors).toMatchObject([{ extensions: { code: 'TENANT_MOVING', retryable: true } }])
+    await move.thaw()
+    await reconfigure(world, awake, { moves: { holdMs: 20_000 } })
+    expect(await words(awake)).not.toContain('never')
+  })
+})
+
+it('a request that was planned for other tables than its tenant has by now is planned anew', async () => {
+  const home = at
+  await ask(stopped, LOGOS)
+  stop()
+  const { reads, writes } = waiting(stopped)
+  const logos = [1, 2, 3].map(() => answer(stopped, LOGOS))
+  const move = await moveTo({ shard: at.shard, isolation: 'database' })
+  await move.prepare()
+  await move.onTarget((schema) => `alter table ${schema}.projects drop column logo`)
+  await move.onTarget((schema) => `alter table ${schema}.labels add column note text`)
+  await world.sql('directory', 'delete from directory.target where tenant_id = $1', [tenant.id])
+  for (const step of ['freeze', 'copy', 'relocate', 'close', 'open'] as const) await move[step]()
+  wake()
+  for (const read of await Promise.all(reads)) expect(read).not.toEqual([])
+  const kept = await Promise.all(writes)
+  expect(await words(awake)).toEqual(expect.arrayContaining(kept))
+  for (const { errors } of await Promise.all(logos)) {
+    expect(errors).toMatchObject([{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }])
+  }
+  await ask(stopped, '{ labels(first: 1) { nodes { note } } }')
+  await (await moveTo(home)).run()
+  // A document that the old tables refuse is refused until the gateway has heard of the new ones: within a second.
+  await expect.poll(() => answer(stopped, LOGOS)).not.toHaveProperty('errors')
+})
+
+const LOGOS = '{ projects { nodes { logo } } }'
 
 describe('a gateway that is stopped across', () => {
   it.each<[string, () => Post]>([
