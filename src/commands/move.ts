@@ -11,6 +11,7 @@ import { type Fleet, onDirectory } from '../control/reach.ts'
 import { runFollowed } from '../control/rebalance/run.ts'
 import { ISOLATIONS, type Isolation } from '../directory/types.ts'
 import { configOf, fleetOf, type MakeContext } from './context.ts'
+import { addMoveDoctor } from './move-doctor.ts'
 import { runHere, stopNote } from './move-here.ts'
 import { logged, movesTeller } from './move-progress.ts'
 import { listText, nextText, outlookText, showText } from './move-text.ts'
@@ -31,6 +32,7 @@ export function addMoveCommands(program: Command, contextOf: MakeContext): void 
   addWatch(move, contextOf)
   addRun(move, contextOf)
   addMoveVerbs(move, contextOf)
+  addMoveDoctor(move, contextOf)
 }
 
 interface StartFlags {

@@ -160,6 +160,7 @@ async function examineShard(
         }),
       ),
       ...(await indexFindings(client, key, patient, records)),
+      ...(await moveFindings(client, key)),
     ])
     return [...findings, ...(await appFindings(shard))]
   } catch (error) {
@@ -214,6 +215,14 @@ async function indexFindings(
   const seen = records?.statistics?.filter(({ shard }) => shard === key) ?? []
   const findings = await adviseIndexes(client, tenancy.column, seen)
   return findings.map((finding) => ({ where: key, ...finding }))
+}
+
+/** Small tenants move all the same: nothing has to be followed while their rows are copied. */
+async function moveFindings(client: Client, where: string): Promise<Diagnosis[]> {
+  const [row] = await client.query(`select current_setting('wal_level') as level`)
+  if (row?.level === 'logical') return []
+  const reason = `wal_level is ${row?.level}, so only small tenants can be moved from and to it. For all: alter system set wal_level = logical; and restart its server.`
+  return [{ where, check: 'moves', severity: 'note', reason }]
 }
 
 async function identityFindings(client: Client, key: string, records?: Records): Promise<Diagnosis[]> {

@@ -8,25 +8,18 @@
  */
 
 import { fail } from '../../base/errors.ts'
-import { sleep } from '../../base/time.ts'
-import { type Client, sqlState } from '../../db/client.ts'
 import { dropSlot } from '../../db/replication.ts'
-import { compile, type SQL, sql } from '../../db/sql.ts'
-import { tenantRole } from '../../directory/namespaces.ts'
-import type { Isolation } from '../../directory/types.ts'
-import type { Whereabouts } from '../copy/snapshot.ts'
+import { compile, sql } from '../../db/sql.ts'
 import { asMover } from '../copy/target.ts'
-import { databaseExists, dropDatabase } from '../homes/database-home.ts'
-import { accessTo, onItsHome, onItsShard } from '../homes/reach-home.ts'
-import { dropSchema } from '../homes/schema-home.ts'
+import { onItsHome } from '../homes/reach-home.ts'
 import { findSubject, isThere } from '../life/subject.ts'
 import { onHome } from '../reach.ts'
 import { liftFence } from './fences.ts'
 import { fenceBefore, forgetLeftovers, listLeftovers } from './leftovers.ts'
-import { IDEMPOTENCY, isOneDatabase, movedTablesOf } from './moved-tables.ts'
+import { isOneDatabase } from './moved-tables.ts'
 import { type Direction, slotName, wayName } from './names.ts'
 import { dropPublication } from './publication.ts'
-import { removeRows } from './remove-rows.ts'
+import { OTHER_HOME, removeHomeAt } from './remove-home.ts'
 import type { Moving, Side } from './types.ts'
 
 /** What of a running move its end is removed with. */
@@ -59,10 +52,11 @@ export async function removeTarget(ending: Ending): Promise<void> {
   // The fence that was laid for it is no life of the tenant.
   const laid = sql`f.state = 'frozen' and f.epoch = ${sql.value(epoch)}::bigint`
   const away = sql`f.state in ('moved', 'purged') or ${laid}`
-  await removeHomeOf(ending, target, record.target, {
+  await removeHomeAt(ending, target, {
     gone: sql`${away} or ${OTHER_HOME[record.target.isolation]}`,
     keys: away,
     // Rows come only once the fence is laid: others that are there are not ours.
+    withKeys: !isOneDatabase(ending),
     rows: made.some(({ kind }) => kind === 'rows'),
   })
   await liftLaid(ending, made.find(({ kind }) => kind === 'fence')?.name)
@@ -91,104 +85,14 @@ export async function removeSource(ending: Ending): Promise<void> {
   await removeWay(ending, 'back')
   const later = sql`f.epoch >= ${sql.value(record.target.epoch)}::bigint`
   const away = sql`f.state = 'moved' and ${later}`
-  await removeHomeOf(ending, source, record.source, {
+  await removeHomeAt(ending, source, {
     gone: sql`${away} or ${later} and ${OTHER_HOME[record.source.isolation]}`,
     keys: away,
+    withKeys: !isOneDatabase(ending),
     rows: true,
     signal: ending.signal,
   })
   await forgetLeftovers(directory, record.id)
-}
-
-/**
- * That the fence `f` is of the other home that shares it: shared tables are served without a role, schemas with one. A
- * database has a fence to itself.
- */
-const OTHER_HOME: Readonly<Record<Isolation, SQL>> = {
-  shared: sql`f.role is not null`,
-  schema: sql`f.role is null and f.state not in ('moved', 'purged')`,
-  database: sql`false`,
-}
-
-interface Walls {
-  /** That the fence `f` says that the tenant does not live in this home. */
-  readonly gone: SQL
-  /** That it lives neither there nor in the other home of the same database. */
-  readonly keys: SQL
-  /** Whether there may be rows in tables that it shares with others. */
-  readonly rows: boolean
-  readonly signal?: AbortSignal
-}
-
-async function removeHomeOf(ending: Ending, where: Whereabouts, side: Side, walls: Walls): Promise<void> {
-  const { fleet, directory, tenant, report } = ending
-  const { isolation, namespace } = side
-  report(`removing what is left on ${side.shard}`)
-  if (isolation === 'database') await removeDatabase(ending, side, walls)
-  else {
-    if (isolation === 'schema') {
-      await onItsShard(fleet, side, (client, shardId) =>
-        patiently(client, tenant, async () => {
-          await requireGone(client, ending, side, walls.gone)
-          await dropSchema(client, { schema: namespace, role: tenantRole(shardId, tenant) }, false)
-        }),
-      )
-    }
-    if (walls.rows) await removeSharedRows(ending, where, side, walls)
-  }
-  if (isolation !== 'shared') {
-    await directory.query(
-      compile(sql`
-        delete from directory.target where shard = ${sql.value(side.shard)}
-          and isolation = ${sql.value(isolation)} and namespace = ${sql.value(namespace)}`),
-    )
-  }
-}
-
-/** Rows in tables of the whole shard: of a tenant that has a schema, only its idempotency keys. */
-async function removeSharedRows(ending: Ending, where: Whereabouts, side: Side, walls: Walls): Promise<void> {
-  const { source, target, report } = ending
-  const tables = await onItsHome(ending.fleet, side, (client) => movedTablesOf(client, where))
-  const mine = tables.filter(({ id }) =>
-    id === IDEMPOTENCY ? !isOneDatabase({ source, target }) : side.isolation === 'shared',
-  )
-  await removeRows({
-    ...walls,
-    where,
-    tables: mine,
-    report: (gone) => report(`removing rows from ${side.shard}`, gone),
-  })
-}
-
-async function removeDatabase(ending: Ending, side: Side, { gone }: Walls): Promise<void> {
-  const { fleet } = ending
-  const there = await onItsShard(fleet, side, (client) => databaseExists(client, side.namespace))
-  if (!there) return
-  await onItsDatabase(ending, side, gone)
-  await dropDatabase(accessTo(fleet, side.shard), side.namespace)
-}
-
-// One that was killed while it was dropped lets nobody in any more, and one that is half made has no fence yet.
-async function onItsDatabase(ending: Ending, side: Side, gone: SQL): Promise<void> {
-  const { fleet } = ending
-  const open = await onItsShard(fleet, side, async (client) => {
-    const [row] = await client.query(
-      compile(sql`select datallowconn as open from pg_database where datname = ${sql.value(side.namespace)}`),
-    )
-    return row?.open === 't'
-  })
-  if (open) await onItsHome(fleet, side, (client) => requireGone(client, ending, side, gone))
-}
-
-async function requireGone(client: Client, { tenant }: Ending, side: Side, gone: SQL): Promise<void> {
-  const [row] = await client.query(
-    compile(sql`
-      select coalesce(bool_and(${gone}), true) as gone from shardgate.tenant_fence f
-      where f.tenant_id = ${sql.value(tenant)}`),
-  )
-  if (row?.gone === 't') return
-  const sentence = `${tenant} lives in ${side.namespace} on ${side.shard}, as its fence says.`
-  fail('REFUSED', sentence, { tenant }, { hint: 'Nothing was removed. See "shardgate move doctor".' })
 }
 
 /** @throws REFUSED  the directory has the tenant there */
@@ -199,32 +103,6 @@ async function requireElsewhere({ directory, tenant }: Ending, side: Side): Prom
   if (!isHere) return
   const sentence = `${tenant} lives on ${side.shard} (${side.isolation}), so nothing of it is removed there.`
   fail('REFUSED', sentence, { tenant })
-}
-
-/** Milliseconds that others wait behind a drop that waits itself. */
-const LOCK_MS = 200
-
-/** Tries, a lock's time apart: some twenty seconds for long reads to end. */
-const TRIES = 50
-
-/** Run `work` in a transaction that waits for locks a short time only, again and again. */
-async function patiently(client: Client, tenant: string, work: () => Promise<void>): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await client.transaction(async () => {
-        await client.query(`set local lock_timeout = ${LOCK_MS}`)
-        await work()
-      })
-      return
-    } catch (cause) {
-      if (sqlState(cause) !== '55P03') throw cause
-      if (tries === TRIES) {
-        const sentence = `Others hold the tables of ${tenant} that are to be dropped, for more than ${(2 * TRIES * LOCK_MS) / 1000} s.`
-        fail('TENANT_BUSY', sentence, { tenant }, { cause, hint: 'End their transactions, then go on.' })
-      }
-      await sleep(LOCK_MS)
-    }
-  }
 }
 
 /**
