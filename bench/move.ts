@@ -16,6 +16,8 @@
  *
  * Then the other tenants of both shards ask 200 requests a second through a gateway, a tenth of them writes. In each
  * round first nothing else goes on, then the tenant is copied, once with the throttle and once without.
+ *
+ * At last a small tenant, on the path on which its writes are held while it is copied (move-still.ts).
  */
 
 import { join } from 'node:path'
@@ -32,6 +34,7 @@ import { movingTo } from '../test/kit/moving-homes.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Spread, spreadOf } from './figures.ts'
 import { callersOf, writeRequests } from './load.ts'
+import { still } from './move-still.ts'
 import { keepResults, machineLines } from './results.ts'
 import { SERVERS, startServer } from './servers.ts'
 import { percentile, startSteady } from './steady-load.ts'
@@ -215,6 +218,18 @@ function othersTable(): string {
   ].join('\n\n')
 }
 
+async function small(): Promise<string> {
+  const times = await still(4 * ROUNDS, (sentence) => console.log(sentence))
+  const rows = Object.entries(times).map(([name, all]) => {
+    for (const ms of all) note(`still ${name}`, ms)
+    return `| ${name} | ${cell(spreadOf(all), 1)} |`
+  })
+  return [
+    `Ten tables with 50 rows each, while writes are held, ${4 * ROUNDS} times:`,
+    ['| part | ms, median (least–most) |', '| --- | --- |', ...rows].join('\n'),
+  ].join('\n\n')
+}
+
 const cell = ({ median, min, max }: Spread, digits: number): string =>
   `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
 /** Of two ways in the same round: how many times as fast the second is. */
@@ -233,10 +248,11 @@ const db = await openDatabase({
 })
 try {
   await clear(db)
-  const parts = process.env.PARTS?.split(',') ?? ['speed', 'others']
+  const parts = process.env.PARTS?.split(',') ?? ['speed', 'others', 'still']
   const sections = [
     ...(parts.includes('speed') ? [await speed(db)] : []),
     ...(parts.includes('others') ? [await others(db)] : []),
+    ...(parts.includes('still') ? [await small()] : []),
   ]
   const lines = [
     ...machineLines().map((line) => `- ${line}`),
