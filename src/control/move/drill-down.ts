@@ -11,7 +11,7 @@ import type { Client } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
 import { rowHash, sha256Of } from '../copy/hash.ts'
 import { type CopyTable, rowsOf } from '../copy/tables.ts'
-import { bucketOf, type TreeDifference } from './hash-tree.ts'
+import { leafOf, type TreeDifference } from './hash-tree.ts'
 import { keyOf } from './row-keys.ts'
 import { fromSide, type OneSide, type Sides, type Twin, toSide } from './sides.ts'
 
@@ -32,7 +32,7 @@ export interface RowDifferences {
   readonly keys: readonly string[]
 }
 
-/** Rows of one table that are looked at on each side, at most; one bucket always is. */
+/** Rows of one table that are looked at on each side, at most; one leaf always is. */
 const MOST_ROWS = 20_000
 
 /** Rows whose columns are looked at, at most, and keys that are told. */
@@ -50,7 +50,7 @@ export async function drillDown(
   const found: RowDifferences[] = []
   for (const difference of differences) {
     const twin = sides.twins.find(({ id }) => id === difference.table)
-    found.push(twin ? await inBuckets(sides, twin, difference) : nowhere(difference))
+    found.push(twin ? await inLeaves(sides, twin, difference) : nowhere(difference))
   }
   return found
 }
@@ -60,14 +60,14 @@ function nowhere({ table, rows: [missing, extra] }: TreeDifference): RowDifferen
   return { table, missing, extra, different: 0, columns: [], isWhole: true, keys: [] }
 }
 
-function inBuckets(sides: Sides, twin: Twin, { buckets, of, rows }: TreeDifference): Promise<RowDifferences> {
-  const aBucket = Math.max(...rows) / of
-  const looked = buckets.slice(0, Math.max(1, Math.floor(MOST_ROWS / Math.max(1, aBucket))))
+function inLeaves(sides: Sides, twin: Twin, { leaves, of, rows }: TreeDifference): Promise<RowDifferences> {
+  const aLeaf = Math.max(...rows) / of
+  const looked = leaves.slice(0, Math.max(1, Math.floor(MOST_ROWS / Math.max(1, aLeaf))))
   const chosen = ({ table, key }: OneSide): SQL => {
-    const bucket = sql`${bucketOf(table, key)} % ${sql.value(of)}::int`
-    return sql`${rowsWhere(table)} and ${bucket} = any(${sql.value(looked)}::int[])`
+    const leaf = sql`${leafOf(table, key)} % ${sql.value(of)}::int`
+    return sql`${rowsWhere(table)} and ${leaf} = any(${sql.value(looked)}::int[])`
   }
-  return compareRows(sides, twin, chosen, looked.length === buckets.length)
+  return compareRows(sides, twin, chosen, looked.length === leaves.length)
 }
 
 /** `from … where …`: the rows in question, as `t`; may be followed by `and …`. */

@@ -2,10 +2,10 @@
  * Hash trees: what a tenant's tables hold, in a form that says where two sides differ.
  *
  *     row     SHA-256 of its text (control/copy/hash.ts)
- *     bucket  number and sum of its rows; which bucket a row is in, the SHA-256 of its key says
- *     table   the sum of its buckets: the same hash that an export has of it
+ *     leaf    number and sum of its rows; which leaf a row is in, the SHA-256 of its key says
+ *     table   the sum of its leaves: the same hash that an export has of it
  *
- * Equal wherever the rows are, and in whatever order. The bucket, too, is by SHA-256: Postgres' own hash would save an
+ * Equal wherever the rows are, and in whatever order. The leaf, too, is by SHA-256: Postgres' own hash would save an
  * eighth of the time and is not told to stay the same from release to release, while a receipt is checked years later.
  */
 
@@ -22,9 +22,9 @@ export interface TreeDifference {
   readonly table: string
   /** Rows on the one side, and on the other. */
   readonly rows: readonly [one: number, other: number]
-  /** Numbers of the buckets that differ. */
-  readonly buckets: readonly number[]
-  /** How many buckets there are. */
+  /** Numbers of the leaves that differ. */
+  readonly leaves: readonly number[]
+  /** How many leaves there are. */
   readonly of: number
 }
 
@@ -37,11 +37,11 @@ export interface TreeOptions {
   readonly signal?: AbortSignal
 }
 
-/** Buckets that are read; small tables are folded up to fewer. */
-export const LEAVES = 256
+/** Leaves that are read; those of small tables are folded up to fewer. */
+const LEAVES = 256
 
 const FEWEST = 16
-const ROWS_A_BUCKET = 64
+const ROWS_A_LEAF = 64
 
 /**
  * Hash the tenant's tables, in a transaction of the moment that is meant (`beginMoment`). One statement a table.
@@ -78,25 +78,25 @@ async function treeOf(
 ): Promise<TableTree> {
   const rows = await client.query(
     compile(sql`
-      select bucket, ${SUMS} from (
-        select ${rowHash(table)} as h, ${bucketOf(table, key)} as bucket ${rowsOf(table)} offset 0
-      ) as hashed group by bucket`),
+      select leaf, ${SUMS} from (
+        select ${rowHash(table)} as h, ${leafOf(table, key)} as leaf ${rowsOf(table)} offset 0
+      ) as hashed group by leaf`),
   )
   const leaves = new Array<Sums>(LEAVES).fill(NO_ROWS)
-  for (const row of rows) leaves[Number(row.bucket)] = sumsFrom(row)
+  for (const row of rows) leaves[Number(row.leaf)] = sumsFrom(row)
   const all = leaves.reduce(add)
-  const size = Math.max(FEWEST, Math.min(LEAVES, 2 ** Math.ceil(Math.log2(all.rows / ROWS_A_BUCKET))))
+  const size = Math.max(FEWEST, Math.min(LEAVES, 2 ** Math.ceil(Math.log2(all.rows / ROWS_A_LEAF))))
   return {
     table: table.id,
     rows: all.rows,
     hash: digits(all),
     key: key?.map(({ name }) => name) ?? null,
-    buckets: all.rows === 0 ? [] : fold(leaves, size).map(textOf),
+    leaves: all.rows === 0 ? [] : fold(leaves, size).map(textOf),
   }
 }
 
-/** Number of the bucket that a row of `t` is in, of `LEAVES`. */
-export function bucketOf(table: CopyTable, key: readonly KeyColumn[] | null): SQL {
+/** Number of the leaf that a row of `t` is in, of `LEAVES`. */
+export function leafOf(table: CopyTable, key: readonly KeyColumn[] | null): SQL {
   return sql`get_byte(${digestOf(key ? keyOf(key) : rowText(table))}, 0)`
 }
 
@@ -112,17 +112,17 @@ export function differencesOf(one: readonly TableTree[], other: readonly TableTr
 
 function differenceOf(one: TableTree, other: TableTree): TreeDifference {
   const [a, b] = [leavesOf(one), leavesOf(other)]
-  // Which bucket a row is in depends on the key: by other columns they have nothing in common.
+  // Which leaf a row is in depends on the key: by other columns they have nothing in common.
   const isSameKey = one.rows === 0 || other.rows === 0 || one.key?.join() === other.key?.join()
   const of = isSameKey ? Math.min(a.length, b.length) : 1
   const right = fold(b, of).map(textOf)
-  const buckets = fold(a, of).flatMap((sums, no) => (textOf(sums) === right[no] ? [] : [no]))
-  return { table: one.table, rows: [one.rows, other.rows], buckets, of }
+  const leaves = fold(a, of).flatMap((sums, no) => (textOf(sums) === right[no] ? [] : [no]))
+  return { table: one.table, rows: [one.rows, other.rows], leaves, of }
 }
 
 const byTable = (trees: readonly TableTree[]) => new Map(trees.map((tree) => [tree.table, tree]))
 
-const empty = (table: string): TableTree => ({ table, rows: 0, hash: '0'.repeat(32), key: null, buckets: [] })
+const empty = (table: string): TableTree => ({ table, rows: 0, hash: '0'.repeat(32), key: null, leaves: [] })
 
 interface Sums {
   readonly rows: number
@@ -138,9 +138,9 @@ const add = (a: Sums, b: Sums): Sums => ({
   low: BigInt.asUintN(64, a.low + b.low),
 })
 
-/** Fewer buckets: row n of many is in bucket n % size of few. */
-const fold = (buckets: readonly Sums[], size: number): Sums[] =>
-  Array.from({ length: size }, (_, no) => buckets.filter((_, i) => i % size === no).reduce(add, NO_ROWS))
+/** Fewer leaves: number n of many goes into number n % size of few. */
+const fold = (leaves: readonly Sums[], size: number): Sums[] =>
+  Array.from({ length: size }, (_, no) => leaves.filter((_, i) => i % size === no).reduce(add, NO_ROWS))
 
 function sumsFrom(row: TextRow): Sums {
   const hash = hashOfSums(row)
@@ -157,11 +157,11 @@ const digits = ({ high, low }: Sums): string =>
 
 const textOf = (sums: Sums): string => (sums.rows === 0 ? '' : `${sums.rows} ${digits(sums)}`)
 
-function leavesOf({ rows, hash, buckets }: TableTree): Sums[] {
+function leavesOf({ rows, hash, leaves }: TableTree): Sums[] {
   if (rows === 0) return new Array<Sums>(LEAVES).fill(NO_ROWS)
   // Where nobody has kept them, the table is one.
-  if (buckets.length === 0) return [{ rows, ...halves(hash) }]
-  return buckets.map((text) => {
+  if (leaves.length === 0) return [{ rows, ...halves(hash) }]
+  return leaves.map((text) => {
     const [count = '0', sum = '0'.repeat(32)] = text === '' ? [] : text.split(' ')
     return { rows: Number(count), ...halves(sum) }
   })

@@ -5,8 +5,8 @@ import type { TableHash } from '../copy/hash.ts'
 export interface TableTree extends TableHash {
   /** Columns of the key, beside the tenant's; null: rows are known by all that they hold. */
   readonly key: readonly string[] | null
-  /** 'rows hash' of each bucket; a power of 2 of them, or none. '' where there are no rows. */
-  readonly buckets: readonly string[]
+  /** 'rows hash' of each leaf; a power of 2 of them, or none. '' where there are no rows. */
+  readonly leaves: readonly string[]
 }
 
 export interface Proof {

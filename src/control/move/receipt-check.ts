@@ -24,8 +24,8 @@ export interface TableCheck {
   readonly table: string
   readonly rows: number
   readonly rowsNow: number
-  /** Buckets that do not hold what they held; 0: unchanged. */
-  readonly buckets: number
+  /** Leaves that do not hold what they held; 0: unchanged. */
+  readonly leaves: number
   readonly of: number
 }
 
@@ -103,22 +103,20 @@ function compareNow({ contents }: MoveReceipt, where: Whereabouts): Promise<Tabl
     await beginMoment(client, where)
     const now = (await treesOf(client, where)).filter(isKept)
     await client.query('rollback')
-    const then = contents.tables
-      .map((tree) => ({ ...tree, buckets: bucketsFrom(tree.buckets) }))
-      .filter(isKept)
+    const then = contents.tables.map((tree) => ({ ...tree, leaves: leavesFrom(tree.leaves) })).filter(isKept)
     const differences = new Map(differencesOf(then, now).map((one) => [one.table, one]))
-    return then.map(({ table, rows, buckets }) => {
+    return then.map(({ table, rows, leaves }) => {
       const {
         rows: [, rowsNow] = [rows, rows],
-        buckets: changed = [],
-        of = buckets.length,
+        leaves: changed = [],
+        of = leaves.length,
       } = differences.get(table) ?? {}
-      return { table, rows, rowsNow, buckets: changed.length, of }
+      return { table, rows, rowsNow, leaves: changed.length, of }
     })
   })
 }
 
-const bucketsFrom = (text: string): string[] => (text === '' ? [] : text.split(','))
+const leavesFrom = (text: string): string[] => (text === '' ? [] : text.split(','))
 
 // Answers by idempotency key are of one day; that they are gone later says nothing.
 const isKept = ({ table }: Pick<TableTree, 'table'>): boolean => table !== IDEMPOTENCY
@@ -148,10 +146,10 @@ function standingSentence({ document, standing, at }: ReceiptCheck): string {
   return `${tenant} is ${place}. Compared with the moment of its ${contents.moment}:`
 }
 
-function tableSentence({ table, rows, rowsNow, buckets, of }: TableCheck): string {
-  if (buckets === 0) return `${table}: unchanged, ${rows} rows.`
+function tableSentence({ table, rows, rowsNow, leaves, of }: TableCheck): string {
+  if (leaves === 0) return `${table}: unchanged, ${rows} rows.`
   const more = rowsNow - rows
   const count =
     more === 0 ? `${rows} rows as before` : `${Math.abs(more)} rows ${more > 0 ? 'more' : 'fewer'}`
-  return `${table}: changed since, ${count}; ${buckets} of ${of} buckets differ.`
+  return `${table}: changed since, ${count}; ${leaves} of ${of} leaves differ.`
 }

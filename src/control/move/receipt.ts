@@ -36,9 +36,9 @@ export async function hashMoment(moving: Moving, sides: Sides, mark: string | nu
   }
 }
 
-/** What was found at a barrier, without its buckets: it is written down with the freeze, which must not wait for them. */
+/** What was found at a barrier, without its leaves: it is written down with the freeze, which must not wait for them. */
 export function barrierProof({ trees, mark }: Verified): Proof {
-  return { moment: 'barrier', mark, trees: trees.map((tree) => ({ ...tree, buckets: [] })) }
+  return { moment: 'barrier', mark, trees: trees.map((tree) => ({ ...tree, leaves: [] })) }
 }
 
 /** A document as it is stored. */
@@ -66,8 +66,8 @@ export interface MoveReceipt {
     readonly mark: string | null
     readonly rows: number
     readonly hash: string
-    /** Buckets are one text, divided by commas. */
-    readonly tables: readonly (Omit<TableTree, 'buckets'> & { readonly buckets: string })[]
+    /** Leaves are one text, divided by commas. */
+    readonly tables: readonly (Omit<TableTree, 'leaves'> & { readonly leaves: string })[]
   } | null
 }
 
@@ -126,6 +126,6 @@ function documentOf(record: MoveRecord, versions: MoveReceipt['versions'], proof
 
 function contentsOf({ moment, mark, trees }: Proof) {
   const { rows, hash } = foldHashes(trees)
-  const tables = trees.map((tree) => ({ ...tree, buckets: tree.buckets.join(',') }))
+  const tables = trees.map((tree) => ({ ...tree, leaves: tree.leaves.join(',') }))
   return { moment, mark, rows, hash, tables }
 }

@@ -103,19 +103,19 @@ describe('the receipt of a move', () => {
   it('says of each table whether it is as it was, and how much of it is not', async () => {
     const { receipt } = await arrived('living')
     const unchanged = await checkReceipt(world.fleet, receipt)
-    expect(unchanged.tables.map(({ buckets }) => buckets)).toEqual(unchanged.tables.map(() => 0))
+    expect(unchanged.tables.map(({ leaves }) => leaves)).toEqual(unchanged.tables.map(() => 0))
     await onShardA(insertTasks('living', 3))
     await onShardA(
       `update app.projects set name = name || ' ' where id = (select min(id) from app.projects where tenant_id = 'living')`,
     )
     const { tables, ...check } = await checkReceipt(world.fleet, receipt)
-    const changed = tables.filter(({ buckets }) => buckets > 0)
+    const changed = tables.filter(({ leaves }) => leaves > 0)
     expect(changed).toMatchObject([
-      { table: 'app.projects', rows: 4, rowsNow: 4, buckets: 1, of: 16 },
+      { table: 'app.projects', rows: 4, rowsNow: 4, leaves: 1, of: 16 },
       { table: 'app.tasks', rows: 4, rowsNow: 7 },
     ])
     expect(receiptSentences({ ...check, tables }).join('\n')).toContain(
-      'app.projects: changed since, 4 rows as before; 1 of 16 buckets differ.',
+      'app.projects: changed since, 4 rows as before; 1 of 16 leaves differ.',
     )
   })
 
@@ -157,10 +157,10 @@ describe('the receipt of a move', () => {
     const { receipt } = await arrived('lost', { isLost: true })
     const check = await checkReceipt(world.fleet, receipt)
     expect(check.document.contents).toMatchObject({ moment: 'barrier', mark: 'a-mark', rows: 20 })
-    expect(check.tables.map(({ buckets }) => buckets)).toEqual([0, 0, 0, 0])
+    expect(check.tables.map(({ leaves }) => leaves)).toEqual([0, 0, 0, 0])
     await onShardA(`update app.projects set name = name || ' ' where tenant_id = 'lost'`)
     const { tables } = await checkReceipt(world.fleet, receipt)
-    expect(tables.filter(({ buckets }) => buckets > 0)).toMatchObject([{ table: 'app.projects', of: 1 }])
+    expect(tables.filter(({ leaves }) => leaves > 0)).toMatchObject([{ table: 'app.projects', of: 1 }])
   })
 
   it('outlives the tenant', async () => {
