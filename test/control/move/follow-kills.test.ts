@@ -112,7 +112,7 @@ describe('exactly once', () => {
     const [moving, proxy] = await behind(move, 'target')
     const follower = await follow(moving, 'forward')
     const lost = proxy.on(commandComplete('COMMIT'), 'cut', { times: 1 })
-    await move.source.query(`update words set meaning = meaning || '!' where tenant_id = '${move.tenant}'`)
+    await move.source.query(`insert into notes (tenant_id, word) values ('${move.tenant}', 'once')`)
     await lost.hit
     await expect(follower.failed).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
     await expectSame(move, move.moving)
