@@ -30,7 +30,10 @@ const TELLING = 10_000
 /** Earlier moves that are looked at. */
 const LATEST = 20
 
-/** What earlier moves have shown. */
+/**
+ * What earlier moves have shown. How long writes were held is forgotten after an hour: what refuses the next move must
+ * not refuse all of them for ever.
+ */
 export async function learnRates(directory: Queryable): Promise<Rates> {
   const [row] = await directory.query(
     compile(sql`
@@ -41,12 +44,13 @@ export async function learnRates(directory: Queryable): Promise<Rates> {
         where path = 'live' and times ? 'copied' and times ? 'prepared' and (memory->>'rows')::float8 >= ${sql.literal(TELLING)}
         order by id desc limit ${sql.literal(LATEST)}
       ), held as (
-        select pause_ms from directory.move where path = 'live' and pause_ms is not null
+        select pause_ms from directory.move
+        where path = 'live' and pause_ms is not null and changed_at > now() - interval '1 hour'
         order by id desc limit ${sql.literal(LATEST)}
       )
       select (select sum(rows) / nullif(sum(ms), 0) from copied where ms > 0) as rows,
         (select sum(bytes) / nullif(sum(ms), 0) from copied where ms > 0) as bytes,
-        (select percentile_cont(0.9) within group (order by pause_ms) from held) as pause`),
+        (select percentile_cont(0.5) within group (order by pause_ms) from held) as pause`),
   )
   const known = (text: string | null | undefined): number | undefined =>
     text == null ? undefined : Number(text)
