@@ -101,6 +101,15 @@ function tellEvent(event: MovesEvent, { running, say, steps }: Telling): void {
       say('✗', `move ${move.id} of ${move.tenant}: ${sentenceOf(error)}${again ? ' It is tried again.' : ''}`)
       return
     }
+    case 'waits': {
+      const { move, why } = event
+      const reason =
+        why === 'another runner'
+          ? `is run by ${move.runner}`
+          : 'waits for its turn (moves.atOnce, moves.perShard)'
+      if (steps) say('·', `move ${move.id} of ${move.tenant}: ${reason}`)
+      return
+    }
     case 'window given up': {
       const { move, gives } = event
       say(
@@ -142,6 +151,7 @@ export function logged(event: MovesEvent): Event[] {
     case 'window given up':
       return [{ kind: 'move.window', move: id, tenant, gives: event.gives.tenant }]
     case 'progress':
+    case 'waits':
       return []
   }
 }

@@ -21,19 +21,25 @@ export interface WatchOptions {
   readonly output: Output
   readonly signal: AbortSignal
   readonly clock?: Clock
+  /** Milliseconds between two looks; default is 500. */
+  readonly lookMs?: number
 }
 
-const LOOK_MS = 500
-
 /** Show moves until nothing of them goes on by itself, or `signal`. */
-export async function watchMoves({ read, output, signal, clock = systemClock }: WatchOptions): Promise<void> {
+export async function watchMoves({
+  read,
+  output,
+  signal,
+  clock = systemClock,
+  lookMs = 500,
+}: WatchOptions): Promise<void> {
   const view = output.isTTY ? drawing(output) : telling(output)
   const speeds = new Map<string, Since>()
   while (!signal.aborted) {
     const moves = await read()
     view(moves, (move) => leftText(move, speeds, clock))
     if (moves.every(isResting)) return
-    await sleep(LOOK_MS, signal)
+    await sleep(lookMs, signal)
   }
 }
 
@@ -93,15 +99,15 @@ function telling(output: Output): View {
 const WAY: readonly MoveState[] = ['claimed', 'prepared', 'copied', 'ready', 'frozen', 'relocated', 'settled']
 const BAR = 16
 
-/** 'acme  shard-a → shard-b  ●●●○○○○ copied  ████░░ 52 %, 78,000 of 150,000, 12 s left' */
+/** 'acme  shard-a → shard-b  ●●●○○○○ copied  ████░░ 52 %, 12 s left, 78,000 of 150,000 (app.tasks)' */
 export function watchLine(move: MoveRecord, left: string): string {
   const { tenant, state } = move
   const done = WAY.indexOf(state) + 1
   const dots = done > 0 || state === 'queued' ? `${'●'.repeat(done)}${'○'.repeat(WAY.length - done)} ` : ''
-  return visible(`${tenant}  ${routeText(move)}  ${dots}${state}  ${doingText(move)}${left}`)
+  return visible(`${tenant}  ${routeText(move)}  ${dots}${state}  ${doingText(move, left)}`)
 }
 
-function doingText(move: MoveRecord): string {
+function doingText(move: MoveRecord, left: string): string {
   const { rows, rowsTotal, phase = '', lagBytes } = move.progress
   if (!move.isHeld) return noteOf(move)
   const lag = lagBytes ? `, ${sizeText(lagBytes)} behind` : ''
@@ -110,5 +116,5 @@ function doingText(move: MoveRecord): string {
   const full = Math.round(part * BAR)
   const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`
   const numbers = `${rows.toLocaleString('en')} of ${rowsTotal.toLocaleString('en')}`
-  return `${bar} ${Math.floor(part * 100)} %, ${numbers}${lag} (${phase})`
+  return `${bar} ${Math.floor(part * 100)} %${left}, ${numbers}${lag} (${phase})`
 }

@@ -43,6 +43,8 @@ export type MovesEvent =
     }
   /** `again`: it will be run once more by itself. */
   | { readonly kind: 'failed'; readonly move: MoveRecord; readonly error: unknown; readonly again: boolean }
+  /** One that the caller asked for is not run by this runner: another one does, or there is no place for it yet. */
+  | { readonly kind: 'waits'; readonly move: MoveRecord; readonly why: 'another runner' | 'no place' }
   /** Its way back is given up for `gives`. */
   | { readonly kind: 'window given up'; readonly move: MoveRecord; readonly gives: MoveRecord }
   /** The directory is away; it is asked again. */
@@ -164,6 +166,8 @@ class Runner {
   readonly #clock: Clock
   readonly #hands: Hands
   readonly #running = new Map<string, Promise<void>>()
+  /** What was told of moves that wait. */
+  readonly #waiting = new Map<string, string>()
   /** Of claims, which leave no trace in the directory. */
   readonly #setbacks = new Map<string, Setback>()
 
@@ -196,7 +200,18 @@ class Runner {
     const running = new Set(this.#running.keys())
     for (const work of chooseWork(queue, running, room, (move) => this.#isMine(move) && this.#isDue(move)))
       this.#begin(work)
+    if (this.#scope) for (const move of mine) this.#tellWaiting(move)
     return this.#running.size === 0 && mine.every((move) => this.#isDone(move))
+  }
+
+  #tellWaiting(move: Waiting): void {
+    const { id, isHeld } = move
+    if (this.#running.has(id) || this.#isDone(move)) return
+    const why = isHeld ? 'another runner' : 'no place'
+    const isPause = !isHeld && (!this.#isDue(move) || (move.memory.failures ?? 0) > 0)
+    if (isPause || this.#waiting.get(id) === why) return
+    this.#waiting.set(id, why)
+    this.#tell({ kind: 'waits', move, why })
   }
 
   #missDirectory(error: unknown): boolean {
