@@ -138,7 +138,7 @@ describe('preparing a target and giving it up', () => {
 
   it('gives a move up whose target cannot be reached, when nothing was made there', async () => {
     const [tenant] = await tenants()
-    await moving(tenant, {}, async (at) => {
+    await moving(tenant, { isolation: 'schema' }, async (at) => {
       const url = 'postgres://shardgate_owner@127.0.0.1:1/x'
       const shards = at.fleet.shards.map((shard) => (shard.key === 'shard-b' ? { ...shard, url } : shard))
       await removeTarget({ ...at, fleet: { ...at.fleet, shards } })
