@@ -26,10 +26,10 @@ export function keepMoment(moving: Moving, sides: Sides): Promise<void> {
   return beginMoment(sides.target, moving.target)
 }
 
-/** Hash the moment that was kept, and let go of it. */
+/** Hash the moment that was kept, and let go of it. Behind the cutover it has to be done, whatever is wanted by then. */
 export async function hashMoment(moving: Moving, sides: Sides, mark: string | null): Promise<Proof> {
   try {
-    const trees = await treesOfSide(sides.target, moving.target, sides.twins.map(toSide), moving.signal)
+    const trees = await treesOfSide(sides.target, moving.target, sides.twins.map(toSide))
     return { moment: 'cutover', mark, trees }
   } finally {
     await sides.target.query('rollback')

@@ -85,10 +85,10 @@ export function treesOfSide(
   client: Client,
   where: HomeOf,
   tables: readonly OneSide[],
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<TableTree[]> {
   const keys = new Map(tables.map(({ table, key }) => [table.id, key]))
-  return treesOf(client, where, { tables: tables.map(({ table }) => table), keys, signal })
+  return treesOf(client, where, { tables: tables.map(({ table }) => table), keys, ...(signal && { signal }) })
 }
 
 /** Both results. A failure of one waits for the other, whose session is so free for whoever comes next. */
