@@ -11,6 +11,7 @@ import { databaseExists, dropDatabase } from '../homes/database-home.ts'
 import { accessTo, onItsHome, onItsShard } from '../homes/reach-home.ts'
 import { dropSchema } from '../homes/schema-home.ts'
 import { IDEMPOTENCY, movedTablesOf } from './moved-tables.ts'
+import { readsEnded } from './readers.ts'
 import { removeRows } from './remove-rows.ts'
 import type { Moving } from './types.ts'
 
@@ -51,6 +52,7 @@ export async function removeHomeAt(at: At, where: Whereabouts, walls: Walls): Pr
   const { directory, report } = at
   const { isolation, namespace } = where.home
   report(`removing what is left on ${where.shard.key}`)
+  if (isolation !== 'database') await onItsShard(at.fleet, placeOf(where), readsEndedAt(where, walls))
   if (isolation === 'schema') await removeSchema(at, where, walls)
   if (isolation === 'database') await removeDatabase(at, where, walls)
   else if (walls.rows) await removeSharedRows(at, where, walls)
@@ -61,6 +63,11 @@ export async function removeHomeAt(at: At, where: Whereabouts, walls: Walls): Pr
         and isolation = ${sql.value(isolation)} and namespace = ${sql.value(namespace)}`),
   )
 }
+
+const readsEndedAt =
+  ({ shard }: Whereabouts, { signal }: Walls) =>
+  (client: Client): Promise<void> =>
+    readsEnded(client, shard, signal)
 
 const placeOf = ({ shard, home }: Whereabouts) => ({ shard: shard.key, ...home })
 
@@ -84,7 +91,7 @@ async function removeSharedRows({ fleet, report }: At, where: Whereabouts, walls
   await removeRows({ ...walls, where, tables: mine, report: told })
 }
 
-async function removeDatabase({ fleet }: At, where: Whereabouts, { gone }: Walls): Promise<void> {
+async function removeDatabase({ fleet }: At, where: Whereabouts, walls: Walls): Promise<void> {
   const { namespace } = where.home
   const place = placeOf(where)
   if (!(await onItsShard(fleet, place, (client) => databaseExists(client, namespace)))) return
@@ -95,7 +102,10 @@ async function removeDatabase({ fleet }: At, where: Whereabouts, { gone }: Walls
     )
     return row?.open === 't'
   })
-  if (isOpen) await onItsHome(fleet, place, (client) => requireGone(client, where, gone))
+  if (isOpen) {
+    await onItsHome(fleet, place, (client) => requireGone(client, where, walls.gone))
+    await onItsHome(fleet, place, readsEndedAt(where, walls))
+  }
   await dropDatabase(accessTo(fleet, place.shard), namespace)
 }
 
