@@ -27,8 +27,9 @@ const HELD_MS = 12
 /** Moves of fewer rows say nothing of the rate. */
 const TELLING = 10_000
 
-/** Earlier moves that are looked at. */
+/** Earlier moves that are looked at; fewer than the second number are chance. */
 const LATEST = 20
+const ENOUGH = 5
 
 /**
  * What earlier moves have shown. How long writes were held is forgotten after an hour: what refuses the next move must
@@ -50,7 +51,7 @@ export async function learnRates(directory: Queryable): Promise<Rates> {
       )
       select (select sum(rows) / nullif(sum(ms), 0) from copied where ms > 0) as rows,
         (select sum(bytes) / nullif(sum(ms), 0) from copied where ms > 0) as bytes,
-        (select percentile_cont(0.5) within group (order by pause_ms) from held) as pause`),
+        (select percentile_cont(0.5) within group (order by pause_ms) from held having count(*) >= ${sql.literal(ENOUGH)}) as pause`),
   )
   const known = (text: string | null | undefined): number | undefined =>
     text == null ? undefined : Number(text)
