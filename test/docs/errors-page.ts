@@ -34,7 +34,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   TENANT_READ_ONLY: 'The operator lets the tenant read and not write.',
   TENANT_BUSY: 'Another operation on the tenant is under way, or was begun and not finished.',
   REFUSED: 'The command may not do this now; the sentence says why, and what would have to be otherwise.',
-  TENANT_MOVING: 'The tenant is being moved to another shard; reads go on, writes wait for a moment.',
+  TENANT_MOVING: 'The tenant is being moved, for longer than a gateway may hold its requests; reads go on.',
   TENANT_EXISTS: 'A tenant of that id or subdomain is there already.',
   SHARD_UNKNOWN: 'There is no shard of that name.',
   SHARD_UNAVAILABLE: 'The shard of the tenant does not answer.',

@@ -4,7 +4,9 @@
  */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { completeMove, rollbackMove } from '../../src/control/move/run.ts'
 import { type Gateway, logged, reconfigure, startGateway, worldToken } from '../kit/gateway.ts'
+import { fleetOfWorld, moveTo as moveByMover, placementOf } from '../kit/move-world.ts'
 import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.ts'
 import { type Post, type SimulatedMove, simulateMove } from '../kit/simulated-move.ts'
 
@@ -219,5 +221,59 @@ describe('a gateway that is stopped across', () => {
     expect(await words(stopped)).toEqual(expect.arrayContaining([news, ...kept]))
     expect(await move.contents('source')).toBe(old)
     expect(logged(stopped, 'request.held').map(({ outcome }) => outcome)).not.toContain('late')
+  })
+})
+
+describe('by the mover itself, a gateway that is stopped across', () => {
+  const old = async (post: Post): Promise<string> => {
+    const reader = await simulateMove(world, tenant, { from: post, to: post, epoch: 1 })
+    moves.push(reader)
+    return reader.contents('source')
+  }
+
+  beforeAll(async () => {
+    tenant = world.tenants[1]!
+    token = await worldToken(world, tenant)
+  })
+
+  it('a move there and back', async () => {
+    const fleet = fleetOfWorld(world, { stillMs: 1 })
+    await words(stopped)
+    stop()
+    const { reads, writes } = waiting(stopped)
+    const there: Post = { shard: 'shard-a', isolation: 'shared' }
+    const { id, state } = await moveByMover(fleet, tenant.id, there)
+    expect(state).toBe('settled')
+    const between = await write(awake)
+    expect(await rollbackMove(fleet, id)).toMatchObject({ state: 'rolled-back' })
+    const news = await write(awake)
+    wake()
+    for (const read of await Promise.all(reads)) expect(read).toEqual(expect.arrayContaining([between, news]))
+    const kept = await Promise.all(writes)
+    expect(await words(awake)).toEqual(expect.arrayContaining(kept))
+    expect(await old(there)).toBe('')
+  })
+
+  it.each<[string, Post]>([
+    ['a cutover into a schema on the same shard', { shard: 'shard-b', isolation: 'schema' }],
+    ['a cutover into a database on another shard', { shard: 'shard-a', isolation: 'database' }],
+    ['a cutover into shared tables', { shard: 'shard-b', isolation: 'shared' }],
+  ])('%s', async (_, to) => {
+    const fleet = fleetOfWorld(world, { stillMs: 10_000 })
+    const { shard, isolation } = await placementOf(fleet, tenant.id)
+    await words(stopped)
+    stop()
+    const { reads, writes } = waiting(stopped)
+    const { id } = await moveByMover(fleet, tenant.id, to)
+    const before = await old({ shard, isolation })
+    const news = await write(awake)
+    wake()
+    for (const read of await Promise.all(reads)) expect(read).toContain(news)
+    const kept = await Promise.all(writes)
+    expect(await words(awake)).toEqual(expect.arrayContaining([news, ...kept]))
+    expect(await old({ shard, isolation })).toBe(before)
+    for (const move of moves.splice(0)) await move.end()
+    expect(await completeMove(fleet, id)).toMatchObject({ state: 'done' })
+    expect(await words(stopped)).toEqual(expect.arrayContaining([news, ...kept]))
   })
 })
