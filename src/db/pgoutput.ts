@@ -6,6 +6,9 @@
  * the others: not null, not ''.
  */
 
+import { constants } from 'node:buffer'
+import { fail } from '../base/errors.ts'
+
 export interface RelationColumn {
   readonly name: string
   /** Whether it is among what old keys hold: the replica identity; all columns of a FULL one. */
@@ -63,11 +66,15 @@ export type Change =
   /** Says nothing about rows, or what is remembered for later ones: a relation, a type, an origin. */
   | { readonly kind: 'other' }
 
-/** Milliseconds, bytes and the like are Postgres's; what cannot be read is thrown as an Error. */
+/** Reads the messages of one stream, in their order: a table is described once, before the first of its rows. */
 export class PgOutput {
   readonly #relations = new Map<number, Relation>()
 
-  /** @param bytes  one message; nothing of it is kept */
+  /**
+   * @param bytes  one message; nothing of it is kept
+   * @throws an Error when it is none
+   * @throws REFUSED  a value is too large to be read
+   */
   read(bytes: Buffer): Change {
     const at = new Cursor(bytes)
     const kind = at.char()
@@ -154,6 +161,11 @@ function oldAt(at: Cursor, mark: string): Old {
   return { is: mark === 'K' ? 'key' : 'row', tuple: at.tuple() }
 }
 
+function tooLarge(bytes: number): never {
+  const sentence = `A value of ${bytes} bytes as text was written, which is more than one message can be read of (${constants.MAX_STRING_LENGTH}).`
+  return fail('REFUSED', sentence, {}, { hint: 'Move the tenant while nobody writes such values.' })
+}
+
 class Cursor {
   readonly #bytes: Buffer
   #at = 0
@@ -210,6 +222,7 @@ class Cursor {
   text(length: number): string {
     const end = this.#at + length
     if (end > this.#bytes.length) throw new Error('pgoutput sent a value that is longer than its message.')
+    if (length > constants.MAX_STRING_LENGTH) tooLarge(length)
     const text = this.#bytes.toString('utf8', this.#at, end)
     this.#at = end
     return text

@@ -43,6 +43,20 @@ export const isPulse = (mark: string): boolean => mark.startsWith(PULSE)
 /** Milliseconds between two marks. */
 const BEAT_MS = 500
 
+/** Milliseconds in which a server that is there has said something. */
+const ANSWER_MS = 20_000
+
+// A server that is gone without a word is noticed by nothing else for minutes.
+async function answered(work: Promise<void>): Promise<void> {
+  const over = new AbortController()
+  const late = sleep(ANSWER_MS, over.signal).then(() => 'late' as const)
+  try {
+    if ((await Promise.race([work, late])) === 'late') throw new Error(`no answer within ${ANSWER_MS} ms`)
+  } finally {
+    over.abort()
+  }
+}
+
 export class Pulse {
   readonly #from: Whereabouts
   readonly #moveId: string
@@ -65,8 +79,7 @@ export class Pulse {
     const { signal } = this.#ending
     return asMover(this.#from)(async (client) => {
       while (!signal.aborted) {
-        if (this.#out) await this.#look(client)
-        else await this.#beat(client)
+        await answered(this.#out ? this.#look(client) : this.#beat(client))
         await sleep(BEAT_MS, signal)
       }
     })
