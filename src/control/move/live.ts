@@ -16,9 +16,9 @@ import { emitMark, type Follower, follow } from './follow.ts'
 import { as, sourceOf, targetOf } from './moving.ts'
 import { barrierProof, hashMoment, keepMoment } from './receipt.ts'
 import { finish } from './settle.ts'
-import { withSides } from './sides.ts'
+import { type Sides, withSides } from './sides.ts'
 import { enterState } from './store.ts'
-import { withSequences } from './target-sequences.ts'
+import { type TargetSequences, withSequences } from './target-sequences.ts'
 import { openThrottle } from './throttle.ts'
 import { compareTouched, type Touched } from './touched.ts'
 import type { MoveRecord, Moving } from './types.ts'
@@ -57,53 +57,56 @@ export const TOUCHED_MAX = 500
 
 async function arrive(moving: Moving, follower: Follower): Promise<MoveRecord> {
   let now = moving
-  return patiently(moving, async (attempt) => {
-    const verified = await verifyUntilSmall(now, follower, TOUCHED_MAX)
-    if (now.record.state === 'copied') now = as(now, await makeReady(now))
-    return change(now, follower, verified, attempt)
-  })
-}
-
-async function makeReady(moving: Moving): Promise<MoveRecord> {
+  // First, because it takes its time, and rows that are touched meanwhile would have to be compared in the freeze.
   const hasWayBack = movesOf(moving.fleet).windowMinutes > 0
-  if (hasWayBack) await makeWayBack(moving)
-  return enterState(moving.directory, moving.record, 'done', { memory: { hasWayBack } })
+  if (now.record.state === 'copied' && hasWayBack) await makeWayBack(now)
+  return patiently(moving, (attempt) =>
+    withSides(now, (sides) =>
+      withSequences(now.target, async (sequences) => {
+        const verified = await verifyUntilSmall(now, follower, TOUCHED_MAX)
+        if (now.record.state === 'copied') {
+          const { directory, record } = now
+          now = as(now, await enterState(directory, record, 'done', { memory: { hasWayBack } }))
+        }
+        return change(now, { follower, verified, sides, sequences, attempt })
+      }),
+    ),
+  )
 }
 
-function change(
-  moving: Moving,
-  follower: Follower,
-  verified: Verified,
-  attempt: number,
-): Promise<MoveRecord> {
-  const { mark } = verified
+interface Arrived {
+  readonly follower: Follower
+  readonly verified: Verified
+  readonly sides: Sides
+  readonly sequences: TargetSequences
+  readonly attempt: number
+}
+
+function change(moving: Moving, arrived: Arrived): Promise<MoveRecord> {
+  const { follower, verified, sides, sequences, attempt } = arrived
   const { record, fleet } = moving
   const { hasWayBack = false } = record.memory
   const backMark = `back ${record.token} ${attempt}`
   const frozen = `frozen ${record.token} ${attempt}`
-  return withSides(moving, (sides) =>
-    withSequences(moving.target, (sequences) =>
-      cutOver(moving, {
-        from: sourceOf(moving),
-        to: targetOf(moving),
-        mark: frozen,
-        memory: { barrier: barrierProof(verified), ...(hasWayBack && { backMark }) },
-        budgetMs: movesOf(fleet).pauseMs,
-        whileFrozen: async (ends) => {
-          await follower.reached(frozen)
-          await compareTouched(moving, sides, touchedSince(follower, mark))
-          await sequences.raise()
-          await keepMoment(moving, sides)
-          // Behind it, on the target, is what the tenant writes there; before it, what has come from the source.
-          if (hasWayBack) await emitMark(ends.to, record.id, backMark)
-        },
-        opened: async (relocated, pauseMs) => {
-          await follower.end()
-          return finish(relocated, await hashMoment(relocated, sides, mark), pauseMs)
-        },
-      }),
-    ),
-  )
+  return cutOver(moving, {
+    from: sourceOf(moving),
+    to: targetOf(moving),
+    mark: frozen,
+    memory: { barrier: barrierProof(verified), ...(hasWayBack && { backMark }) },
+    budgetMs: movesOf(fleet).pauseMs,
+    whileFrozen: async (ends) => {
+      await follower.reached(frozen)
+      await compareTouched(moving, sides, touchedSince(follower, verified.mark))
+      await sequences.raise()
+      await keepMoment(moving, sides)
+      // Behind it, on the target, is what the tenant writes there; before it, what has come from the source.
+      if (hasWayBack) await emitMark(ends.to, record.id, backMark)
+    },
+    opened: async (relocated, pauseMs) => {
+      await follower.end()
+      return finish(relocated, await hashMoment(relocated, sides, verified.mark), pauseMs)
+    },
+  })
 }
 
 /** @throws TIMEOUT  more than anybody has kept count of */

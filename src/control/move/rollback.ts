@@ -42,11 +42,11 @@ export async function returnLive(moving: Moving): Promise<MoveRecord> {
 
 async function change(moving: Moving, follower: Follower, attempt: number): Promise<MoveRecord> {
   const back = reversed(moving)
-  const { mark } = await verifyUntilSmall(back, follower, TOUCHED_MAX)
   const frozen = `return-frozen ${moving.record.token} ${attempt}`
   return withSides(back, (sides) =>
-    withSequences(back.target, (sequences) =>
-      cutOver(back, {
+    withSequences(back.target, async (sequences) => {
+      const { mark } = await verifyUntilSmall(back, follower, TOUCHED_MAX)
+      return cutOver(back, {
         from: sourceOf(back),
         to: targetOf(back),
         mark: frozen,
@@ -60,8 +60,8 @@ async function change(moving: Moving, follower: Follower, attempt: number): Prom
           await follower.end()
           return removeReturned(as(moving, record))
         },
-      }),
-    ),
+      })
+    }),
   )
 }
 
