@@ -9,7 +9,8 @@ import { changeState } from '../../../src/control/life/state.ts'
 import { requireSubject } from '../../../src/control/life/subject.ts'
 import { migrateFleet } from '../../../src/control/migrate/up.ts'
 import { type Findings, preflight, preflightFaults } from '../../../src/control/move/preflight.ts'
-import { longTransactions } from '../../../src/control/move/preflight-servers.ts'
+import { ensureLogical, longTransactions } from '../../../src/control/move/preflight-servers.ts'
+import type { End } from '../../../src/control/move/sight.ts'
 import { insertMove } from '../../../src/control/move/store.ts'
 import { type Fleet, movesOf } from '../../../src/control/reach.ts'
 import { type Client, connect, withClient } from '../../../src/db/client.ts'
@@ -17,6 +18,7 @@ import type { Isolation } from '../../../src/directory/types.ts'
 import { onClaimed } from '../../kit/claimed-moves.ts'
 import { type LifeWorld, lifeWorld } from '../../kit/life.ts'
 import { queueMove } from '../../kit/move-world.ts'
+import { privateServer } from '../../kit/servers.ts'
 
 let world: LifeWorld
 let fleet: Fleet
@@ -71,6 +73,13 @@ async function look({
     target: at(shard, { isolation, namespace }),
   })
 }
+
+const whereOf = (of: TenantId, key: string) => ({
+  tenant: of,
+  shard: accessTo(fleet, key),
+  home: { isolation: 'shared', namespace: 'app' } as const,
+  tenancy: tenancyOf(fleet),
+})
 
 const sentences = async (to?: To): Promise<string[]> =>
   (await look(to)).faults.map(({ sentence }) => sentence)
@@ -217,6 +226,41 @@ describe('what the servers say', () => {
       'On shard-b the mover may not read and write app.invoices, app.labels, app.projects, app.tasks, shardgate.idempotency. Type: shardgate setup',
       `On shard-b the mover may not follow changes. A superuser has to type: alter role ${weak} replication;`,
     ])
+  })
+
+  it('refuses to follow changes on a server that keeps none, or has nothing free for them', async () => {
+    const server = await privateServer({
+      wal_level: 'replica',
+      max_replication_slots: '1',
+      max_wal_senders: '1',
+    })
+    const bare = await connect(server.superuserUrl())
+    const at = (key: string, client: Client): End => ({
+      name: 'source',
+      where: whereOf(tenant, key),
+      owner: client,
+      mover: client,
+    })
+    const sight = {
+      fleet,
+      directory: world.directory,
+      tenant,
+      source: whereOf(tenant, 'shard-a'),
+      target: whereOf(tenant, 'shard-b'),
+    }
+    const faults = await ensureLogical({ ...sight, from: at('shard-a', bare), to: at('shard-b', bare) })
+    await bare.end()
+    await server.remove()
+    expect(faults.map(({ sentence }) => sentence)).toEqual(
+      ['shard-a', 'shard-b'].flatMap((key) => [
+        `${key} has wal_level = replica, so changes cannot be followed there. Type: alter system set wal_level = logical; and restart its server.`,
+        // Both ends on one server want one for each way.
+        expect.stringMatching(
+          `The server of ${key} has 1 free of max_replication_slots, and the move wants 2`,
+        ),
+        expect.stringMatching(`The server of ${key} has 1 free of max_wal_senders, and the move wants 2`),
+      ]),
+    )
   })
 
   it('refuses a fence of another life at either end', async () => {
