@@ -10,7 +10,7 @@ import { type CommandContext, configOf, fleetOf, type MakeContext } from './cont
 import { stopNote } from './move-here.ts'
 import { movesTeller } from './move-progress.ts'
 import { planned, readPlan, type Wanted, wished } from './plan.ts'
-import { planText } from './plan-text.ts'
+import { counted, planText } from './plan-text.ts'
 import { stoppable } from './stopping.ts'
 
 interface ApplyFlags extends Wanted {
@@ -106,7 +106,7 @@ async function carryOut(
   plan: MovePlan,
   { queue = false }: { queue?: boolean },
 ): Promise<void> {
-  const teller = movesTeller(!process.stderr.isTTY)
+  const teller = movesTeller(false)
   const applied = await stoppable(stopNote(context), (signal) =>
     applyPlan(fleet, plan, { isQueueOnly: queue, signal, onEvent: teller.onEvent }),
   ).finally(teller.still)
@@ -114,17 +114,18 @@ async function carryOut(
   const { failed, undone } = applied.summary ?? { failed: [], undone: [] }
   if (failed.length + undone.length === 0) return
   const hint = `See "shardgate move list --all"; mend that, and then: shardgate ${failed.length > 0 ? 'apply --continue' : 'plan'}`
-  fail('SETUP_FAILED', `${failed.length + undone.length} moves did not get there.`, {}, { hint })
+  const sentence = `${counted(failed.length + undone.length, 'move')} did not get there.`
+  fail('SETUP_FAILED', sentence, {}, { hint })
 }
 
 async function giveUp(context: CommandContext, fleet: Fleet): Promise<void> {
-  const teller = movesTeller(!process.stderr.isTTY)
+  const teller = movesTeller(false)
   const given = await stoppable(stopNote(context), (signal) =>
     cancelPlan(fleet, { signal, onEvent: teller.onEvent }),
   ).finally(teller.still)
   context.print(given, (result) =>
     result
-      ? `Plan ${result.id} is given up; ${result.cancelled} moves were cancelled. Who has moved stays there.\n`
+      ? `Plan ${result.id} is given up; ${counted(result.cancelled, 'move')} cancelled. Who has moved stays there.\n`
       : 'No plan is unfinished.\n',
   )
 }
@@ -133,9 +134,11 @@ function appliedText({ id, was, state, summary, buckets, bucketsLeft }: Applied,
   if (was === 'ended before') {
     return `Plan ${id} was ${state === 'done' ? 'done' : 'given up'} before: nothing to do. A new one: shardgate plan\n`
   }
-  const arrived = summary === null ? '' : `, ${summary.arrived.length} of ${moves} moves`
-  const left = bucketsLeft > 0 ? `; ${bucketsLeft} buckets wait for their tenants` : ''
-  const head = `Plan ${id} ${state === 'done' ? 'is done' : 'is not finished'}${arrived}, ${buckets} buckets${left}.\n`
+  const arrived = summary === null ? '' : `, ${summary.arrived.length} of ${counted(moves, 'move')}`
+  const waits = bucketsLeft === 1 ? 'waits for its tenants' : 'wait for their tenants'
+  const left = bucketsLeft > 0 ? `; ${counted(bucketsLeft, 'bucket')} ${waits}` : ''
+  const how = state === 'done' ? 'is done' : state === 'running' ? 'is not finished' : 'was given up'
+  const head = `Plan ${id} ${how}${arrived}, ${counted(buckets, 'bucket')}${left}.\n`
   if (state !== 'running')
     return `${head}Until their windows end, moves can be taken back: shardgate move list\n`
   if (summary === null) return `${head}The moves wait for a runner: shardgate move run\n`

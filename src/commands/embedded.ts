@@ -70,7 +70,7 @@ export function fillEmbedded(config: Config, kept: EmbeddedState | undefined): C
   const known = kept ?? notStarted('the databases')
   const shards = Object.entries(config.shards).map(([key, shard]) => {
     if (shard.url !== EMBEDDED) return [key, withoutEmbeddedOwner(shard)] as const
-    return [key, { ...shard, ...(known.shards[key] ?? notStarted(key)) }] as const
+    return [key, { ...shard, ...(known.shards[key] ?? notMade(key)) }] as const
   })
   const url = config.directory.url === EMBEDDED ? known.directoryUrl : config.directory.url
   const tokens = config.tokens.map((issuer) => ({
@@ -108,6 +108,15 @@ export function requireNothingLeft(config: Config): void {
     'CONFIG_INVALID',
     `In production nothing is left to "shardgate start": ${places.join(', ')} came as "embedded". ` +
       'Set the environment variables that the configuration names.',
+  )
+}
+
+// It was added to the file while `start` ran, or since then.
+function notMade(shard: string): never {
+  return fail(
+    'CONFIG_INVALID',
+    `shards.${shard} is new, and "shardgate start" has not made it yet. ` +
+      'End it with Ctrl-C and run "npm start" again: it makes the shard, and moves nobody there.',
   )
 }
 

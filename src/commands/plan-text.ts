@@ -130,7 +130,8 @@ function amountText(held: ShardLoad['before'], by: keyof typeof TITLES, value: n
 
 const shareText = (share: number): string => `${Math.round(share * 100)} %`
 
-const counted = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
+export const counted = (n: number, what: string): string =>
+  `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
 
 function sentences(
   title: string,

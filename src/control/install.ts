@@ -200,7 +200,10 @@ async function requireAllShards(directoryUrl: string, keys: readonly string[]): 
   const sentences = lost.map(
     ({ key, tenants, buckets }) => `shards.${key}: it holds ${tenants} tenants and ${buckets} buckets`,
   )
-  fail('CONFIG_INVALID', `${sentences.join('; ')}. Put it back; an edit alone takes nobody off a shard.`)
+  fail(
+    'CONFIG_INVALID',
+    `${sentences.join('; ')}. Put it back; an edit alone takes nobody off a shard. With "drain": true "shardgate apply" does.`,
+  )
 }
 
 // On a server that is also a shard, the app role must not even connect to the directory.

@@ -121,9 +121,9 @@ async function requireNoTenants(
   if (!tenant) return
   const lines = [
     found.buckets !== wanted.buckets &&
-      `router.buckets: wanted ${found.buckets}, which tenants were placed by; ${wanted.buckets} came`,
+      `router.buckets: wanted ${found.buckets}, which tenants were placed by; ${wanted.buckets} came; while there are tenants, only "shardgate apply" changes it`,
     found.namespace !== wanted.namespace &&
-      `tenancy.schemas: wanted "${found.namespace}" first, where tenants have their tables; "${wanted.namespace}" came`,
+      `tenancy.schemas: wanted "${found.namespace}" first, where tenants have their tables; "${wanted.namespace}" came; it is fixed while there are tenants`,
   ]
-  fail('CONFIG_INVALID', `${lines.filter(Boolean).join('; ')}. It is fixed while there are tenants.`)
+  fail('CONFIG_INVALID', `${lines.filter(Boolean).join('. ')}.`)
 }

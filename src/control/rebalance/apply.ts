@@ -5,7 +5,7 @@
 
 import { appendAudit } from '../../directory/audit.ts'
 import { setWanted } from '../move/claim.ts'
-import type { MovesOptions, Summary } from '../move/runner.ts'
+import { type MovesOptions, runMoves, type Summary } from '../move/runner.ts'
 import { MOVE_STATES, type MoveState } from '../move/states.ts'
 import { operatorOf } from '../operations/run.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
@@ -89,17 +89,15 @@ export async function cancelPlan(
       const found = await setWanted(directory, move.id, 'cancel', operator).catch(() => null)
       if (found?.changed) count++
     }
+    await directory.transaction(async () => {
+      await endPlan(directory, settled.plan, 'cancelled')
+      const details = { plan: id, moves: count }
+      await appendAudit(directory, { operator, action: 'plan cancelled', tenant: null, details })
+    })
     return count
   })
   // What a runner had begun is undone by one.
-  await runFollowed(fleet, runOptions(id, options))
-  await onDirectory(fleet.directoryUrl, (directory) =>
-    directory.transaction(async () => {
-      await endPlan(directory, settled.plan, 'cancelled')
-      const details = { plan: id, moves: cancelled }
-      await appendAudit(directory, { operator, action: 'plan cancelled', tenant: null, details })
-    }),
-  )
+  await runMoves(fleet, runOptions(id, options))
   return { id, cancelled }
 }
 

@@ -14,7 +14,7 @@ import { costsOf, type Measure } from './costs.ts'
 import { type Asked, cannotMove, difference } from './difference.ts'
 import { type MovePlan, type PlannedMove, type ShardLoad, sealed } from './document.ts'
 import { type Limits, makespan, orderMoves } from './order.ts'
-import { durationOf, examine, type Prediction, reckon } from './predict.ts'
+import { BESIDE, type Beside, durationOf, examine, learnBeside, type Prediction, reckon } from './predict.ts'
 import { Room } from './room.ts'
 import { stateHash } from './state.ts'
 import type { Actual, ActualTenant, Desired, Wish } from './types.ts'
@@ -70,10 +70,11 @@ async function examined(
   /** Why tenants cannot be moved. */
   const faults = new Map<string, string>()
   const seen = new Set<string>()
+  const beside = await learnBeside(directory)
   let tenants = actual.tenants
   for (;;) {
     const now = { ...actual, tenants }
-    const made = { pace: paceOf(fleet), now: new Date().toISOString(), predictions, faults }
+    const made = { pace: paceOf(fleet), now: new Date().toISOString(), predictions, faults, beside }
     const plan = planOf(desired, now, { ...options, ...made })
     const unseen = options.isQuick ? [] : plan.moves.filter((move) => !seen.has(keyOf(move)))
     if (unseen.length === 0) return plan
@@ -109,13 +110,14 @@ export interface Made {
   readonly now: string
   /** What is known of moves by their tenant and target; the others are reckoned. */
   readonly predictions?: ReadonlyMap<string, Prediction>
+  readonly beside?: Beside
   /** Why tenants were left out that others are moved for. */
   readonly faults?: ReadonlyMap<string, string>
 }
 
 /** The plan, from plain data alone. */
 export function planOf(desired: Desired, actual: Actual, options: PlanOptions & Made): MovePlan {
-  const { pace, now, predictions = new Map(), faults = new Map() } = options
+  const { pace, now, predictions = new Map(), faults = new Map(), beside = BESIDE } = options
   const found = difference(desired, actual, options)
   const costs = costsOf(options.balance ?? 'size', actual)
   const balanced = options.balance && balanceOf(desired, actual, found.wishes, costs.of, options.until)
@@ -126,7 +128,7 @@ export function planOf(desired: Desired, actual: Actual, options: PlanOptions & 
   const times = moves.map((move) => ({
     from: move.from.shard,
     to: move.to.shard,
-    ms: durationOf(move),
+    ms: durationOf(move, beside),
   }))
   const sum = (key: 'rows' | 'bytes'): number => moves.reduce((all, move) => all + move[key], 0)
   return sealed({

@@ -3,7 +3,8 @@
  * which finds what is in its way too.
  */
 
-import type { Client } from '../../db/client.ts'
+import type { Client, Queryable } from '../../db/client.ts'
+import { compile, type SQL, sql } from '../../db/sql.ts'
 import { listShards } from '../../directory/shards.ts'
 import { tenancyOf } from '../copy/subject.ts'
 import { namespaceOf } from '../homes/home.ts'
@@ -30,10 +31,32 @@ export function reckon({ rows, bytes }: { rows: number; bytes: number }, stillMs
 }
 
 /** Milliseconds of a move beside its copy: sessions, the home; and of a live one slots, catching up, comparing. */
-const BESIDE_MS: Readonly<Record<Path, number>> = { still: 300, live: 1_500 }
+export type Beside = Readonly<Record<Path, number>>
+
+/** Where nothing has been moved yet. A judgement, of a machine that has nothing else to do. */
+export const BESIDE: Beside = { still: 300, live: 1_500 }
+
+/** Moves that are looked at. */
+const LATEST = 20
+
+/** What the latest moves took beside their copy. */
+export async function learnBeside(directory: Queryable): Promise<Beside> {
+  const ms = (state: string): SQL =>
+    sql`(extract(epoch from (times->>${sql.value(state)}::text)::timestamptz) * 1000)`
+  const rows = await directory.query(
+    compile(sql`
+      select path, avg(whole - copied) as ms from (
+        select path, ${ms('settled')} - ${ms('claimed')} as whole,
+          coalesce(${ms('copied')} - ${ms('prepared')}, 0) as copied
+        from directory.move where times ? 'settled' and times ? 'claimed' order by id desc limit ${sql.literal(LATEST)}
+      ) as latest group by path`),
+  )
+  const known = new Map(rows.map(({ path, ms }) => [path, Number(ms)]))
+  return { still: known.get('still') || BESIDE.still, live: known.get('live') || BESIDE.live }
+}
 
 /** Milliseconds until a move has settled. */
-export const durationOf = ({ path, copyMs }: Prediction): number => copyMs + BESIDE_MS[path]
+export const durationOf = ({ path, copyMs }: Prediction, beside: Beside): number => copyMs + beside[path]
 
 /**
  * Look at a move as its preflight would.
