@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type Follower, follow } from '../../../src/control/move/follow.ts'
 import { slotName, wayName } from '../../../src/control/move/names.ts'
 import { freshSlot } from '../../../src/control/move/slots.ts'
+import { dropSlot } from '../../../src/db/replication.ts'
 import { type FollowedMove, type FollowStage, followStage } from '../../kit/follow-stage.ts'
 
 let stage: FollowStage
@@ -13,19 +14,33 @@ let follower: Follower | undefined
 beforeAll(async () => {
   stage = await followStage()
 })
-beforeEach(async () => {
-  move = await stage.begin()
-})
 afterEach(async () => {
   await follower?.end()
   follower = undefined
-  await stage.clear()
 })
 afterAll(() => stage?.drop())
+
+function oneMove(): void {
+  beforeAll(async () => {
+    move = await stage.begin()
+  })
+  afterAll(() => stage.clear())
+}
+
+function aMoveEach(): void {
+  beforeEach(async () => {
+    move = await stage.begin()
+  })
+  afterEach(() => stage.clear())
+}
 
 const about = (statement: string): string => statement.replaceAll('$t', `'${move.tenant}'`)
 
 describe('a difference between both ends', () => {
+  oneMove()
+  // What could not be applied is passed over, for the next test.
+  afterEach(async () => (await freshSlot(move.moving, 'forward')).end())
+
   it.each([
     [
       'an update that meets no row',
@@ -35,7 +50,7 @@ describe('a difference between both ends', () => {
     ],
     [
       'a delete that meets no row',
-      `delete from parts where tenant_id = $t`,
+      `delete from parts where tenant_id = $t and id = 300`,
       `delete from parts where tenant_id = $t and id = 300`,
       'delete of app.parts',
     ],
@@ -60,7 +75,7 @@ describe('a difference between both ends', () => {
     [
       'a value that the other end refuses',
       `alter table parts_low add constraint refused check (title <> 'refused')`,
-      `update parts set title = 'refused' where tenant_id = $t and id = 300`,
+      `update parts set title = 'refused' where tenant_id = $t and id = 600`,
       'update of app.parts',
     ],
   ])('%s', async (_, there, here, what) => {
@@ -90,6 +105,8 @@ describe('a difference between both ends', () => {
 })
 
 describe('what was not there when the move began', () => {
+  aMoveEach()
+
   it('fails on a table that is truncated', async () => {
     const name = wayName(move.moving.record.id, 'forward')
     await move.source.query(`alter publication ${name} set (publish = 'insert, update, delete, truncate')`)
@@ -142,6 +159,8 @@ describe('what was not there when the move began', () => {
 })
 
 describe('rows of other tenants', () => {
+  aMoveEach()
+
   it('do not come from shared tables, and go from them when they change hands', async () => {
     const other = await stage.begin()
     follower = await follow(move.moving, 'forward')
@@ -171,6 +190,8 @@ describe('rows of other tenants', () => {
 })
 
 describe('an end that is lost', () => {
+  oneMove()
+
   const killed = (statement: string): string =>
     `select pg_terminate_backend(pid) from pg_stat_activity where ${statement}`
 
@@ -188,10 +209,7 @@ describe('an end that is lost', () => {
   })
 
   it('fails when the slot is gone, and says that the move has to be made anew', async () => {
-    await move.moving.directory.query('select 1')
-    await move.source.query(
-      `select pg_drop_replication_slot('${slotName(move.moving.record.id, 'forward', move.moving.source)}')`,
-    )
+    await dropSlot(move.source, slotName(move.moving.record.id, 'forward', move.moving.source))
     await expect(follow(move.moving, 'forward')).rejects.toMatchObject({
       code: 'REFUSED',
       message: expect.stringContaining('has not kept the changes'),

@@ -91,7 +91,7 @@ describe('exactly once', () => {
         moving = await move.takenOver()
       },
     }
-    for (let round = 0; round < 14; round++) {
+    for (let round = 0; round < 10; round++) {
       const follower = await follow(moving, 'forward').catch(() => null)
       // Sessions that were told to end may be those that the next one has just opened.
       if (!follower) continue

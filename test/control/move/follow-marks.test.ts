@@ -13,9 +13,16 @@ beforeAll(async () => {
 })
 afterEach(async () => {
   for (const follower of followers.splice(0)) await follower.end()
-  await stage.clear()
 })
 afterAll(() => stage?.drop())
+
+let move: FollowedMove
+function oneMove(): void {
+  beforeAll(async () => {
+    move = await stage.begin()
+  })
+  afterAll(() => stage.clear())
+}
 
 async function followed(move: FollowedMove, direction: Direction = 'forward', options: FollowOptions = {}) {
   const follower = await follow(move.moving, direction, options)
@@ -33,8 +40,9 @@ const mean = (move: FollowedMove, end: 'source' | 'target', meaning: string) =>
   move[end].query(`update words set meaning = '${meaning}' where tenant_id = '${move.tenant}'`)
 
 describe('a mark', () => {
+  oneMove()
+
   it('stands behind what its own transaction has written, and before what comes after', async () => {
-    const move = await stage.begin()
     const follower = await followed(move)
     const seen = follower.stopAt('here', async () => {
       await mean(move, 'source', 'after')
@@ -51,7 +59,6 @@ describe('a mark', () => {
   })
 
   it('does not come out of a transaction that is rolled back', async () => {
-    const move = await stage.begin()
     const follower = await followed(move)
     let isReached = false
     follower.reached('lost').then(
@@ -66,7 +73,6 @@ describe('a mark', () => {
   })
 
   it('goes on after work that has failed', async () => {
-    const move = await stage.begin()
     const follower = await followed(move)
     const work = follower.stopAt('bad', () => Promise.reject(new Error('no')))
     await emitMark(move.source, move.moving.record.id, 'bad')
@@ -78,7 +84,6 @@ describe('a mark', () => {
   })
 
   it('measures how far behind the other end is', async () => {
-    const move = await stage.begin()
     const follower = await followed(move)
     const held = Promise.withResolvers<void>()
     const stopped = Promise.withResolvers<void>()
@@ -99,8 +104,9 @@ describe('a mark', () => {
 })
 
 describe('rows that were touched after a mark', () => {
+  oneMove()
+
   it('are named by the key that they had and the one that they have', async () => {
-    const move = await stage.begin()
     const t = `'${move.tenant}'`
     const follower = await followed(move)
     await mean(move, 'source', 'early')
@@ -124,7 +130,6 @@ describe('rows that were touched after a mark', () => {
   })
 
   it('are too many when there are more than can be kept, and none of those after a later mark', async () => {
-    const move = await stage.begin()
     const follower = await followed(move)
     await emitMark(move.source, move.moving.record.id, 'early')
     await move.source.query(
@@ -138,6 +143,8 @@ describe('rows that were touched after a mark', () => {
 })
 
 describe('the way back', () => {
+  afterEach(() => stage.clear())
+
   it.each([
     { isolation: 'shared', shard: 'shard-b' },
     { isolation: 'schema', shard: 'shard-a' },
