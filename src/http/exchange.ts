@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
 import type { ErrorCode } from '../base/errors.ts'
 import type { Event, LaneName, Route } from '../base/events.ts'
-import { type Clock, type Deadline, deadlineIn } from '../base/time.ts'
+import type { Clock, Deadline } from '../base/time.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Api } from '../graphql/apis.ts'
 import type { Identity } from '../tenant/types.ts'
@@ -84,7 +84,7 @@ export function beginExchange(
     request,
     response,
     requestId: requestIdOf(request),
-    deadline: { ...deadlineIn(requestMs, clock), whenGone: (tell) => whenClosed(response, tell) },
+    deadline: new RequestDeadline(startedAt + requestMs, response, clock),
     startedAt,
     endsAt: startedAt + requestMs + leavingMs,
     path,
@@ -93,10 +93,28 @@ export function beginExchange(
   }
 }
 
-function whenClosed(response: ServerResponse, tell: () => void): () => void {
-  if (response.closed) tell()
-  response.once('close', tell)
-  return () => response.off('close', tell)
+/** A class, because there is one for each request: as an object of functions it would take a microsecond. */
+class RequestDeadline implements Deadline {
+  readonly #end: number
+  readonly #response: ServerResponse
+  readonly #clock: Clock
+
+  constructor(end: number, response: ServerResponse, clock: Clock) {
+    this.#end = end
+    this.#response = response
+    this.#clock = clock
+  }
+
+  remainingMs(): number {
+    return Math.max(0, this.#end - this.#clock.elapsed())
+  }
+
+  whenGone(tell: () => void): () => void {
+    const response = this.#response
+    if (response.closed) tell()
+    response.once('close', tell)
+    return () => response.off('close', tell)
+  }
 }
 
 function splitOnce(url: string): [string, string] {
