@@ -3,7 +3,7 @@
 import { type Command, Option } from 'commander'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
-import { createLog, type LogLevel } from '../base/log.ts'
+import { createLog } from '../base/log.ts'
 import type { MovesEvent, Summary } from '../control/move/runner.ts'
 import { foreseeMove, type MoveRequest, startMove } from '../control/move/start.ts'
 import { findMoves, known, listMoves } from '../control/move/store.ts'
@@ -137,13 +137,12 @@ function addRun(move: Command, contextOf: MakeContext): void {
     .option('--forever', 'wait for more when nothing is left; any number of such runners share the work')
     .addHelpText(
       'after',
-      '\nExamples:\n  shardgate move run\n  shardgate move run --forever\n\nCtrl-C stops where it is safe.',
+      '\nExamples:\n  shardgate move run\n  shardgate move run --forever -o json >> moves.log\n\nCtrl-C stops where it is safe.',
     )
     .action(async ({ forever = false }: { forever?: boolean }, command: Command) => {
       const context = contextOf(command)
-      const config = configOf(context)
-      const fleet = fleetOf(config)
-      if (forever && !process.stderr.isTTY) return serveMoves(fleet, config.logLevel)
+      const fleet = fleetOf(configOf(context))
+      if (forever && context.options.output === 'json') return serveMoves(fleet)
       const teller = movesTeller(!process.stderr.isTTY)
       const summary = await stoppable(stopNote(context), (signal) =>
         runFollowed(fleet, { forever, signal, onEvent: teller.onEvent }),
@@ -153,9 +152,9 @@ function addRun(move: Command, contextOf: MakeContext): void {
     })
 }
 
-/** A runner that nobody sits at: what happens is logged as a gateway does. */
-async function serveMoves(fleet: Fleet, level: LogLevel): Promise<void> {
-  const log = createLog(level)
+/** A runner that nobody sits at: what happens is logged as a gateway does, a line of JSON each. */
+async function serveMoves(fleet: Fleet): Promise<void> {
+  const log = createLog('info')
   const onEvent = (event: MovesEvent): void => {
     for (const told of logged(event)) log.listener(told)
   }

@@ -89,6 +89,7 @@ function tokenCheck(url: string, name: string, record: MoveRecord): () => Promis
   let kept: Promise<Client> | undefined
   let closing: NodeJS.Timeout | undefined
   let asking = 0
+  let before: Promise<unknown> = Promise.resolve()
   const close = (): void => {
     kept?.then((client) => client.end()).catch(() => {})
     kept = undefined
@@ -104,14 +105,13 @@ function tokenCheck(url: string, name: string, record: MoveRecord): () => Promis
   return async () => {
     clearTimeout(closing)
     asking += 1
-    // The first answer may fail for no other reason than that the session was kept for too long.
-    const token = await ask()
-      .catch(askAgain)
-      .catch(unreachable)
-      .finally(() => {
-        asking -= 1
-        if (asking === 0) closing = setTimeout(close, KEPT_MS)
-      })
+    // One after the other. The first answer may fail for no other reason than that the session was kept for too long.
+    const answer = before.then(ask).catch(askAgain)
+    before = answer.catch(() => {})
+    const token = await answer.catch(unreachable).finally(() => {
+      asking -= 1
+      if (asking === 0) closing = setTimeout(close, KEPT_MS)
+    })
     if (token !== record.token) loseLease(record)
   }
 }

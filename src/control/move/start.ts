@@ -12,8 +12,9 @@ import { accessTo } from '../homes/reach-home.ts'
 import { operatorOf } from '../operations/run.ts'
 import { knownShard, notSetUp } from '../placing.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
+import { waysOut } from './open-moves.ts'
 import { type Findings, preflightFaults } from './preflight.ts'
-import { insertMove } from './store.ts'
+import { doing, insertMove, openMoveOf } from './store.ts'
 import type { MoveRecord, Side } from './types.ts'
 
 export interface MoveRequest {
@@ -75,6 +76,11 @@ async function endsOf(
 ): Promise<[source: Side, target: Omit<Side, 'epoch'>]> {
   const now = await findTenant(directory, tenant)
   if (!now) fail('TENANT_UNKNOWN', `There is no tenant "${tenant}". See "shardgate tenant list".`, { tenant })
+  const open = await openMoveOf(directory, tenant)
+  if (open) {
+    const sentence = `Move ${open.id} of ${tenant} is ${doing(open)}.`
+    fail('TENANT_BUSY', sentence, { tenant }, { hint: waysOut(open) })
+  }
   const settings = (await readSettings(directory)) ?? notSetUp()
   const { id: shardId } = knownShard(await listShards(directory), shard)
   const isolation = wanted ?? now.isolation
