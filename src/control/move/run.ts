@@ -166,7 +166,7 @@ async function drive(moving: Moving, { onState = () => {} }: RunOptions): Promis
     if (why === 'pause' && MAY_REST.includes(record.state)) return record
     const isUnwanted = why === 'cancel' && isCancellable(record)
     const next = (isUnwanted ? cancel(now) : step(now)).catch((error: unknown) => {
-      cause = error
+      if (!signal.aborted) cause = error
       return afterFailure(now, error)
     })
     now = as(now, await next)
