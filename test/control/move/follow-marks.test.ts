@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { emitMark, type Follower, type FollowOptions, follow } from '../../../src/control/move/follow.ts'
-import type { Direction } from '../../../src/control/move/names.ts'
+import { type Direction, slotName } from '../../../src/control/move/names.ts'
 import { type FollowedMove, type FollowStage, followStage } from '../../kit/follow-stage.ts'
 
 let stage: FollowStage
@@ -39,6 +39,16 @@ const meanings = async (move: FollowedMove, end: 'source' | 'target'): Promise<s
 const mean = (move: FollowedMove, end: 'source' | 'target', meaning: string) =>
   move[end].query(`update words set meaning = '${meaning}' where tenant_id = '${move.tenant}'`)
 
+/** Wait until the source has sent what it holds by now. */
+async function isSent({ moving, source }: FollowedMove): Promise<void> {
+  const [now] = await source.query('select pg_current_wal_lsn() as lsn')
+  const slot = slotName(moving.record.id, 'forward', moving.source)
+  const sent = () =>
+    source.query(`select from pg_stat_replication join pg_replication_slots on active_pid = pid
+      where slot_name = '${slot}' and sent_lsn >= '${now?.lsn}'`)
+  await expect.poll(sent).toHaveLength(1)
+}
+
 describe('a mark', () => {
   oneMove()
 
@@ -47,7 +57,11 @@ describe('a mark', () => {
     const seen = follower.stopAt('here', async () => {
       await mean(move, 'source', 'after')
       await move.source.query(`select pg_logical_emit_message(true, 'shardgate.move', '999999 here')`)
-      return meanings(move, 'target')
+      await isSent(move)
+      const seen = new Set<string>()
+      for (let look = 0; look < 20; look++)
+        for (const found of await meanings(move, 'target')) seen.add(found)
+      return [...seen]
     })
     await move.source.query('begin')
     await mean(move, 'source', 'before')
