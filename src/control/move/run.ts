@@ -23,7 +23,7 @@ import { type Fleet, movesOf, onDirectory, reasonOf } from '../reach.ts'
 import { claimMove, setWanted, type Terms } from './claim.ts'
 import { removeSource, removeTarget, removeWay } from './cleanup.ts'
 import { Thawed, thaw } from './cutover.ts'
-import { Halted, holdLease } from './lease.ts'
+import { type Halt, Halted, holdLease } from './lease.ts'
 import { copyLive, followLive } from './live.ts'
 import { as, sourceOf, withMoving } from './moving.ts'
 import { preflight } from './preflight.ts'
@@ -161,7 +161,7 @@ async function drive(moving: Moving, { onState = () => {} }: RunOptions): Promis
     const { record, signal } = now
     const step = STEPS[record.state]
     if (!step) break
-    const why = signal.reason instanceof Halted ? signal.reason.why : record.wanted
+    const why = wantedOf(now)
     if (why === 'lost') throw signal.reason
     if (why === 'pause' && MAY_REST.includes(record.state)) return record
     const isUnwanted = why === 'cancel' && isCancellable(record)
@@ -176,6 +176,10 @@ async function drive(moving: Moving, { onState = () => {} }: RunOptions): Promis
   if (now.record.state === 'aborted' && cause !== undefined) throw cause
   return now.record
 }
+
+/** What is wanted of its runner now. */
+const wantedOf = ({ signal, record }: Moving): Halt | 'run' =>
+  signal.reason instanceof Halted ? signal.reason.why : record.wanted
 
 /** States in which a move may be left for hours: its tenant is served, and whatever it made is written down. */
 const MAY_REST: readonly MoveState[] = ['claimed', 'prepared', 'copied', 'ready', 'returning', 'cleaning']
@@ -204,7 +208,8 @@ async function afterFailure(moving: Moving, error: unknown): Promise<MoveRecord>
   const now = await known(directory, record.id)
   if (now.token !== record.token) loseLease(record)
   // It was stopped on purpose: what is wanted is done from the state that was reached.
-  if (signal.aborted) return now
+  const why = signal.aborted ? wantedOf(moving) : 'run'
+  if (why === 'pause' ? MAY_REST.includes(now.state) : why === 'cancel' && isCancellable(now)) return now
   const isLasting = LASTING.some((code) => isGatewayError(causeOf(error), code))
   if (isLasting && isCancellable(now)) return cancel(as(moving, now), reasonOf(error))
   await keepMoveError(directory, now, reasonOf(error))
