@@ -9,14 +9,13 @@ import type { Client, Queryable } from '../../db/client.ts'
 import { appendAudit } from '../../directory/audit.ts'
 import { listShards } from '../../directory/shards.ts'
 import { namespaceOf } from '../homes/home.ts'
-import { insertMove } from '../move/store.ts'
 import { operatorOf } from '../operations/run.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
 import { readActual } from './actual.ts'
 import { recount } from './buckets.ts'
 import type { MovePlan, PlannedMove } from './document.ts'
 import { stateHash } from './state.ts'
-import { findPlan, insertPlan, type PlanRecord, runningPlan } from './store.ts'
+import { findPlan, insertMoves, insertPlan, type PlanRecord, runningPlan } from './store.ts'
 import type { Actual } from './types.ts'
 
 /** How a plan came to be applied. */
@@ -31,10 +30,9 @@ export type Entered = PlanRecord & { readonly is: 'new' | 'begun before' }
 export function enterPlan(fleet: Fleet, plan: MovePlan): Promise<Entered> {
   return onDirectory(fleet.directoryUrl, (directory) =>
     directory.transaction(async () => {
-      // Nobody else enters a plan meanwhile, deals buckets or makes a tenant; requests only read.
-      await directory.query(
-        'lock table directory.plan, directory.bucket, directory.tenant in share row exclusive mode',
-      )
+      // Nobody else enters a plan meanwhile, or deals buckets; requests and moves go on.
+      await directory.query('lock table directory.plan, directory.bucket in share row exclusive mode')
+      if (plan.bucketCount) await directory.query('lock table directory.tenant in share row exclusive mode')
       const known = await findPlan(directory, plan.hash)
       if (known) return { ...known, is: 'begun before' }
       await requireNoOther(directory)
@@ -43,19 +41,12 @@ export function enterPlan(fleet: Fleet, plan: MovePlan): Promise<Entered> {
       requireSame(plan, actual)
       const record = await insertPlan(directory, plan, operatorOf(fleet))
       if (plan.bucketCount) await recount(directory, plan.bucketCount.table, actual)
-      await queueMoves(directory, fleet, plan, record, actual)
-      const details = {
-        plan: record.id,
-        moves: plan.moves.length,
-        buckets: plan.buckets.length,
-        hash: plan.hash,
-      }
-      await appendAudit(directory, {
-        operator: operatorOf(fleet),
-        action: 'plan applied',
-        tenant: null,
-        details,
-      })
+      await queueMoves(directory, plan, record, actual)
+      // The last thing: whoever writes to the audit log waits for the end of this, a cutover too.
+      const tenants = plan.moves.map(({ tenant }) => tenant)
+      const details = { plan: record.id, hash: plan.hash, buckets: plan.buckets.length, tenants }
+      const { operator } = record
+      await appendAudit(directory, { operator, action: 'plan applied', tenant: null, details })
       return { ...record, is: 'new' }
     }),
   )
@@ -129,23 +120,17 @@ function changeOf(
 
 async function queueMoves(
   directory: Client,
-  fleet: Fleet,
   plan: MovePlan,
-  { id }: PlanRecord,
+  record: PlanRecord,
   { tenants, namespace: shared }: Actual,
 ): Promise<void> {
   const ids = new Map((await listShards(directory)).map((shard) => [shard.key, shard.id]))
   const now = new Map(tenants.map((tenant) => [tenant.id, tenant]))
-  for (const [i, { tenant, to, epoch }] of plan.moves.entries()) {
+  const moves = plan.moves.map(({ tenant, to, epoch }) => {
     const { shard, isolation, namespace } = now.get(tenant)!
     const place = { tenant, shardId: ids.get(to.shard) ?? '', shared }
-    await insertMove(directory, {
-      tenant,
-      source: { shard, isolation, namespace, epoch },
-      target: { ...to, namespace: namespaceOf(to.isolation, place) },
-      operator: operatorOf(fleet),
-      plan: id,
-      position: i + 1,
-    })
-  }
+    const target = { ...to, namespace: namespaceOf(to.isolation, place) }
+    return { tenant, source: { shard, isolation, namespace, epoch }, target }
+  })
+  await insertMoves(directory, record, moves)
 }

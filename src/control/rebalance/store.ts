@@ -2,6 +2,7 @@
 
 import type { Queryable, TextRow } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
+import type { NewMove } from '../move/store.ts'
 import { type MovePlan, planFrom } from './document.ts'
 
 export interface PlanRecord {
@@ -29,6 +30,29 @@ export async function insertPlan(
       returning id, body::text, state, operator, applied_at`),
   )
   return recordFrom(row!)
+}
+
+/**
+ * Queue the moves of a plan in their order, in one statement: for as long as a plan is entered, cutovers that are under
+ * way wait for the audit log.
+ */
+export async function insertMoves(
+  directory: Queryable,
+  { id, operator }: PlanRecord,
+  moves: readonly Pick<NewMove, 'tenant' | 'source' | 'target'>[],
+): Promise<void> {
+  const list = JSON.stringify(moves.map((move, i) => ({ ...move, position: i + 1 })))
+  await directory.query(
+    compile(sql`
+      insert into directory.move (tenant_id, from_shard, from_isolation, from_namespace, from_epoch,
+        to_shard, to_isolation, to_namespace, plan, position, operator, times)
+      select tenant, source->>'shard', source->>'isolation', source->>'namespace', (source->>'epoch')::bigint,
+        target->>'shard', target->>'isolation', target->>'namespace', ${sql.value(id)}::bigint, position,
+        ${sql.value(operator)}, jsonb_build_object('queued', clock_timestamp())
+      from jsonb_to_recordset(${sql.value(list)}::jsonb)
+        as queued (tenant text, source jsonb, target jsonb, position int)
+      order by position`),
+  )
 }
 
 /** By its hash; null when it was never applied. */
