@@ -9,7 +9,6 @@
 
 import type { Socket } from 'node:net'
 import type pg from 'pg'
-import { serialize } from 'pg-protocol'
 import type { Client } from './client.ts'
 import { type SQL, sql } from './sql.ts'
 
@@ -32,10 +31,7 @@ export interface Piped {
   readonly bytes: number
 }
 
-/**
- * Run both scripts to their end. After a rejection both connections are of no use: end them, and the server undoes
- * what it had begun.
- */
+/** Run both scripts to their end. A rejection ends both connections, as far as they were not done. */
 export function pipeCopies(
   from: Client,
   to: Client,
@@ -100,6 +96,14 @@ class Script implements pg.Submittable {
     this.#ends.failed(error)
   }
 
+  /**
+   * End the connection: rows may be on their way that pg has no use for, or half of one may have been written, after
+   * which nothing else would be understood. The server undoes what it had begun.
+   */
+  giveUp(): void {
+    if (!this.isDone) this.connection?.stream.destroy()
+  }
+
   // Of statements beside the COPYs.
   handleRowDescription(): void {}
   handleDataRow(): void {}
@@ -131,12 +135,6 @@ class Writer extends Script {
 
   onDrain(work: () => void): void {
     this.connection?.stream.once('drain', work)
-  }
-
-  /** Without it the server would go on waiting for rows. */
-  giveUp(): void {
-    if (this.isDone || !this.connection?.stream.writable) return
-    this.connection.stream.write(serialize.copyFail('the other side has failed'))
   }
 }
 
@@ -186,12 +184,6 @@ class Reader extends Script {
     stream.off('data', this.#listener)
     stream.on('data', toPg)
     stream.resume()
-  }
-
-  /** Rows may be on their way yet, and pg has no use for them. */
-  giveUp(): void {
-    if (!this.isDone) this.#stream?.destroy()
-    this.#stream = undefined
   }
 
   #take(piece: Buffer): void {

@@ -10,12 +10,15 @@ import { type WireProxy, wireProxy } from '../kit/wire-proxy.ts'
 
 let databases: FreshDatabase[]
 let proxy: WireProxy
+let proxyOfTarget: WireProxy
 let from: Client
 let to: Client
 
 beforeAll(async () => {
   databases = [await freshDatabase('a'), await freshDatabase('b')]
-  proxy = await wireProxy(Number(new URL(databases[0]!.url).port))
+  ;[proxy, proxyOfTarget] = (await Promise.all(
+    databases.map(({ url }) => wireProxy(Number(new URL(url).port))),
+  )) as [WireProxy, WireProxy]
   await anew()
   for (const client of [from, to]) {
     await client.query(
@@ -29,6 +32,7 @@ afterAll(async () => {
   await from?.end()
   await to?.end()
   await proxy?.close()
+  await proxyOfTarget?.close()
   for (const database of databases ?? []) await database.drop()
 })
 
@@ -36,7 +40,7 @@ async function anew(): Promise<void> {
   await from?.end()
   await to?.end()
   from = await connect(proxy.url(databases[0]!.url))
-  to = await connect(databases[1]!.url)
+  to = await connect(proxyOfTarget.url(databases[1]!.url))
 }
 
 const OUT = (table: string): SQL =>
@@ -124,16 +128,19 @@ describe('a pipe', () => {
     expect(await to.query('select from many union all select from few')).toEqual([])
   })
 
-  it('fails when it is aborted or its source is cut off, and nothing is kept', async () => {
-    for (const end of ['abort', 'cut'] as const) {
-      const stop = new AbortController()
-      const pace = (): undefined => void (end === 'abort' ? stop.abort(new Error('enough')) : proxy.cut())
-      const script = { read: [OUT('many')], write: [sql`begin`, IN('many'), sql`commit`] }
-      await expect(pipeCopies(from, to, script, { signal: stop.signal, pace })).rejects.toThrow(
-        end === 'abort' ? 'enough' : /terminated|ECONNRESET/,
-      )
-      await anew()
-      expect(await to.query('select from many')).toEqual([])
-    }
+  const ends: Record<string, (stop: AbortController) => void> = {
+    'is aborted': (stop) => stop.abort(new Error('enough')),
+    'loses its source': () => proxy.cut(),
+    'loses its target': () => proxyOfTarget.cut(),
+  }
+  it.each(Object.entries(ends))('fails when it %s, and nothing is kept', async (_, end) => {
+    const stop = new AbortController()
+    const script = { read: [OUT('many')], write: [sql`begin`, IN('many'), sql`commit`] }
+    const pace = (): undefined => end(stop) as undefined
+    await expect(pipeCopies(from, to, script, { signal: stop.signal, pace })).rejects.toThrow(
+      /enough|terminated|ECONNRESET|EPIPE/,
+    )
+    await anew()
+    expect(await to.query('select from many')).toEqual([])
   })
 })
