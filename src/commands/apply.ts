@@ -138,7 +138,8 @@ function appliedText({ id, was, state, summary, buckets, bucketsLeft }: Applied,
   const waits = bucketsLeft === 1 ? 'waits for its tenants' : 'wait for their tenants'
   const left = bucketsLeft > 0 ? `; ${counted(bucketsLeft, 'bucket')} ${waits}` : ''
   const how = state === 'done' ? 'is done' : state === 'running' ? 'is not finished' : 'was given up'
-  const head = `Plan ${id} ${how}${arrived}, ${counted(buckets, 'bucket')}${left}.\n`
+  const moved = buckets + bucketsLeft > 0 ? `, ${counted(buckets, 'bucket')}${left}` : ''
+  const head = `Plan ${id} ${how}${arrived}${moved}.\n`
   if (state !== 'running')
     return `${head}Until their windows end, moves can be taken back: shardgate move list\n`
   if (summary === null) return `${head}The moves wait for a runner: shardgate move run\n`

@@ -258,6 +258,26 @@ describe('what needs a restart', () => {
     expect(Object.keys(difference.config.shards)).toEqual(['a', 'b'])
   })
 
+  it('is no news to a gateway where it takes effect by a plan that is applied', () => {
+    const before = load(file)
+    const wish = {
+      ...before,
+      pins: { acme: { shard: 'a' } },
+      router: { ...before.router, assign: { '0-3': 'a' } },
+    }
+    const shards = { ...before.shards, a: { ...before.shards.a!, drain: true, capacity: { tenants: 5 } } }
+    const { changed, needsRestart, planned } = diffConfig(before, { ...wish, shards })
+    expect([changed, needsRestart]).toEqual([[], []])
+    expect(planned).toEqual(
+      expect.arrayContaining([
+        'pins.acme.shard',
+        'router.assign.0-3',
+        'shards.a.drain',
+        'shards.a.capacity.tenants',
+      ]),
+    )
+  })
+
   it.each([
     ['tokens', { tokens: [...base.tokens, { ...base.tokens[0], issuer: 'j' }] }],
     ['http.corsOrigins', { http: { corsOrigins: ['https://app.example.com'] } }],
