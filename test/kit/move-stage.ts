@@ -151,8 +151,9 @@ async function finished(fleet: Fleet, id: string, act: Act, ending: Ending): Pro
   }
   if (act === 'rollback' && ending === 'resume' && state === 'settled')
     state = (await rollbackMove(fleet, id)).state
-  if (!hasEnded(state)) await completeMove(fleet, id)
-  return state
+  if (hasEnded(state)) return state
+  const { state: end } = await completeMove(fleet, id)
+  return act === 'complete' ? end : state
 }
 
 const RETURNING: readonly MoveState[] = ['returning', 'return-frozen', 'returned']
