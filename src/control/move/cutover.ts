@@ -197,7 +197,6 @@ function relocatePlacement(
   { from: { side: from }, to: { side: to }, memory = {} }: Cutover,
 ): Promise<MoveRecord> {
   return directory.transaction(async () => {
-    const relocated = await enterState(directory, record, 'done', { memory })
     const moved = await directory.query(
       compile(sql`
         update directory.tenant set epoch = ${sql.value(to.epoch)}::bigint
@@ -206,7 +205,8 @@ function relocatePlacement(
     )
     if (moved.length === 0) fail('REFUSED', `${tenant} is not at epoch ${from.epoch} any more.`, { tenant })
     await directory.query(compile(placementOf(tenant, to)))
-    return relocated
+    // Last: it locks the audit log, for which somebody may wait who has locked the tenant's row ("tenant set").
+    return enterState(directory, record, 'done', { memory })
   })
 }
 
