@@ -16,7 +16,7 @@
  */
 
 import { hostname } from 'node:os'
-import { isGatewayError } from '../../base/errors.ts'
+import { fail, isGatewayError } from '../../base/errors.ts'
 import { operatorOf } from '../operations/run.ts'
 import type { Report } from '../operations/types.ts'
 import { type Fleet, movesOf, onDirectory, reasonOf } from '../reach.ts'
@@ -32,7 +32,7 @@ import { beginReturn, finishReturn, giveUpReturn, returnLive, thawReturn } from 
 import { settle } from './settle.ts'
 import { type MoveState, TRANSITIONS } from './states.ts'
 import { cutOverStill } from './still.ts'
-import { enterState, insertMove, keepMoveError, known, loseLease } from './store.ts'
+import { doing, enterState, insertMove, keepMoveError, known, loseLease } from './store.ts'
 import type { MoveRecord, Moving } from './types.ts'
 
 export interface RunOptions {
@@ -64,7 +64,8 @@ export function runMove(fleet: Fleet, id: string, options: RunOptions = {}): Pro
  * @throws REFUSED  it has not settled
  * @throws          as runMove
  */
-export function completeMove(fleet: Fleet, id: string, options: RunOptions = {}): Promise<MoveRecord> {
+export async function completeMove(fleet: Fleet, id: string, options: RunOptions = {}): Promise<MoveRecord> {
+  await requireState(fleet, id, ['settled', 'cleaning'])
   return claimed(fleet, id, options, async (moving) => {
     const { directory, record } = moving
     return drive(as(moving, await enterState(directory, record, 'completed')), options)
@@ -80,10 +81,23 @@ export function completeMove(fleet: Fleet, id: string, options: RunOptions = {})
  * @throws          as runMove
  */
 export async function rollbackMove(fleet: Fleet, id: string, options: RunOptions = {}): Promise<MoveRecord> {
-  const record = await onDirectory(fleet.directoryUrl, (directory) => known(directory, id))
+  const record = await requireState(fleet, id, ['settled', 'returning', 'return-frozen', 'returned'])
   if (record.state === 'settled' && !record.memory.hasWayBack) return moveBack(fleet, record, options)
   return claimed(fleet, id, options, async (moving) =>
     drive(moving.record.state === 'settled' ? as(moving, await beginReturn(moving)) : moving, options),
+  )
+}
+
+// Before it is claimed: to claim a queued move is to begin it.
+async function requireState(fleet: Fleet, id: string, states: readonly MoveState[]): Promise<MoveRecord> {
+  const record = await onDirectory(fleet.directoryUrl, (directory) => known(directory, id))
+  if (states.includes(record.state)) return record
+  const hint = `See "shardgate move show ${id}".`
+  return fail(
+    'REFUSED',
+    `Move ${id} of ${record.tenant} is ${doing(record)}; it has to have settled.`,
+    {},
+    { hint },
   )
 }
 

@@ -142,6 +142,15 @@ describe('a move that is given up', () => {
       expect(await running).toMatchObject({ state: 'aborted' })
     })
     expect(await placementOf(fleet, tenant.id)).toEqual(before)
-    await expect(abortMove(fleet, id)).rejects.toMatchObject({ code: 'REFUSED' })
+    for (const verb of [abortMove, completeMove, rollbackMove])
+      await expect(verb(fleet, id)).rejects.toMatchObject({ code: 'REFUSED' })
+  })
+
+  it('is neither begun by completing it nor by taking it back', async () => {
+    const fleet = fleetFor('live')
+    const { id } = await queueMove(fleet, of('shared').id, { shard: 'shard-b', isolation: 'shared' })
+    for (const verb of [completeMove, rollbackMove])
+      await expect(verb(fleet, id)).rejects.toMatchObject({ code: 'REFUSED' })
+    expect(await abortMove(fleet, id)).toMatchObject({ state: 'aborted', operation: null })
   })
 })
