@@ -80,7 +80,7 @@ export const moves = z.strictObject({
   pauseMs: milliseconds(500, 60_000).describe(
     'Milliseconds that the writes of a moving tenant may be held; a move that would take longer opens the source again.',
   ),
-  stillMs: milliseconds(15, 60_000).describe(
+  stillMs: milliseconds(6, 60_000).describe(
     'Milliseconds of predicted copying up to which the rows are copied while writes are held, without replication.',
   ),
   windowMinutes: z
