@@ -70,6 +70,8 @@ export interface DatabaseOptions {
   readonly layout?: Layout
   /** Of each shard: '1GB'. */
   readonly sharedBuffers: string
+  /** Of each server, on top of the usual ones. */
+  readonly settings?: Readonly<Record<string, string>>
   readonly report: (sentence: string) => void
 }
 
@@ -81,7 +83,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<BenchDatab
   mkdirSync(dir, { recursive: true })
   for (const folder of [root, dir]) chmodSync(folder, 0o755)
   const keys = Array.from({ length: options.shards ?? 1 }, (_, i) => `shard-${i + 1}`)
-  const settings = { ...SETTINGS, shared_buffers: options.sharedBuffers }
+  const settings = { ...SETTINGS, shared_buffers: options.sharedBuffers, ...options.settings }
   const servers = await startEmbedded({ dir, names: keys, settings, durable: false, report })
   try {
     const tenants = planTenants(options.sizes)

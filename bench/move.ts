@@ -35,6 +35,7 @@ import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Spread, spreadOf } from './figures.ts'
 import { callersOf, writeRequests } from './load.ts'
 import { still } from './move-still.ts'
+import { moveWhole } from './move-whole.ts'
 import { keepResults, machineLines } from './results.ts'
 import { SERVERS, startServer } from './servers.ts'
 import { percentile, startSteady } from './steady-load.ts'
@@ -155,6 +156,40 @@ async function speed(db: BenchDatabase): Promise<string> {
   ].join('\n\n')
 }
 
+/** Whole moves, there and back, each beside a bare pipe in the same round. */
+async function moves(db: BenchDatabase): Promise<string> {
+  for (let round = 0; round <= ROUNDS; round++) {
+    const bare = { quiet: 0, pipe: 0 }
+    for (const way of ['quiet', 'pipe'] as const) {
+      bare[way] = await timed(() => WAYS[way](db))
+      await clear(db)
+    }
+    for (const to of ['shard-2', 'shard-1']) {
+      const { ms, copyMs, pauseMs } = await moveWhole(db.fleet, tenantOf(db), to)
+      if (round === 0) continue
+      note('move', ms)
+      note('move: until copied', copyMs)
+      note('move: pause', pauseMs)
+      for (const way of ['pipe', 'quiet'] as const) {
+        note(`move: speed, times that of ${way}`, bare[way] / ms)
+        note(`move: speed until copied, times that of ${way}`, bare[way] / copyMs)
+      }
+    }
+    console.log(`Moves: round ${round} of ${ROUNDS}.`)
+  }
+  const row = (name: string, digits: number): string =>
+    `| ${name} | ${cell(spreadOf(seen.get(name)!), digits)} |`
+  return [
+    'Whole moves of the same tenant, there and back, in milliseconds, and its speed beside the pipes of the same round:',
+    [
+      '| part | median (least–most) |',
+      '| --- | --- |',
+      ...['move', 'move: until copied', 'move: pause'].map((name) => row(name, 0)),
+      ...[...seen.keys()].filter((name) => name.includes('speed')).map((name) => row(name, 2)),
+    ].join('\n'),
+  ].join('\n\n')
+}
+
 /** Requests per second of the other tenants. */
 const RATE = 200
 const QUIET_MS = 5_000
@@ -244,13 +279,15 @@ const db = await openDatabase({
   ],
   shards: 2,
   sharedBuffers: '512MB',
+  settings: { wal_level: 'logical' },
   report: (sentence) => console.log(sentence),
 })
 try {
   await clear(db)
-  const parts = process.env.PARTS?.split(',') ?? ['speed', 'others', 'still']
+  const parts = process.env.PARTS?.split(',') ?? ['speed', 'moves', 'others', 'still']
   const sections = [
     ...(parts.includes('speed') ? [await speed(db)] : []),
+    ...(parts.includes('moves') ? [await moves(db)] : []),
     ...(parts.includes('others') ? [await others(db)] : []),
     ...(parts.includes('still') ? [await small()] : []),
   ]

@@ -60,8 +60,3 @@ export async function withSequences<T>(
     await sequences.end()
   }
 }
-
-/** Raise them for the rows that are there. Throws as `raise`. */
-export function raiseTargetSequences(target: Whereabouts): Promise<void> {
-  return withSequences(target, async () => {})
-}
