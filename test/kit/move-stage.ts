@@ -75,11 +75,11 @@ export async function openMoveStage(
       state = await finished(fleet, id, act, ending)
     }
     try {
-      const performance = await blower.perform({ act, id, moves }, { ...trial, takeOver: finish })
+      const performance = await inTime(blower.perform({ act, id, moves }, { ...trial, takeOver: finish }))
       struck = performance.struck ?? ''
       said = JSON.stringify(performance.answer)
-      if (state === '') await finish()
-      await writer.end()
+      if (state === '') await inTime(finish())
+      await inTime(writer.end())
       await requireSound(false)
     } catch (cause) {
       const move = await onDirectory(fleet.directoryUrl, (db) => findMove(db, id))
@@ -87,7 +87,7 @@ export async function openMoveStage(
       const sentence = cause instanceof Error ? cause.message : String(cause)
       throw new Error(`${what}\nrunner: ${said}\nmove: ${JSON.stringify(move)}\n${sentence}`, { cause })
     } finally {
-      await writer.end().catch(() => {})
+      await inTime(writer.end()).catch(() => {})
     }
     return struck === '' ? 'not struck' : state
   }
@@ -111,6 +111,19 @@ export async function openMoveStage(
       await blower.close()
       gate.end()
     },
+  }
+}
+
+/** Milliseconds after which something waits for what will never come: a lock of a session that nobody has ended. */
+const LONG_MS = 180_000
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`It does not end in ${LONG_MS} ms.`)), LONG_MS)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
