@@ -101,7 +101,10 @@ function listening(child: ChildProcess, output: () => string): Promise<{ port: n
   return new Promise((resolve, reject) => {
     const look = (): void => {
       const [line] = LISTENING.exec(output()) ?? []
-      if (line) resolve(JSON.parse(line) as { port: number; adminPort: number })
+      if (!line) return
+      // It goes on printing, and is not read from the beginning at each line.
+      child.stdout?.off('data', look)
+      resolve(JSON.parse(line) as { port: number; adminPort: number })
     }
     child.stdout?.on('data', look)
     child.once('exit', (code) =>
