@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
-  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -26,15 +25,14 @@ import { serverAccount, spawnAs } from '../../src/db/embedded/account.ts'
 import { findBinaries, installedPackage, mendLinks } from '../../src/db/embedded/binaries.ts'
 import { endServer, isAlive, waitUntil } from '../../src/db/embedded/processes.ts'
 import { type EmbeddedOptions, type EmbeddedServers, startEmbedded } from '../../src/db/embedded/start.ts'
-import { removeEmbedded } from '../kit/folders.ts'
+import { removeEmbedded, serverFolder } from '../kit/folders.ts'
 
 const asRoot = process.getuid?.() === 0
 const folders: string[] = []
 const running: EmbeddedServers[] = []
 
-function newFolder(parent = tmpdir()): string {
-  const dir = mkdtempSync(join(parent, 'shardgate-embedded-'))
-  if (parent === tmpdir()) chmodSync(dir, 0o755)
+function newFolder(parent?: string): string {
+  const dir = parent ? mkdtempSync(join(parent, 'shardgate-embedded-')) : serverFolder()
   folders.unshift(dir)
   return dir
 }
@@ -459,7 +457,7 @@ describe.runIf(asRoot)('as root', () => {
     const installed = newFolder('/root')
     cpSync(installedPackage(), installed, { recursive: true, verbatimSymlinks: true })
     rmSync(join(installed, 'native', 'lib', 'libpq.so.5'))
-    const copies = newFolder()
+    const copies = newFolder(tmpdir()) // Memory may be mounted so that no program runs from it.
     const found = findBinaries(serverAccount(), () => copies, installed)
 
     expect(found.postgres.startsWith(copies)).toBe(true)

@@ -4,12 +4,9 @@
  * They are not restarted and not stopped by any test; who needs to do that takes `privateServer()`.
  */
 
-import { chmodSync, mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startEmbedded } from '../../src/db/embedded/start.ts'
-import { removeEmbedded } from './folders.ts'
+import { removeEmbedded, serverFolder } from './folders.ts'
 
 export type ServerName = 'a' | 'b' | 'c'
 
@@ -21,8 +18,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dir = mkdtempSync(join(tmpdir(), 'shardgate-test-'))
-  chmodSync(dir, 0o755) // Postgres may run as another account than ours.
+  const dir = serverFolder()
   const embedded = await startEmbedded({ dir, names: ['a', 'b', 'c'], durable: false })
   const url = (name: ServerName): string => embedded.get(name).superuserUrl()
   project.provide('servers', { a: url('a'), b: url('b'), c: url('c') })

@@ -1,14 +1,11 @@
 /** Databases and servers for tests: each test file has its own database and shares no rows. */
 
 import { randomUUID } from 'node:crypto'
-import { chmodSync, mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import pg from 'pg'
 import { inject } from 'vitest'
 import type { EmbeddedServer } from '../../src/db/embedded/server.ts'
 import { startEmbedded } from '../../src/db/embedded/start.ts'
-import { removeEmbedded } from './folders.ts'
+import { removeEmbedded, serverFolder } from './folders.ts'
 import type { ServerName } from './global-setup.ts'
 
 export interface FreshDatabase {
@@ -46,8 +43,7 @@ export interface PrivateServer extends EmbeddedServer {
 
 /** A server for tests that stop, kill or starve one; call `remove` in `afterAll`. */
 export async function privateServer(settings: Record<string, string> = {}): Promise<PrivateServer> {
-  const dir = mkdtempSync(join(tmpdir(), 'shardgate-private-'))
-  chmodSync(dir, 0o755)
+  const dir = serverFolder()
   const embedded = await startEmbedded({ dir, names: ['private'], durable: false, settings })
   const remove = async (): Promise<void> => {
     await embedded.stopAll()

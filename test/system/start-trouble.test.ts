@@ -4,14 +4,13 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Ending, endCommands, processesOn, type RunningCommand, shardgate } from '../kit/command.ts'
 import { countOf, onEmbedded, type RowsOfTenant, rowsOn } from '../kit/embedded.ts'
-import { removeEmbedded } from '../kit/folders.ts'
+import { removeEmbedded, serverFolder } from '../kit/folders.ts'
 
 const POLL = { timeout: 60_000, interval: 100 }
 const READY = /Ctrl-C stops everything/
@@ -36,8 +35,7 @@ afterAll(async () => {
 })
 
 function newFolder(): string {
-  const path = mkdtempSync(join(tmpdir(), 'shardgate-trouble-'))
-  chmodSync(path, 0o755) // Postgres may run as another account than ours.
+  const path = serverFolder()
   folders.push(path)
   return path
 }

@@ -4,14 +4,13 @@
  */
 
 import { execFile } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { endCommands, processesOn, type RunningCommand, shardgate } from '../kit/command.ts'
 import { homeOf, inHome, onEmbedded, type RowsOfTenant, rowsOn } from '../kit/embedded.ts'
-import { removeEmbedded } from '../kit/folders.ts'
+import { removeEmbedded, serverFolder } from '../kit/folders.ts'
 
 const SHARDS = ['shard-a', 'shard-b', 'shard-c']
 /** Of the example's 64,000 rows; the shape of the data is the same. */
@@ -32,8 +31,7 @@ let first: RunningCommand
 let lines: Line[]
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'shardgate-start-'))
-  chmodSync(folder, 0o755) // Postgres may run as another account than ours.
+  folder = serverFolder()
   first = start()
   await first.prints(/Ctrl-C stops everything/)
   lines = linesOf(first.output())
