@@ -42,7 +42,7 @@ export async function openMoveStage(
   places: readonly [Destination, Destination],
   path: Path,
 ): Promise<MoveStage> {
-  const moves = { stillMs: path === 'still' ? 10_000 : 1, leaseMs: 2_000 }
+  const moves = { stillMs: path === 'still' ? 10_000 : 1, leaseMs: 1_500 }
   const fleet = fleetOfWorld(world, moves)
   const [blower, gate] = [await openBlower(world, fleet), await openWorldDoor(world)]
   const pictures = new Map<string, string[]>()
@@ -134,11 +134,11 @@ function differences(wanted: readonly string[], found: readonly string[]): strin
   ]
 }
 
-/** As if the time of a lease had gone by without a sign of life. */
+/** Until the runner has not been heard of for the time of its lease. */
 async function leaseEnded({ directoryUrl }: Fleet, id: string): Promise<void> {
-  await onDirectory(directoryUrl, (db) =>
-    db.query(`update directory.move set lease_until = clock_timestamp() - interval '1 s' where id = ${id}`),
-  )
+  await onDirectory(directoryUrl, async (db) => {
+    while ((await findMove(db, id))?.isHeld) await db.query('select pg_sleep(0.02)')
+  })
 }
 
 /**

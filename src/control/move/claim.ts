@@ -13,6 +13,7 @@ import { compile, sql } from '../../db/sql.ts'
 import { findTenant } from '../../directory/tenants.ts'
 import { lockKey, MOVE_KIND, unfinished, wayOut } from '../operations/run.ts'
 import { findRunning, insertOperation } from '../operations/store.ts'
+import { endLost } from './sessions.ts'
 import { ENDED, TRANSITIONS } from './states.ts'
 import { doing, enterState, known, tell } from './store.ts'
 import type { MoveRecord } from './types.ts'
@@ -43,13 +44,15 @@ export interface Terms {
  * @throws TENANT_BUSY  another runner holds it, an operation on the tenant is not finished, or there are as many moves
  *                      already as there may be
  */
-export function claimMove(
+export async function claimMove(
   directory: Client,
   id: string,
   runner: string,
   leaseMs: number,
   { limits, token }: Terms = {},
 ): Promise<MoveRecord> {
+  const before = await known(directory, id)
+  if (before.token !== null && !before.isHeld) await endLost(directory, before)
   return directory.transaction(async () => {
     // Whoever counts moves counts those that others are just claiming.
     if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`)

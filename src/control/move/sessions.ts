@@ -12,7 +12,7 @@
 import { fail } from '../../base/errors.ts'
 import { sleep } from '../../base/time.ts'
 import { type Client, connect, type Queryable } from '../../db/client.ts'
-import { compile, sql } from '../../db/sql.ts'
+import { compile, type SQL, sql } from '../../db/sql.ts'
 import { type Fleet, onDirectory, onShard, reasonOf, type SessionRule, type ShardAccess } from '../reach.ts'
 import { loseLease } from './store.ts'
 import type { MoveRecord } from './types.ts'
@@ -61,10 +61,29 @@ async function endOnShard(shard: ShardAccess, record: MoveRecord): Promise<void>
  *
  * @throws TENANT_BUSY  something of it does not end
  */
-async function endOlder(client: Queryable, { id, token, tenant }: MoveRecord, place: string): Promise<void> {
+function endOlder(client: Queryable, record: MoveRecord, place: string): Promise<void> {
+  return endBelow(client, record, sql`${sql.value(record.token)}::bigint`, place)
+}
+
+/**
+ * End what a runner whose lease is over has open on the directory: one that was stopped in a transaction would keep the
+ * row of its move locked, and nobody could claim it.
+ *
+ * @throws TENANT_BUSY  something of it does not end
+ */
+export function endLost(directory: Queryable, record: MoveRecord): Promise<void> {
+  return endBelow(directory, record, sql`${sql.value(record.token)}::bigint + 1`, 'the directory')
+}
+
+async function endBelow(
+  client: Queryable,
+  { id, tenant }: MoveRecord,
+  token: SQL,
+  place: string,
+): Promise<void> {
   const older = sql`
     from pg_stat_activity where usename = session_user
-      and substring(application_name from ${sql.value(`^${prefixOf(id)}([0-9]+)$`)}::text)::bigint < ${sql.value(token)}::bigint`
+      and substring(application_name from ${sql.value(`^${prefixOf(id)}([0-9]+)$`)}::text)::bigint < ${token}`
   await client.query(compile(sql`select pg_terminate_backend(pid, ${sql.literal(GONE_MS)}) ${older}`))
   const left = await client.query(compile(sql`select pid ${older}`))
   if (left.length === 0) return
