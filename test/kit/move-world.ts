@@ -10,7 +10,7 @@ import { accessTo } from '../../src/control/homes/reach-home.ts'
 import { runMove } from '../../src/control/move/run.ts'
 import { insertMove } from '../../src/control/move/store.ts'
 import type { MoveRecord } from '../../src/control/move/types.ts'
-import { type Fleet, onDirectory, onHome, onShard } from '../../src/control/reach.ts'
+import { type Fleet, onDirectory, onHome } from '../../src/control/reach.ts'
 import { connect } from '../../src/db/client.ts'
 import { findPlacement } from '../../src/directory/placements.ts'
 import type { Isolation, Placement } from '../../src/directory/types.ts'
@@ -91,15 +91,4 @@ export async function remainsOf(world: World, fleet: Fleet): Promise<string[]> {
       union all select 'operation ' || kind from directory.operation where state = 'running'`),
   )
   return [...found, ...rows.map(({ line }) => `directory: ${line}`)]
-}
-
-/** Rows of a tenant in the shared tables of a shard. */
-export function sharedRowsOn(fleet: Fleet, shard: string, tenant: TenantId, table: string): Promise<number> {
-  return onShard(accessTo(fleet, shard), async (client) =>
-    client.transaction(async () => {
-      await client.query(`set local app.current_tenant_id = '${tenant}'`)
-      const [row] = await client.query(`select count(*) as rows from ${table} where tenant_id = '${tenant}'`)
-      return Number(row?.rows)
-    }),
-  )
 }

@@ -21,15 +21,7 @@ import { identityOf } from '../install.ts'
 import { type FenceState, fenceOf } from '../life/fence.ts'
 import { requireSubject } from '../life/subject.ts'
 import { onHome } from '../reach.ts'
-import {
-  changeFence,
-  closeFence,
-  freezeFence,
-  openFence,
-  roleOfHome,
-  sharesFence,
-  thawFence,
-} from './fences.ts'
+import { changeFence, closeFence, freezeFence, openFence, roleOfHome, sharesFence } from './fences.ts'
 import { emitMark } from './follow.ts'
 import { as } from './moving.ts'
 import { enterState } from './store.ts'
@@ -176,7 +168,7 @@ async function freeze(
 export async function thaw(moving: Moving, { where, side }: End): Promise<MoveRecord> {
   const { directory, tenant, record } = moving
   const state = await fenceStateOf(moving)
-  await onHome(where.shard, where.home, (client) => thawFence(client, tenant, side.epoch, state))
+  await onHome(where.shard, where.home, (client) => openFence(client, tenant, side.epoch, state))
   return enterState(directory, record, 'retried')
 }
 

@@ -2,7 +2,7 @@
  * Fences of a moving tenant. Each change is one statement that names the epoch that it is about, in the transaction of
  * the caller where there is one, and fails where the fence is another one. Call as owner.
  *
- *     source   active ─freeze▶ frozen ─close▶ moved            thaw: back to what it was
+ *     source   active ─freeze▶ frozen ─close▶ moved            thaw: opened again
  *     target   (none, moved, purged) ─lay▶ frozen ─open▶ active
  *     both one active ─freeze▶ frozen ─change▶ active          one row, where both ends are in one database
  *
@@ -79,9 +79,6 @@ export function openFence(
       where tenant_id = ${sql.value(tenant)} and epoch = ${sql.value(epoch)}::bigint and ${LETS_IN}`,
   )
 }
-
-/** Let writes in again after a freeze that was given up. */
-export const thawFence = openFence
 
 /**
  * Refuse everybody: the tenant is elsewhere, at epoch `to`. One that says so already is no fault. The role stays: a
