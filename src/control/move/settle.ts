@@ -7,6 +7,7 @@
  */
 
 import { isGatewayError } from '../../base/errors.ts'
+import { sqlState } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { movesOf, onHome } from '../reach.ts'
 import { removeWay } from './cleanup.ts'
@@ -32,11 +33,15 @@ export function tellAgain(moving: Moving, way: Way): Promise<void> {
         tellHomes(moving, way, { from: fromClient, to: toClient }),
       )
     } catch (error) {
-      if (isGatewayError(error, 'SHARD_UNAVAILABLE')) await openNew(moving, to, toClient)
+      if (isAway(error)) await openNew(moving, to, toClient)
       throw error
     }
   })
 }
+
+// A server that answers, be it with "too many connections", may serve a gateway what is old.
+const isAway = (error: unknown): boolean =>
+  isGatewayError(error, 'SHARD_UNAVAILABLE') && sqlState(error.cause) === undefined
 
 /**
  * S6 ▶ S7: let go of what has followed the source, and write the receipt.
