@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withClient } from '../../src/db/client.ts'
+import { childEnv } from '../kit/child-env.ts'
 import { bareFleet, type TestFleet } from '../kit/fleet.ts'
 import { tableSql } from '../kit/migration-folder.ts'
 
@@ -54,14 +55,13 @@ function cli(...args: string[]): Promise<Run> {
 }
 
 function cliWith(extra: Record<string, string>, ...args: string[]): Promise<Run> {
-  const env = {
-    PATH: process.env.PATH,
+  const env = childEnv({
     TEST_DIRECTORY: fleet.directoryUrl,
     TEST_SECRET: SECRET,
     SHARDGATE_ADMIN_PASSWORD: new URL(fleet.directoryUrl).password,
     SHARDGATE_DATA: join(folder, 'data'),
     ...extra,
-  }
+  })
   const file = join(import.meta.dirname, '../../src/cli.ts')
   return new Promise((resolve) => {
     execFile(process.execPath, [file, ...args], { cwd: folder, env }, (error, out, err) => {

@@ -11,6 +11,7 @@ import type { Event } from '../../src/base/events.ts'
 import { systemClock } from '../../src/base/time.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
 import type { Role } from '../../src/tenant/types.ts'
+import { childEnv } from './child-env.ts'
 import type { World } from './shard-fixture.ts'
 
 export interface Gateway {
@@ -39,7 +40,7 @@ export async function startGateway(
   env: Record<string, string> = {},
 ): Promise<Gateway> {
   const child = spawn(process.execPath, [ENTRY, 'serve', '--config', world.configFile], {
-    env: { PATH: process.env.PATH, PORT: '0', ADMIN_PORT: '0', LOG_LEVEL: 'info', ...env },
+    env: childEnv({ PORT: '0', ADMIN_PORT: '0', LOG_LEVEL: 'info', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const printed: string[] = []
