@@ -21,16 +21,12 @@
  */
 
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type TenantId, tenantId } from '../src/base/ids.ts'
 import { copyRows } from '../src/control/move/copy-rows.ts'
 import { openThrottle } from '../src/control/move/throttle.ts'
 import type { Moving } from '../src/control/move/types.ts'
-import { withClient } from '../src/db/client.ts'
-import { copyIn, copyOut } from '../src/db/copy.ts'
-import { compile, sql } from '../src/db/sql.ts'
 import { movingTo } from '../test/kit/moving-homes.ts'
+import { clear, pipe, tenantOf } from './bare-pipe.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Spread, spreadOf } from './figures.ts'
 import { callersOf, writeRequests } from './load.ts'
@@ -41,21 +37,6 @@ import { SERVERS, startServer } from './servers.ts'
 import { percentile, startSteady } from './steady-load.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
-const TABLES: Readonly<Record<string, readonly string[]>> = {
-  users: ['id', 'name', 'email', 'role', 'created_at'],
-  tickets: [
-    'id',
-    'subject',
-    'body',
-    'status',
-    'priority',
-    'author_id',
-    'assignee_id',
-    'created_at',
-    'updated_at',
-  ],
-  comments: ['id', 'ticket_id', 'author_id', 'body', 'created_at'],
-}
 const ROWS = 150_500
 
 const WAYS = {
@@ -73,52 +54,13 @@ const WAYS = {
   },
 } satisfies Record<string, (db: BenchDatabase) => Promise<void>>
 
-const tenantOf = ({ shards }: BenchDatabase): TenantId =>
-  tenantId(shards[0]!.tenants.find(({ size }) => size === 'X')!.id)
-
 function movingOf(db: BenchDatabase): Moving {
   const home = { tenant: tenantOf(db), isolation: 'shared', namespace: SCHEMA, state: 'frozen' } as const
   return movingTo(db.fleet, { ...home, shard: 'shard-1', epoch: 1 }, { ...home, shard: 'shard-2', epoch: 2 })
 }
 
-function pipe(db: BenchDatabase, format: 'text' | 'binary', role: 'origin' | 'replica'): Promise<void> {
-  const tenant = sql.literal(tenantOf(db))
-  const form = format === 'text' ? sql`format text` : sql`format binary`
-  return withClient(db.shards[0]!.superuserUrl, (from) =>
-    withClient(db.shards[1]!.superuserUrl, async (to) => {
-      await to.query(`set session_replication_role = ${role}; begin`)
-      for (const [table, names] of Object.entries(TABLES)) {
-        const columns = sql.join(
-          names.map((name) => sql.identifier(name)),
-          ', ',
-        )
-        const own = sql.identifier(SCHEMA, table)
-        const read = sql`copy (select tenant_id, ${columns} from ${own} where tenant_id = ${tenant}) to stdout (${form})`
-        await pipeline(
-          copyOut(from, read),
-          copyIn(to, sql`copy ${own} (tenant_id, ${columns}) from stdin (${form})`),
-        )
-      }
-      await to.query('commit')
-    }),
-  )
-}
-
 function requireAll({ rows }: { readonly rows: number }): void {
   if (rows !== ROWS) throw new Error(`Wanted ${ROWS} rows; ${rows} were copied.`)
-}
-
-/** Remove the copy, so that the next way finds what the last one found. */
-async function clear(db: BenchDatabase): Promise<void> {
-  await withClient(db.shards[1]!.superuserUrl, async (client) => {
-    await client.query('set session_replication_role = replica')
-    for (const table of Object.keys(TABLES)) {
-      const own = sql.identifier(SCHEMA, table)
-      await client.query(compile(sql`delete from ${own} where tenant_id = ${sql.value(tenantOf(db))}`))
-      await client.query(compile(sql`vacuum ${own}`).text)
-    }
-    await client.query('checkpoint')
-  })
 }
 
 /** Milliseconds, or what a name says, by round. */

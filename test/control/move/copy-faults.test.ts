@@ -4,12 +4,12 @@
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type TenantId, tenantId } from '../../../src/base/ids.ts'
+import { tenantId } from '../../../src/base/ids.ts'
 import { contentHash } from '../../../src/control/copy/hash.ts'
 import { copyRows } from '../../../src/control/move/copy-rows.ts'
 import { emptyTarget } from '../../../src/control/move/empty-target.ts'
 import { prepareCopy } from '../../../src/control/move/prepare-copy.ts'
-import { withSequences } from '../../../src/control/move/target-sequences.ts'
+import type { Moving } from '../../../src/control/move/types.ts'
 import type { Fleet } from '../../../src/control/reach.ts'
 import { type Client, connect, withClient } from '../../../src/db/client.ts'
 import { type LifeWorld, lifeWorld, refusal, TENANCY } from '../../kit/life.ts'
@@ -60,9 +60,8 @@ afterAll(async () => {
   await world?.drop()
 })
 
-async function moving(over: Fleet = fleet, tenant: TenantId = MOVED) {
-  return movingTo(over, await homeAt(fleet, tenant, SHARED_A, 1), await homeAt(fleet, tenant, SHARED_B, 2))
-}
+const moving = async (over: Fleet = fleet): Promise<Moving> =>
+  movingTo(over, await homeAt(fleet, MOVED, SHARED_A, 1), await homeAt(fleet, MOVED, SHARED_B, 2))
 
 const contents = (client: Client, tenant = MOVED) =>
   contentHash(client, { tenant, home: { isolation: 'shared', namespace: 'app' }, tenancy: TENANCY })
@@ -267,39 +266,5 @@ describe('emptying the target', () => {
     await copyRows(movingTo(fleet, from, to))
     await emptyTarget(movingTo(fleet, from, to))
     expect(await keys()).toEqual(before)
-  })
-})
-
-describe('sequences of the target', () => {
-  const next = async (sequence: string): Promise<number> => {
-    const [row] = await target.query(`select nextval('app.${sequence}') as n`)
-    return Number(row?.n)
-  }
-
-  it('give numbers beyond those that came, the very first one and those that run down included', async () => {
-    await source.query(`delete from app.cars; insert into app.cars (tenant_id, id) overriding system value values ('moved', 1);
-      insert into app.depths values ('moved', -1), ('moved', -7)`)
-    await copied('live')
-    await withSequences((await moving()).target, async (sequences) => {
-      expect(await next('cars_id_seq')).toBe(2)
-      expect(await next('down')).toBe(-8)
-      // What came after they were prepared, as the last changes do.
-      await target.query(
-        `insert into app.cars (tenant_id, id) overriding system value values ('moved', 40), ('other', 90)`,
-      )
-      await sequences.raise()
-      expect(await next('cars_id_seq')).toBe(41)
-      await target.query(`select setval('app.cars_id_seq', 1000)`)
-      await sequences.raise()
-      expect(await next('cars_id_seq')).toBe(1001)
-    })
-  })
-
-  it('are not used up by one row', async () => {
-    await target.query(`insert into app.slots (tenant_id, id) values ('moved', 2147483000)`)
-    const refused = await refusal(withSequences((await moving()).target, async () => {}))
-    expect(refused.message).toBe(
-      'app.slots.id has the number 2147483000, which would use up the sequence slots_id_seq (to 2147483647).',
-    )
   })
 })

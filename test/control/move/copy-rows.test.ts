@@ -24,7 +24,7 @@ type Home = Awaited<ReturnType<typeof homeAt>>
 beforeAll(async () => {
   typed = await typedFleet({ weights: { 'shard-a': 1, 'shard-b': 1 } })
   fleet = typed.fleet
-  const huge = `insert into app.shouts values ('${TYPED}', repeat('x', 12_000_000))`
+  const huge = `insert into app.shouts values ('${TYPED}', repeat('x', 3_000_000))`
   await on(await first(), (db) =>
     db.query(`set session_replication_role = replica; ${huge}; insert into app.shouts values ('other', 'of another');
       insert into shardgate.idempotency (tenant_id, key, request_hash, answer) values
@@ -104,16 +104,23 @@ async function moveRows(from: Home, to: Home): Promise<void> {
   expect(await copy.run().finally(() => copy.end())).toEqual(copied)
   expect(await contentsOf(to)).toEqual(wanted)
   expect(copied.rows).toBeGreaterThan(30)
-  expect(copied.bytes).toBeGreaterThan(12_000_000)
+  expect(copied.bytes).toBeGreaterThan(3_000_000)
   expect(await keysOf(to, TYPED)).toEqual(keys)
   expect(keys).toHaveLength(1)
   expect(await othersOf(to)).toEqual(others)
 }
 
 describe('a tenant with every type of value', () => {
-  it('is the same in each pair of models, copied live or in one go, and nobody else is touched', async () => {
-    let from = await first()
-    for (const [i, spot] of WAY.entries()) {
+  // Each step begins where the one before has ended.
+  let from: Home
+
+  beforeAll(async () => {
+    from = await first()
+  })
+
+  it.each(WAY.map((spot, i) => [`${i + 1}: on to ${spot.shard}, ${spot.isolation}`, spot, i] as const))(
+    'is the same, copied live or in one go, and nobody else is touched (%s)',
+    async (_, spot, i) => {
       const to = await at(spot, i + 2)
       await makeSpot(fleet, to)
       if (from.isolation !== 'shared' && to.isolation === 'shared') {
@@ -125,6 +132,6 @@ describe('a tenant with every type of value', () => {
       await moveRows(from, to)
       await leave(from, to)
       from = to
-    }
-  })
+    },
+  )
 })
