@@ -1,6 +1,15 @@
 /** Tables in which a row can be changed in every way that is hard to follow, and rows for a tenant in them. */
 
-export const FOLLOW_TABLES = ['things', 'audits', 'chains', 'notes', 'words', 'parts'] as const
+export const FOLLOW_TABLES = [
+  'things',
+  'audits',
+  'chains',
+  'notes',
+  'words',
+  'parts',
+  'seats',
+  'turns',
+] as const
 
 /** As a migration: unqualified names. */
 export const FOLLOW_SQL = `
@@ -76,11 +85,16 @@ create table parts (tenant_id text not null check (tenant_id <> ''), id int not 
 create table parts_low partition of parts for values from (minvalue) to (1000);
 create table parts_high partition of parts for values from (1000) to (maxvalue);
 
+-- A key that includes what is none of it, and one that is looked at late.
+create table seats (tenant_id text not null check (tenant_id <> ''), id int not null, who text, primary key (tenant_id, id) include (who));
+create table turns (tenant_id text not null check (tenant_id <> ''), id int not null, who text, primary key (tenant_id, id) deferrable);
+alter table turns replica identity full;
+
 do $$
 declare
   name regclass;
 begin
-  foreach name in array array['things', 'audits', 'chains', 'notes', 'words', 'parts', 'parts_low', 'parts_high']::regclass[] loop
+  foreach name in array array['things', 'audits', 'chains', 'notes', 'words', 'parts', 'parts_low', 'parts_high', 'seats', 'turns']::regclass[] loop
     execute format('alter table %s enable row level security', name);
     execute format('alter table %s force row level security', name);
     execute format('create policy tenant_rows on %s using (true) with check (true)', name);
@@ -107,5 +121,7 @@ export const rowsFor = (t: string): string => `
     from (values ('twin', true, 1.0), ('twin', true, 1.0), ('twin', true, 1.00), (null, null, null), (null, null, null),
       ('', false, 0)) v (w, ok, n);
   insert into words select '${t}', 'word ' || i || repeat('x', i % 2 * 2400), 'meaning' from generate_series(1, 6) i;
+  insert into seats select '${t}', i, nullif('who ' || i, 'who 2') from generate_series(1, 4) i;
+  insert into turns select '${t}', i, 'who ' || i from generate_series(1, 4) i;
   insert into parts select '${t}', i * 300, 'part' from generate_series(1, 8) i;
   insert into shardgate.idempotency (tenant_id, key, request_hash, answer) values ('${t}', 'k0', 'h', '{}');`

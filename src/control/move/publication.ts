@@ -118,6 +118,13 @@ export async function publishingFaults(
           where i.indrelid = c.oid and case c.relreplident when 'd' then i.indisprimary else i.indisreplident end
             and c.relreplident <> 'n' and i.indimmediate and i.indisvalid
             and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])) as covered,
+        exists (
+          select from pg_attribute a
+          left join pg_index i on i.indrelid = c.oid
+            and case c.relreplident when 'd' then i.indisprimary else i.indisreplident end
+          where a.attrelid = c.oid and a.attgenerated <> '' and not a.attisdropped
+            and (c.relreplident = 'f' and current_setting('server_version_num')::int >= 180000
+              or a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1]))) as computed,
         pg_has_role(c.relowner, 'usage') as mine, pg_get_userbyid(c.relowner) as owner,
         coalesce((
           select y.typnamespace <> 'pg_catalog'::regnamespace from pg_attribute a join pg_type y on y.oid = a.atttypid
@@ -160,6 +167,11 @@ function faultsOf(row: Row, filtered: boolean): string[] {
   } else if (filtered && row.covered !== 't') {
     faults.push(
       `The replica identity of ${id} does not hold the tenant column: while a part of it is published, nobody could change its rows. Let its primary key begin with that column, or: ${type}`,
+    )
+  }
+  if (row.computed === 't') {
+    faults.push(
+      `The replica identity of ${id} has a generated column, which is not published: while the table is, nobody could change its rows. Type: alter table ${name} replica identity using index …; with a unique index of other columns that are not null.`,
     )
   }
   if (filtered && row.strange === 't') {

@@ -27,11 +27,13 @@ export async function rowKeysOf(db: Queryable, tables: readonly CopyTable[]): Pr
       join pg_namespace n on n.nspname = w.schema
       join pg_class c on c.relnamespace = n.oid and c.relname = w.name
       join lateral (
-        select i.indkey from pg_index i
-        where i.indrelid = c.oid and i.indisvalid and (i.indisprimary or i.indisreplident)
+        -- Columns that an index only includes are none of its key. Where it is looked at late, two rows may have the same
+        -- key for a while.
+        select (i.indkey::int2[])[0:i.indnkeyatts - 1] as columns from pg_index i
+        where i.indrelid = c.oid and i.indisvalid and i.indimmediate and (i.indisprimary or i.indisreplident)
         order by i.indisreplident desc limit 1
       ) as key on true
-      join pg_attribute a on a.attrelid = c.oid and a.attnum = any(key.indkey)
+      join pg_attribute a on a.attrelid = c.oid and a.attnum = any(key.columns)
       join pg_type t on t.oid = a.atttypid
       join pg_namespace tn on tn.oid = t.typnamespace
       group by w.id`),

@@ -100,6 +100,10 @@ describe('reliability fault 35', () => {
     'rows that were removed by a foreign key': `
       insert into chains values ($t, 30, 30, 30);
       delete from chains where tenant_id = $t and id = 30`,
+    'what a key includes': `
+      update seats set who = 'other' where tenant_id = $t and id < 3;
+      update seats set id = id + 10 where tenant_id = $t and id > 2`,
+    'keys exchanged that are looked at late': 'update turns set id = 5 - id where tenant_id = $t',
     'a huge value': `update things set bytes = decode(repeat('00ff17', 8000000), 'hex') where tenant_id = $t and share = 3`,
   }
 

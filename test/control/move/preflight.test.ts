@@ -355,6 +355,33 @@ describe('what the tables say', () => {
     )
   })
 
+  it('refuses to follow tables with a generated column in their replica identity', async () => {
+    const computed = 'add column twice int generated always as (task_id * 2) stored not null'
+    const key = 'drop constraint labels_pkey, add primary key (tenant_id, task_id, word'
+    for (const [plant, mend] of [
+      [`${computed}, ${key}, twice)`, `${key}), drop column twice`],
+      [`${computed}, replica identity full`, 'drop column twice, replica identity default'],
+    ]) {
+      const on = (change: string | undefined): string =>
+        (change ?? '')
+          .split(/, (?=replica)/)
+          .map((one) => `alter table app.labels ${one}`)
+          .join(';')
+      const both = () => withFault(b, on(plant), on(mend), () => sentences())
+      expect(await withFault(a, on(plant), on(mend), both)).toEqual([
+        expect.stringMatching(/^The replica identity of app.labels has a generated column/),
+        expect.stringMatching(
+          /^On shard-b, for the way back: The replica identity of app.labels has a generated/,
+        ),
+      ])
+    }
+    // What a key only includes is no part of it.
+    const aside = (change: string): string => `alter table app.labels ${change}`
+    const included = aside(`${computed}, ${key}) include (twice)`)
+    const both = () => withFault(b, included, aside(`${key}), drop column twice`), () => sentences())
+    expect(await withFault(a, included, aside(`${key}), drop column twice`), both)).toEqual([])
+  })
+
   it('lets a small tenant move whose tables cannot be followed', async () => {
     const by = { ...fleet, moves: { ...movesOf(fleet), stillMs: 1_000 } }
     const plant = 'alter table app.labels replica identity nothing'
