@@ -119,10 +119,10 @@ function workOn(
   const windows = onTarget.filter(({ state, memory }) => state === 'settled' && memory.hasWayBack === true)
   const coming = onTarget.filter((one) => isTaken(one) && takesPlace(one))
   if (windows.length + coming.length < room.windows) return { kind: 'run', move }
-  // The oldest gives way, one for each that comes.
-  const [oldest] = windows
-    .filter((one) => !isTaken(one) && isDue(one))
-    .sort((a, b) => Number(BigInt(a.id) - BigInt(b.id)))
+  const kept = windows.filter((one) => !isTaken(one))
+  // What has begun to give way still counts until it is gone: nobody gives way for it a second time.
+  if (kept.length + coming.length < room.windows) return undefined
+  const [oldest] = kept.filter(isDue).sort((a, b) => Number(BigInt(a.id) - BigInt(b.id)))
   return oldest && { kind: 'complete', move: oldest, gives: move }
 }
 

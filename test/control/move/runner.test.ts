@@ -315,6 +315,20 @@ describe('the choice of what to do', () => {
     }
   })
 
+  it('gives no second window up for a move while the first one is going', async () => {
+    const moves = [await queued(), await queued(), await queued(), await queued()]
+    await directory.query(
+      `update directory.move set state = 'settled', memory = '{"hasWayBack": true}', to_shard = '${moves[3]?.target.shard}',
+         window_until = clock_timestamp() + interval '1 hour'
+       where id = any('{${moves.slice(0, 3).map(({ id }) => id)}}'::bigint[])`,
+    )
+    const choose = async (running: readonly string[]) =>
+      chooseWork(await readQueue(directory), new Set(running), { ...room, windows: 3 }, all)
+    const oldest = moves[0]?.id ?? ''
+    expect(await choose([])).toMatchObject([{ kind: 'complete', move: { id: oldest } }])
+    expect(await choose([oldest])).toEqual([])
+  })
+
   it('does not begin what this runner works on already', async () => {
     const move = await queued()
     expect(chooseWork(await readQueue(directory), new Set([move.id]), room, all)).toEqual([])
