@@ -73,8 +73,9 @@ function sizeOf(table: CopyTable): SQL {
   const parts = sql`
     select coalesce(tree.relid, ${name}) as part
     from (select) as one left join pg_partition_tree(${name}) as tree on true`
+  // Until its first ANALYZE a table is estimated at no rows, and the counters alone know of those that it has.
   const whole = sql`
-    select sum(pg_total_relation_size(c.oid)) as bytes, sum(greatest(c.reltuples, 0)) as rows
+    select sum(pg_total_relation_size(c.oid)) as bytes, sum(greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)) as rows
     from (${parts}) as p join pg_class c on c.oid = p.part`
   const share = table.tenant ? sql`mine.rows / greatest(whole.rows, mine.rows, 1)` : sql`1`
   return sql`
