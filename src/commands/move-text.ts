@@ -33,14 +33,15 @@ export function noteOf(move: MoveRecord): string {
   const { state, wanted, isHeld, windowUntil, error, memory, pauseMs } = move
   const firstLine = error?.split('\n')[0] ?? ''
   if (state === 'aborted') return firstLine
+  if (state === 'rolled-back') return heldText(memory.returnPauseMs ?? null)
   if (ENDED.includes(state)) return heldText(pauseMs)
-  if (state === 'settled') return `can go back until ${timeText(windowUntil ?? '').slice(5, 16)}`
+  if (state === 'settled') return `back until ${timeText(windowUntil ?? '').slice(5, 16)}`
   if (wanted === 'cancel') return 'is being cancelled'
   if (wanted === 'pause') return isHeld ? 'pauses soon' : 'paused'
   const failures = memory.failures ?? 0
   if (failures >= TRIES) return `left: ${firstLine}`
   if (failures > 0) return `failed, again soon: ${firstLine}`
-  return isHeld ? (move.progress.phase ?? 'is run') : 'waits for a runner'
+  return isHeld ? (move.progress.phase ?? 'is run') : 'waits for its turn'
 }
 
 const heldText = (pauseMs: number | null): string =>
@@ -74,7 +75,7 @@ const sinceText = ({ times, state, changedAt }: MoveRecord): string =>
   timeText(times[state] ?? changedAt).slice(5, 16)
 
 function waitingText(moves: readonly MoveRecord[]): string {
-  const waits = moves.some((move) => noteOf(move) === 'waits for a runner')
+  const waits = moves.some((move) => noteOf(move) === 'waits for its turn')
   return waits && !moves.some(({ isHeld }) => isHeld) ? '\nNobody runs them. Type: shardgate move run\n' : ''
 }
 
@@ -94,6 +95,7 @@ export function showText(move: MoveRecord, colour: boolean): string {
     ...(isHeld && { runner }),
     ...(isHeld && move.progress.phase !== undefined && { 'does now': progressText(move) }),
     ...(pauseMs !== null && { 'writes held for': millisecondsText(pauseMs) }),
+    ...(memory.returnPauseMs !== undefined && { 'on the way back': millisecondsText(memory.returnPauseMs) }),
     ...(windowUntil !== null && state === 'settled' && { 'window until': windowText(move) }),
     ...(receipt !== null && { receipt: `shardgate move receipt ${id}` }),
     ...(error !== null && {
@@ -122,7 +124,10 @@ const windowText = ({ windowUntil, memory }: MoveRecord): string =>
 const count = (n: number): string => n.toLocaleString('en')
 
 function progressText({ progress: { phase = '', rows, rowsTotal } }: MoveRecord): string {
-  return rowsTotal === undefined ? phase : `${phase}, ${count(rows ?? 0)} of ${count(rowsTotal)}`
+  // What was counted before may be less than what has come meanwhile.
+  return rowsTotal === undefined
+    ? phase
+    : `${phase}, ${count(Math.min(rows ?? 0, rowsTotal))} of ${count(rowsTotal)}`
 }
 
 /** When it came into each state, and how long it was there. */
@@ -215,7 +220,7 @@ export function arrivalText(move: MoveRecord): string {
   if (state === 'settled')
     return `${whose}: on ${target.shard}${pauseMs === null ? '' : `, ${heldText(pauseMs)}`}`
   if (state === 'rolled-back')
-    return `${whose}: back on ${source.shard}${pauseMs === null ? '' : `, ${heldText(pauseMs)}`}`
+    return `${whose}: back on ${source.shard}${noteOf(move) && `, ${noteOf(move)}`}`
   return `${whose}: ${ARRIVED[state] ?? state}`
 }
 

@@ -38,6 +38,9 @@ export interface StartOptions {
   readonly scale?: number
 }
 
+// A move that is left alone for days shall not fill the disk with what its slot keeps.
+const SETTINGS = { max_slot_wal_keep_size: '4GB' }
+
 export interface Started {
   /** The configuration with every place filled in. */
   readonly config: Config
@@ -58,7 +61,7 @@ export async function start({ config, progress, scale = 1 }: StartOptions): Prom
   requireOwnMachine(config)
   const keys = embeddedShards(config)
   const servers = await progress.step('Postgres servers', (report) =>
-    startEmbedded({ dir: config.dataDir, names: keys, report }),
+    startEmbedded({ dir: config.dataDir, names: keys, settings: SETTINGS, report }),
   )
   try {
     const state = stateOf(config, servers, keys)

@@ -67,7 +67,7 @@ describe('the list', () => {
     expect(listText([settled, MOVE], false)).toBe(
       [
         'MOVE  TENANT  FROM → TO                        STATE    SINCE        NOTE',
-        '   9  globex  shard-a shared → shard-b schema  settled  11-23 15:09  can go back until 11-23 16:09',
+        '   9  globex  shard-a shared → shard-b schema  settled  11-23 15:09  back until 11-23 16:09',
         '  12  acme    shard-a → shard-b                copied   11-23 15:09  app.tasks',
         '',
       ].join('\n'),
@@ -82,7 +82,7 @@ describe('the list', () => {
 
   it('tells who is to do something', () => {
     const notes: readonly (readonly [Partial<MoveRecord>, string])[] = [
-      [{ isHeld: false }, 'waits for a runner'],
+      [{ isHeld: false }, 'waits for its turn'],
       [{ wanted: 'pause' }, 'pauses soon'],
       [{ wanted: 'pause', isHeld: false }, 'paused'],
       [{ wanted: 'cancel' }, 'is being cancelled'],
@@ -93,6 +93,11 @@ describe('the list', () => {
         'Cancelled by the operator.',
       ],
       [{ state: 'done', isHeld: false, pauseMs: 41.3 }, 'writes held for 41 ms'],
+      [{ state: 'rolled-back', isHeld: false, pauseMs: 41.3 }, ''],
+      [
+        { state: 'rolled-back', isHeld: false, pauseMs: 41.3, memory: { returnPauseMs: 52 } },
+        'writes held for 52 ms',
+      ],
     ]
     for (const [other, note] of notes) expect(noteOf(such(other))).toBe(note)
     expect(listText([such({ isHeld: false })], false)).toContain('Nobody runs them. Type: shardgate move run')
@@ -167,7 +172,7 @@ describe('looking on', () => {
     )
     expect(terminal.written[1]).toContain('\u001b[1A\u001b[Jacme  ')
     expect(terminal.written[1]).toContain(' 76 %, 10 s left, 114,000 of 150,000 (app.tasks)')
-    expect(terminal.written[2]).toContain('●●●●●●● settled  can go back until 11-23 16:09')
+    expect(terminal.written[2]).toContain('●●●●●●● settled  back until 11-23 16:09')
     for (const text of terminal.written)
       expect(text.replaceAll(/\p{Cc}\[\d*[AJ]/gu, '').trimEnd().length).toBeLessThan(110)
   })

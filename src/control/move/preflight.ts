@@ -120,7 +120,6 @@ export async function preflight(moving: Moving): Promise<Preflight> {
   const { fleet, directory, tenant, source, target, record, report } = moving
   report('preflight')
   const found = await preflightFaults({ fleet, directory, tenant, source, target, move: record })
-  for (const warning of found.warnings) report(warning)
   if (found.faults.length > 0) refuse(moving, found.faults)
   const { path, rows, bytes, predictedCopyMs, predictedPauseMs } = found
   return { path, rows, bytes, predictedCopyMs, predictedPauseMs }

@@ -20,7 +20,7 @@ import { withSides } from './sides.ts'
 import { enterState } from './store.ts'
 import { withSequences } from './target-sequences.ts'
 import { compareTouched } from './touched.ts'
-import type { MoveRecord, Moving } from './types.ts'
+import type { MoveMemory, MoveRecord, Moving } from './types.ts'
 import { verifyUntilSmall } from './verify.ts'
 
 /** S7 ▶ S12, at an epoch of its own. */
@@ -56,9 +56,9 @@ async function change(moving: Moving, follower: Follower, attempt: number): Prom
           await compareTouched(back, sides, touchedSince(follower, mark))
           await sequences.raise()
         },
-        opened: async ({ record }) => {
+        opened: async ({ record }, pauseMs) => {
           await follower.end()
-          return removeReturned(as(moving, record))
+          return removeReturned(as(moving, record), { returnPauseMs: pauseMs })
         },
       })
     }),
@@ -76,10 +76,10 @@ export async function finishReturn(moving: Moving): Promise<MoveRecord> {
 }
 
 /** S14 ▶ S15: nothing of the tenant stays where it has been meanwhile. */
-async function removeReturned(moving: Moving): Promise<MoveRecord> {
+async function removeReturned(moving: Moving, memory: MoveMemory = {}): Promise<MoveRecord> {
   await removeWay(moving, 'back')
   await removeTarget(moving)
-  return enterState(moving.directory, moving.record, 'done')
+  return enterState(moving.directory, moving.record, 'done', { memory })
 }
 
 /** S12 ▶ S7: the tenant stays where it has settled, and the fence of its old home is as it was. */

@@ -161,7 +161,7 @@ export async function enterState(
   return directory.atomically(async () => {
     const rows = await directory.query(
       compile(sql`
-        update directory.move set state = ${sql.value(next)}, ${assignments(entering)}
+        update directory.move set state = ${sql.value(next)}, progress = '{}', ${assignments(entering)}
           times = times || jsonb_build_object(${sql.value(next)}::text, clock_timestamp()::text),
           ${RESTING.includes(next) ? AT_REST : sql.blank}
           changed_at = clock_timestamp()

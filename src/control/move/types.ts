@@ -55,6 +55,8 @@ export interface MoveMemory {
   readonly backMark?: string
   /** The epoch under which the source serves again, once a rollback was begun. */
   readonly returnEpoch?: number
+  /** Milliseconds for which writes were held on the way back; absent where its runner was lost on it. */
+  readonly returnPauseMs?: number
   /** What the tables held at the last barrier, for the receipt of a move whose runner is lost behind the cutover. */
   readonly barrier?: Proof
 }
