@@ -112,10 +112,21 @@ async function carryOut(
   ).finally(teller.still)
   context.print({ ...applied, moves: plan.moves.length }, (done) => appliedText(done, done.moves))
   const { failed, undone } = applied.summary ?? { failed: [], undone: [] }
-  if (failed.length + undone.length === 0) return
+  if (failed.length + undone.length === 0)
+    return queue || applied.state !== 'running' ? undefined : stopped(applied)
   const hint = `See "shardgate move list --all"; mend that, and then: shardgate ${failed.length > 0 ? 'apply --continue' : 'plan'}`
   const sentence = `${counted(failed.length + undone.length, 'move')} did not get there.`
   fail('SETUP_FAILED', sentence, {}, { hint })
+}
+
+/** A script that goes on after "apply" has to learn that it was ended before its end. */
+function stopped({ id }: Applied): never {
+  return fail(
+    'DRAINING',
+    `Plan ${id} was stopped on its way.`,
+    {},
+    { hint: 'Go on: shardgate apply --continue' },
+  )
 }
 
 async function giveUp(context: CommandContext, fleet: Fleet): Promise<void> {
@@ -143,5 +154,6 @@ function appliedText({ id, was, state, summary, buckets, bucketsLeft }: Applied,
   if (state !== 'running')
     return `${head}Until their windows end, moves can be taken back: shardgate move list\n`
   if (summary === null) return `${head}The moves wait for a runner: shardgate move run\n`
-  return `${head}Go on: shardgate apply --continue\n`
+  // How to go on stands with the error.
+  return head
 }

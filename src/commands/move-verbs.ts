@@ -16,7 +16,7 @@ import { type Fleet, onDirectory } from '../control/reach.ts'
 import { type CommandContext, configOf, fleetOf, type MakeContext } from './context.ts'
 import { runHere, stopNote } from './move-here.ts'
 import { movesTeller } from './move-progress.ts'
-import { arrivalText, nextText } from './move-text.ts'
+import { nextText } from './move-text.ts'
 import { stoppable } from './stopping.ts'
 
 /** @param move  the group `move` of the command line */
@@ -94,7 +94,7 @@ function addRollback(move: Command, contextOf: MakeContext): void {
       const fleet = fleetOf(configOf(context))
       const now = await inState(fleet, number, RETURNING, tooLateToReturn)
       const returned = await told(context, now, (options) => rollbackMove(fleet, now.id, options))
-      context.print(returned, (after) => `${sentence(arrivalText(after))}\n${nextText(after)}`)
+      context.print(returned, goneOnText)
     })
 }
 
@@ -181,10 +181,8 @@ function notSettled(move: MoveRecord): never {
 
 function completedText(moves: readonly MoveRecord[]): string {
   if (moves.length === 0) return 'No move is in its window; nothing was changed.\n'
-  return moves.map((move) => `${sentence(arrivalText(move))}\n`).join('')
+  return moves.map(goneOnText).join('')
 }
-
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
 function addReceipt(move: Command, contextOf: MakeContext): void {
   move

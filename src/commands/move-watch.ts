@@ -74,7 +74,11 @@ function drawing(output: Output): View {
   let drawn = 0
   return (moves, left) => {
     const columns = output.columns ?? 80
-    const lines = moves.map((move) => watchLine(move, left(move)).slice(0, columns - 1))
+    const widths = {
+      tenant: Math.max(...moves.map(({ tenant }) => tenant.length)),
+      route: Math.max(...moves.map((move) => routeText(move).length)),
+    }
+    const lines = moves.map((move) => watchLine(move, left(move), widths).slice(0, columns - 1))
     const up = drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''
     output.write(`${up}${lines.map((line) => `${line}\n`).join('')}`)
     drawn = lines.length
@@ -100,11 +104,12 @@ const WAY: readonly MoveState[] = ['claimed', 'prepared', 'copied', 'ready', 'fr
 const BAR = 16
 
 /** 'acme  shard-a → shard-b  ●●●○○○○ copied  ████░░ 52 %, 12 s left, 78,000 of 150,000 (app.tasks)' */
-export function watchLine(move: MoveRecord, left: string): string {
+export function watchLine(move: MoveRecord, left: string, widths = { tenant: 0, route: 0 }): string {
   const { tenant, state } = move
   const done = WAY.indexOf(state) + 1
   const dots = done > 0 || state === 'queued' ? `${'●'.repeat(done)}${'○'.repeat(WAY.length - done)} ` : ''
-  return visible(`${tenant}  ${routeText(move)}  ${dots}${state}  ${doingText(move, left)}`)
+  const who = `${tenant.padEnd(widths.tenant)}  ${routeText(move).padEnd(widths.route)}`
+  return visible(`${who}  ${dots}${state}  ${doingText(move, left)}`)
 }
 
 function doingText(move: MoveRecord, left: string): string {
@@ -115,6 +120,6 @@ function doingText(move: MoveRecord, left: string): string {
   const part = Math.min(1, rows / rowsTotal)
   const full = Math.round(part * BAR)
   const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`
-  const numbers = `${rows.toLocaleString('en')} of ${rowsTotal.toLocaleString('en')}`
+  const numbers = `${Math.min(rows, rowsTotal).toLocaleString('en')} of ${rowsTotal.toLocaleString('en')}`
   return `${bar} ${Math.floor(part * 100)} %${left}, ${numbers}${lag} (${phase})`
 }

@@ -39,6 +39,8 @@ export type Cell = string | number | boolean | null | undefined
 export interface TableColumn<T> {
   readonly title: string
   readonly cell: (row: T) => Cell
+  /** Stands to the right: a number with its unit. */
+  readonly isAmount?: true
 }
 
 /** Rows under titles, columns two spaces apart; numbers stand to the right. */
@@ -49,7 +51,7 @@ export function table<T>(rows: readonly T[], columns: readonly TableColumn<T>[],
     Math.max(title.length, ...texts.map((line) => widthOf(line[i]!))),
   )
   const isNumber = columns.map(
-    (_, i) => cells.length > 0 && cells.every((line) => typeof line[i] === 'number'),
+    ({ isAmount }, i) => isAmount || (cells.length > 0 && cells.every((line) => typeof line[i] === 'number')),
   )
   const line = (parts: readonly string[]): string =>
     parts
