@@ -14,6 +14,7 @@ import type { Moving } from '../../src/control/move/types.ts'
 import type { ShardAccess } from '../../src/control/reach.ts'
 import { type Client, connect } from '../../src/db/client.ts'
 import { freshFleet, type TestFleet } from './fleet.ts'
+import { NEW_MOVE } from './move-record.ts'
 
 export const TENANT = tenantId('moving')
 const OTHER = 'bystander'
@@ -164,29 +165,11 @@ function movingBetween(test: TestFleet, from: Home, to: Home): Moving {
     report: () => {},
     signal: new AbortController().signal,
     record: {
-      id: '1',
+      ...NEW_MOVE,
       tenant: TENANT,
       source: side(a, from, 1),
       target: side(b, to, 2),
-      path: 'live',
       state: 'copied',
-      wanted: 'run',
-      plan: null,
-      position: 0,
-      operation: null,
-      token: '1',
-      runner: 'test',
-      isHeld: true,
-      progress: {},
-      times: {},
-      memory: {},
-      pauseMs: null,
-      windowUntil: null,
-      receipt: null,
-      error: null,
-      operator: 'test',
-      createdAt: '2026-01-01 00:00:00+00',
-      changedAt: '2026-01-01 00:00:00+00',
     },
   }
 }
