@@ -8,6 +8,7 @@ import type { Fleet, ShardAccess } from '../../src/control/reach.ts'
 import { withClient } from '../../src/db/client.ts'
 import { databaseUrl } from '../../src/db/database-url.ts'
 import type { Isolation } from '../../src/directory/types.ts'
+import { NEW_MOVE } from './move-record.ts'
 
 export interface Spot {
   readonly shard: string
@@ -62,29 +63,11 @@ export function movingTo(fleet: Fleet, from: Home, to: Home, signal = new AbortC
     report: () => {},
     signal,
     record: {
-      id: '1',
+      ...NEW_MOVE,
       tenant,
       source: from,
       target: to,
-      path: 'live',
       state: 'prepared',
-      wanted: 'run',
-      plan: null,
-      position: 0,
-      operation: null,
-      token: '1',
-      runner: 'test',
-      isHeld: true,
-      progress: {},
-      times: {},
-      memory: {},
-      pauseMs: null,
-      windowUntil: null,
-      receipt: null,
-      error: null,
-      operator: 'test',
-      createdAt: '2026-01-01 00:00:00+00',
-      changedAt: '2026-01-01 00:00:00+00',
     },
   }
 }
