@@ -30,18 +30,24 @@ export function millisecondsText(ms: number): string {
 
 /** What an operator has to know beside the state; '' when nothing. */
 export function noteOf(move: MoveRecord): string {
-  const { state, wanted, isHeld, windowUntil, error, memory, pauseMs } = move
+  const { state, wanted, isHeld, error, memory, pauseMs } = move
   const firstLine = error?.split('\n')[0] ?? ''
   if (state === 'aborted') return firstLine
   if (state === 'rolled-back') return heldText(memory.returnPauseMs ?? null)
   if (ENDED.includes(state)) return heldText(pauseMs)
-  if (state === 'settled') return `back until ${timeText(windowUntil ?? '').slice(5, 16)}`
+  if (state === 'settled') return `back until ${endText(move)}`
   if (wanted === 'cancel') return 'is being cancelled'
   if (wanted === 'pause') return isHeld ? 'pauses soon' : 'paused'
   const failures = memory.failures ?? 0
   if (failures >= TRIES) return `left: ${firstLine}`
   if (failures > 0) return `failed, again soon: ${firstLine}`
   return isHeld ? (move.progress.phase ?? 'is run') : 'waits for its turn'
+}
+
+/** '17:05', with its day where that is not the one on which the window was opened: a list has 80 columns. */
+function endText({ windowUntil, times, state, changedAt }: MoveRecord): string {
+  const [opened, until] = [times[state] ?? changedAt, windowUntil ?? ''].map(timeText) as [string, string]
+  return until.slice(opened.slice(0, 10) === until.slice(0, 10) ? 11 : 5, 16)
 }
 
 const heldText = (pauseMs: number | null): string =>

@@ -4,10 +4,12 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { canonicalJson } from '../base/canonical.ts'
 import { fail } from '../base/errors.ts'
+import { onDirectory } from '../control/reach.ts'
 import { MEASURES, type Measure } from '../control/rebalance/costs.ts'
 import { desiredOf } from '../control/rebalance/desired.ts'
 import { isEmpty, type MovePlan, planFrom } from '../control/rebalance/document.ts'
 import { makePlan } from '../control/rebalance/plan.ts'
+import { runningPlan } from '../control/rebalance/store.ts'
 import { type CommandContext, configOf, fleetOf, type MakeContext } from './context.ts'
 import { planText } from './plan-text.ts'
 import { terminalProgress } from './progress.ts'
@@ -46,9 +48,18 @@ export function addPlanCommand(program: Command, contextOf: MakeContext): void {
       if (flags.file !== undefined && context.options.output === 'table') {
         context.terminal.err(`Written to ${flags.file}. Do it: shardgate apply ${flags.file}\n`)
       }
+      await tellUnfinished(context)
       if (!flags.check || (isEmpty(plan) && plan.problems.length === 0)) return
       fail('REFUSED', 'The directory is not as the file wants it.', {}, { hint: 'Do it: shardgate apply' })
     })
+}
+
+/** A plan that is made meanwhile leaves out whom the other one has yet to move. */
+async function tellUnfinished(context: CommandContext): Promise<void> {
+  const running = await onDirectory(configOf(context).directory.url, runningPlan)
+  if (!running) return
+  const ways = 'Go on with it: shardgate apply --continue. Give it up: shardgate apply --cancel.'
+  context.terminal.err(`Plan ${running.id} is not finished. ${ways}\n`)
 }
 
 /** The options that say what a plan is to do beyond the file. */

@@ -67,7 +67,7 @@ describe('the list', () => {
     expect(listText([settled, MOVE], false)).toBe(
       [
         'MOVE  TENANT  FROM → TO                        STATE    SINCE        NOTE',
-        '   9  globex  shard-a shared → shard-b schema  settled  11-23 15:09  back until 11-23 16:09',
+        '   9  globex  shard-a shared → shard-b schema  settled  11-23 15:09  back until 16:09',
         '  12  acme    shard-a → shard-b                copied   11-23 15:09  app.tasks',
         '',
       ].join('\n'),
@@ -93,6 +93,8 @@ describe('the list', () => {
         'Cancelled by the operator.',
       ],
       [{ state: 'done', isHeld: false, pauseMs: 41.3 }, 'writes held for 41 ms'],
+      [{ state: 'settled', windowUntil: '2026-11-23 16:09:30.1+00' }, 'back until 16:09'],
+      [{ state: 'settled', windowUntil: '2026-11-24 01:09:30.1+00' }, 'back until 11-24 01:09'],
       [{ state: 'rolled-back', isHeld: false, pauseMs: 41.3 }, ''],
       [
         { state: 'rolled-back', isHeld: false, pauseMs: 41.3, memory: { returnPauseMs: 52 } },
@@ -172,7 +174,7 @@ describe('looking on', () => {
     )
     expect(terminal.written[1]).toContain('\u001b[1A\u001b[Jacme  ')
     expect(terminal.written[1]).toContain(' 76 %, 10 s left, 114,000 of 150,000 (app.tasks)')
-    expect(terminal.written[2]).toContain('●●●●●●● settled  back until 11-23 16:09')
+    expect(terminal.written[2]).toContain('●●●●●●● settled  back until 16:09')
     for (const text of terminal.written)
       expect(text.replaceAll(/\p{Cc}\[\d*[AJ]/gu, '').trimEnd().length).toBeLessThan(110)
   })

@@ -188,6 +188,9 @@ describe('apply', () => {
       3,
       /Plan 1, which .* is not finished\.\nGo on with it: shardgate apply --continue/,
     )
+    expect((await command(['plan', '--quick'])).err).toContain(
+      'Plan 1 is not finished. Go on with it: shardgate apply --continue.',
+    )
     expect((await command(['apply', '--cancel'])).out).toMatch(/^Plan 1 is given up; 2 moves cancelled/)
     expect((await command(['apply', planFile()])).out).toMatch(/^Plan 1 was given up before: nothing to do/)
     const done = await command(['apply', '--yes', '--quick'])
