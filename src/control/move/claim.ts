@@ -206,7 +206,7 @@ function requirePossible(record: MoveRecord, wanted: Want): void {
   if (wanted === 'pause' && UNPAUSED.includes(state))
     fail(
       'REFUSED',
-      `${whose} is ${state}, where it is not held up.`,
+      `${whose} is ${state}; from there it cannot be paused.`,
       {},
       { hint: `See "shardgate move show ${id}".` },
     )
