@@ -2,9 +2,10 @@
  * How the tests run.
  *
  * `unit` needs no database; `integration` uses the three servers that the global set-up starts once;
- * `e2e` starts Shardgate's own processes or a browser, one file at a time. `schema` and `database` are tests of the API
- * once more with tenants in those isolation models: some of them, or all with MODELS=all. Any unhandled rejection
- * fails the run, which is what vitest does unless told otherwise.
+ * `e2e` starts Shardgate's own processes or a browser beside those, and `alone` runs what needs the machine for itself,
+ * one file at a time. `schema` and `database` are tests of the API once more with tenants in those isolation models:
+ * some of them, or all with MODELS=all. Any unhandled rejection fails the run, which is what vitest does unless told
+ * otherwise.
  */
 
 import { availableParallelism } from 'node:os'
@@ -13,6 +14,11 @@ import { defineConfig } from 'vitest/config'
 import { lastLine } from './kit/reporter.ts'
 
 const SYSTEM = ['test/system/**/*.test.ts', 'test/**/*.browser.test.ts']
+/** Users under load who must not wait long enough for an error, leases, and who looks at what others on a server run. */
+const ALONE = [
+  'test/system/{directory-down,shard-down,fleet-migrations,isolation-fuzz,isolation-homes}.test.ts',
+  'test/system/move-*.test.ts',
+]
 const UNIT = ['test/*.test.ts', 'test/kit/**/*.test.ts', 'test/base/**/*.test.ts', 'test/tenant/**/*.test.ts']
 
 /** Tests of what a tenant may ask: it is the same wherever the tenant's tables are. */
@@ -30,14 +36,16 @@ const API_SYSTEM = [
   'test/system/{both-lanes,compiled-mixup,compiled-outcome,directory-down,shard-down,trusted-documents}.test.ts',
 ]
 const ALL_MODELS = process.env.MODELS === 'all'
-/** Processes and outages: one file at a time, with time to spare. */
-const ALONE = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 180_000 }
+/** For processes and outages. */
+const TIME_TO_SPARE = { testTimeout: 120_000, hookTimeout: 180_000 }
+/** After all that runs side by side. */
+const ONE_BY_ONE = { ...TIME_TO_SPARE, fileParallelism: false, sequence: { groupOrder: 1 } }
 
-function inModel(isolation: 'schema' | 'database', order: number) {
+function inModel(isolation: 'schema' | 'database') {
   const env = { ISOLATION: isolation }
-  const some = { name: isolation, include: ALL_MODELS ? API : SOME, env, sequence: { groupOrder: order } }
-  const system = { name: `${isolation} e2e`, include: API_SYSTEM, env, sequence: { groupOrder: order + 1 } }
-  return ALL_MODELS ? [{ test: some }, { test: { ...system, ...ALONE } }] : [{ test: some }]
+  const some = { name: isolation, include: ALL_MODELS ? API : SOME, env }
+  const system = { name: `${isolation} e2e`, include: API_SYSTEM, env, ...ONE_BY_ONE }
+  return ALL_MODELS ? [{ test: some }, { test: system }] : [{ test: some }]
 }
 
 const workers = Math.min(2, availableParallelism())
@@ -70,16 +78,10 @@ export default defineConfig({
           exclude: [...UNIT, ...SYSTEM],
         },
       },
-      {
-        test: {
-          name: 'e2e',
-          include: SYSTEM,
-          ...ALONE,
-          sequence: { groupOrder: 1 },
-        },
-      },
-      ...inModel('schema', 2),
-      ...inModel('database', 4),
+      { test: { name: 'e2e', include: SYSTEM, exclude: ALONE, ...TIME_TO_SPARE } },
+      { test: { name: 'alone', include: ALONE, ...ONE_BY_ONE } },
+      ...inModel('schema'),
+      ...inModel('database'),
     ],
   },
 })
