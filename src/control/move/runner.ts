@@ -196,7 +196,8 @@ class Runner {
     const queue = await onDirectory(this.#fleet.directoryUrl, readQueue)
     const room = movesOf(this.#fleet)
     const mine = queue.filter((move) => this.#isMine(move))
-    for (const { id } of mine) this.seen.add(id)
+    // Whoever is in its window already has arrived with somebody else.
+    for (const move of mine) if (move.state !== 'settled' || windowWork(move)) this.seen.add(move.id)
     const running = new Set(this.#running.keys())
     for (const work of chooseWork(queue, running, room, (move) => this.#isMine(move) && this.#isDue(move)))
       this.#begin(work)
