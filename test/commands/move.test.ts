@@ -128,7 +128,7 @@ describe('what is refused', () => {
     [3, /is done since/, ['pause', at('done')]],
     [3, /is settled; from there it cannot be paused/, ['pause', at('settled')]],
     [3, /is relocated; from there it cannot be paused/, ['pause', at('relocated')]],
-    [3, /is aborting, where it is not held up/, ['pause', at('aborting')]],
+    [3, /is aborting; from there it cannot be paused/, ['pause', at('aborting')]],
     [3, /There is no move "99"/, ['resume', '99']],
     [3, /is aborted since/, ['resume', at('aborted')]],
     [3, /has settled; nothing of it is paused/, ['resume', at('settled')]],
