@@ -14,6 +14,7 @@ import { copyRows } from './copy-rows.ts'
 import { cutOver, patiently } from './cutover.ts'
 import { emitMark, type Follower, follow } from './follow.ts'
 import { as, sourceOf, targetOf } from './moving.ts'
+import { wayName } from './names.ts'
 import { barrierProof, hashMoment, keepMoment } from './receipt.ts'
 import { finish } from './settle.ts'
 import { type Sides, withSides } from './sides.ts'
@@ -23,6 +24,7 @@ import { openThrottle } from './throttle.ts'
 import { compareTouched, type Touched } from './touched.ts'
 import type { MoveRecord, Moving } from './types.ts'
 import { type Verified, verifyUntilSmall } from './verify.ts'
+import { type WatchedTables, watchTables } from './watch-tables.ts'
 import { makeWay, makeWayBack } from './ways.ts'
 
 /** S2 ▶ S3: copy the rows of the moment from which a slot keeps changes. */
@@ -63,12 +65,14 @@ async function arrive(moving: Moving, follower: Follower): Promise<MoveRecord> {
   return patiently(moving, (attempt) =>
     withSides(now, (sides) =>
       withSequences(now.target, async (sequences) => {
+        const name = wayName(now.record.id, 'forward')
+        const watched = await watchTables(sides.source, now.source, now.target, name)
         const verified = await verifyUntilSmall(now, follower, TOUCHED_MAX)
         if (now.record.state === 'copied') {
           const { directory, record } = now
           now = as(now, await enterState(directory, record, 'done', { memory: { hasWayBack } }))
         }
-        return change(now, { follower, verified, sides, sequences, attempt })
+        return change(now, { follower, watched, verified, sides, sequences, attempt })
       }),
     ),
   )
@@ -76,6 +80,7 @@ async function arrive(moving: Moving, follower: Follower): Promise<MoveRecord> {
 
 interface Arrived {
   readonly follower: Follower
+  readonly watched: WatchedTables
   readonly verified: Verified
   readonly sides: Sides
   readonly sequences: TargetSequences
@@ -83,7 +88,7 @@ interface Arrived {
 }
 
 function change(moving: Moving, arrived: Arrived): Promise<MoveRecord> {
-  const { follower, verified, sides, sequences, attempt } = arrived
+  const { follower, watched, verified, sides, sequences, attempt } = arrived
   const { record, fleet } = moving
   const { hasWayBack = false } = record.memory
   const backMark = `back ${record.token} ${attempt}`
@@ -97,6 +102,7 @@ function change(moving: Moving, arrived: Arrived): Promise<MoveRecord> {
     whileFrozen: async (ends) => {
       await follower.reached(frozen)
       await compareTouched(moving, sides, touchedSince(follower, verified.mark))
+      await watched.requireSame()
       await sequences.raise()
       await keepMoment(moving, sides)
       // Behind it, on the target, is what the tenant writes there; before it, what has come from the source.

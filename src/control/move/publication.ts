@@ -68,7 +68,11 @@ export async function dropPublication(client: Client, name: string): Promise<voi
   })
 }
 
-async function isPublished(db: Queryable, { name, tables }: Publication): Promise<boolean> {
+/** Whether a publication is of these tables, and of no others. */
+export async function isPublished(
+  db: Queryable,
+  { name, tables }: Pick<Publication, 'name' | 'tables'>,
+): Promise<boolean> {
   const rows = await db.query(
     compile(sql`
       select n.nspname || '.' || c.relname as id from pg_publication p

@@ -14,6 +14,7 @@ import { liftFence, sharesFence } from './fences.ts'
 import { type Follower, follow } from './follow.ts'
 import { TOUCHED_MAX, touchedSince } from './live.ts'
 import { as, reversed, sourceOf, targetOf } from './moving.ts'
+import { wayName } from './names.ts'
 import { layTargetFence } from './prepare.ts'
 import { tellAgain } from './settle.ts'
 import { withSides } from './sides.ts'
@@ -22,6 +23,7 @@ import { withSequences } from './target-sequences.ts'
 import { compareTouched } from './touched.ts'
 import type { MoveMemory, MoveRecord, Moving } from './types.ts'
 import { verifyUntilSmall } from './verify.ts'
+import { watchTables } from './watch-tables.ts'
 
 /** S7 ▶ S12, at an epoch of its own. */
 export async function beginReturn({ directory, record, tenant }: Moving): Promise<MoveRecord> {
@@ -45,6 +47,8 @@ async function change(moving: Moving, follower: Follower, attempt: number): Prom
   const frozen = `return-frozen ${moving.record.token} ${attempt}`
   return withSides(back, (sides) =>
     withSequences(back.target, async (sequences) => {
+      const name = wayName(moving.record.id, 'back')
+      const watched = await watchTables(sides.source, back.source, back.target, name)
       const { mark } = await verifyUntilSmall(back, follower, TOUCHED_MAX)
       return cutOver(back, {
         from: sourceOf(back),
@@ -54,6 +58,7 @@ async function change(moving: Moving, follower: Follower, attempt: number): Prom
         whileFrozen: async () => {
           await follower.reached(frozen)
           await compareTouched(back, sides, touchedSince(follower, mark))
+          await watched.requireSame()
           await sequences.raise()
         },
         opened: async ({ record }, pauseMs) => {
