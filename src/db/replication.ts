@@ -29,7 +29,8 @@ export interface WalsenderOptions {
 const SETTINGS = `
   set TimeZone = 'UTC'; set DateStyle = 'ISO'; set IntervalStyle = 'iso_8601'; set bytea_output = 'hex';
   set extra_float_digits = 1; set lc_monetary = 'C'; set xmloption = 'content';
-  set idle_in_transaction_session_timeout = 0; set statement_timeout = 0; set lock_timeout = 0`
+  set idle_in_transaction_session_timeout = 0; set statement_timeout = 0; set lock_timeout = 0;
+  select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null`
 
 /** Open a session of replication. @throws the driver's error, or what `admit` throws */
 export async function openWalsender(

@@ -13,8 +13,13 @@ export interface ConnectionOptions {
 const TEXT_TYPES = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
 // One text form for every value on every connection, plans that do not depend on the tenant that came
-// first, and a server that gives up on its own soon after a client has gone.
+// first, and a server that gives up on its own soon after a client has gone. Said at log-in, they pass over what a role
+// or a database is set to.
 const SETTINGS = [
+  // With one snapshot for the whole transaction, a write that waits for a cutover would read the fence of before.
+  'default_transaction_isolation=read\\ committed',
+  // A pool keeps its connections, and who copies for hours has others that wait for the end of it.
+  'idle_session_timeout=0',
   'plan_cache_mode=force_generic_plan',
   'client_min_messages=error',
   'DateStyle=ISO',

@@ -51,6 +51,7 @@ export function isOfShard(shardId: string, name: string): boolean {
   return name.startsWith(ofShard(shardId))
 }
 
-function ofShard(shardId: string): string {
+/** What names of databases and roles begin with that belong to tenants of the shard. */
+export function ofShard(shardId: string): string {
   return `shardgate_${shardId.replaceAll('-', '').slice(0, 8)}_`
 }

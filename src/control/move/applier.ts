@@ -232,6 +232,8 @@ const SETTINGS: readonly Statement[] = [
   setting('idle_in_transaction_session_timeout', '0'),
   setting('lock_timeout', String(GONE_MS)),
   compile(sql`
+    select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null`),
+  compile(sql`
     select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'`),
 ]
 

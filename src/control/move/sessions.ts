@@ -13,6 +13,8 @@ import { fail } from '../../base/errors.ts'
 import { sleep } from '../../base/time.ts'
 import { type Client, connect, type Queryable } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
+import { ofShard } from '../../directory/namespaces.ts'
+import { identityOf } from '../install.ts'
 import { type Fleet, onDirectory, onShard, reasonOf, type SessionRule, type ShardAccess } from '../reach.ts'
 import { loseLease } from './store.ts'
 import type { MoveRecord } from './types.ts'
@@ -30,12 +32,28 @@ export function fleetOfMove(fleet: Fleet, record: MoveRecord): Fleet {
   const requireToken = tokenCheck(fleet.directoryUrl, name, record)
   const rule = (end: () => Promise<void>): SessionRule => {
     const ended = once(end)
-    return { name, require: () => ended().then(requireToken) }
+    return {
+      name,
+      require: async (client) => {
+        await ended()
+        await requireToken()
+        await client.query(UNHURRIED)
+      },
+    }
   }
   const onShards = fleet.shards.map((shard) => ({ ...shard, session: rule(() => endOnShard(shard, record)) }))
   const onItsOwn = rule(() => onDirectory(fleet.directoryUrl, (db) => endOlder(db, record, 'the directory')))
   return { ...fleet, shards: onShards, session: onItsOwn }
 }
+
+/**
+ * Against what roles and databases may be set to: an end by a timer in the middle of a copy, and a commit that a crash
+ * takes back, which would let a fence or a home forget what the directory knows. Postgres 15 and 16 have no
+ * `transaction_timeout`.
+ */
+const UNHURRIED = `
+  select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null;
+  select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'`
 
 /** Runs `work` until it has succeeded once. */
 function once(work: () => Promise<void>): () => Promise<void> {
@@ -52,17 +70,23 @@ function once(work: () => Promise<void>): () => Promise<void> {
 /** A role may end its own sessions and nobody else's. */
 async function endOnShard(shard: ShardAccess, record: MoveRecord): Promise<void> {
   const { key, url, moverUrl = url } = shard
-  for (const role of new Set([url, moverUrl]))
-    await onShard({ key, url: role }, (client) => endOlder(client, record, key))
+  for (const role of new Set([url, moverUrl])) {
+    await onShard({ key, url: role }, async (client) => {
+      const id = await identityOf(client)
+      return endOlder(client, record, key, id === undefined ? undefined : ofShard(id))
+    })
+  }
 }
 
 /**
- * End what an earlier runner has left open on this server, in all of its databases, and wait until it is gone.
+ * End what an earlier runner has left open in this database, and in those of the tenants of a shard, and wait until it
+ * is gone. Another fleet on the same server has the same roles, and may have a move of the same number.
  *
+ * @param own  what the names of the databases begin with
  * @throws TENANT_BUSY  something of it does not end
  */
-function endOlder(client: Queryable, record: MoveRecord, place: string): Promise<void> {
-  return endBelow(client, record, sql`${sql.value(record.token)}::bigint`, place)
+function endOlder(client: Queryable, record: MoveRecord, place: string, own?: string): Promise<void> {
+  return endBelow(client, record, sql`${sql.value(record.token)}::bigint`, place, own)
 }
 
 /**
@@ -80,9 +104,11 @@ async function endBelow(
   { id, tenant }: MoveRecord,
   token: SQL,
   place: string,
+  own?: string,
 ): Promise<void> {
   const older = sql`
     from pg_stat_activity where usename = session_user
+      and (datname = current_database() or starts_with(datname, ${sql.value(own ?? null)}))
       and substring(application_name from ${sql.value(`^${prefixOf(id)}([0-9]+)$`)}::text)::bigint < ${token}`
   await client.query(compile(sql`select pg_terminate_backend(pid, ${sql.literal(GONE_MS)}) ${older}`))
   const left = await client.query(compile(sql`select pid ${older}`))

@@ -138,6 +138,37 @@ describe('sessions of a move', () => {
     })
   })
 
+  it('end none of another fleet on the same server, which may have a move of the same number', async () => {
+    const record = await queued()
+    const earlier = await claimMove(directory, record.id, 'first', 0)
+    const elsewhere = new URL(onSource(earlier).url)
+    elsewhere.pathname = '/postgres'
+    const other = await connect(elsewhere.href, { applicationName: sessionName(earlier) })
+    await onShard(onSource(await claimMove(directory, record.id, 'second', LONG)), async () => {})
+    await other.query('select 1')
+    await other.end()
+  })
+
+  it('end by no timer, and keep what they have committed, whatever their database is set to', async () => {
+    const record = await claimMove(directory, (await queued()).id, 'first', LONG)
+    const shard = onSource(record)
+    const name = new URL(shard.url).pathname.slice(1)
+    const alter = (how: string): Promise<unknown> =>
+      withClient(superuserOf(shard.key), (client) => client.query(`alter database ${name} ${how}`))
+    await alter('set transaction_timeout = 1000')
+    await alter('set synchronous_commit = off')
+    const found = await onShard(shard, (client) =>
+      client.query(`select name, setting from pg_settings
+        where name in ('transaction_timeout', 'synchronous_commit', 'idle_session_timeout') order by 1`),
+    )
+    await alter('reset all')
+    expect(found).toEqual([
+      { name: 'idle_session_timeout', setting: '0' },
+      { name: 'synchronous_commit', setting: 'local' },
+      { name: 'transaction_timeout', setting: '0' },
+    ])
+  })
+
   it('are not given out when the directory cannot be asked', async () => {
     const record = await claimMove(directory, (await queued()).id, 'first', LONG)
     const away = new URL(test.directoryUrl)
