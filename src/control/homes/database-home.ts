@@ -98,14 +98,18 @@ export async function databaseExists(client: Client, name: string): Promise<bool
   )
 }
 
-// Only a role itself, or a superuser, may end its sessions.
+/** Milliseconds in which a session that is told to end has to be gone. */
+const GONE_MS = 5_000
+
+// Only a role itself, or a superuser, may end its sessions: those that are still there when the database is dropped
+// would have the drop refused.
 async function endSessions({ appUrl, moverUrl }: ShardAccess, name: string): Promise<void> {
   for (const url of [appUrl, moverUrl]) {
     if (url === undefined) continue
     await withClient(url, (client) =>
       client.query(
         compile(sql`
-          select pg_terminate_backend(pid) from pg_stat_activity
+          select pg_terminate_backend(pid, ${sql.literal(GONE_MS)}) from pg_stat_activity
           where datname = ${sql.value(name)} and usename = current_user`),
       ),
     )
