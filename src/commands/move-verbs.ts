@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { fail } from '../base/errors.ts'
 import { listReceipts } from '../control/life/receipts.ts'
 import { setWanted } from '../control/move/claim.ts'
+import { isUrgent } from '../control/move/queue.ts'
 import { MOVE_RECEIPT } from '../control/move/receipt.ts'
 import { checkReceipt, type ReceiptCheck, receiptSentences } from '../control/move/receipt-check.ts'
 import { completeMove, rollbackMove } from '../control/move/run.ts'
@@ -93,9 +94,23 @@ function addRollback(move: Command, contextOf: MakeContext): void {
       const context = contextOf(command)
       const fleet = fleetOf(configOf(context))
       const now = await inState(fleet, number, RETURNING, tooLateToReturn)
-      const returned = await told(context, now, (options) => rollbackMove(fleet, now.id, options))
+      const returned = await told(context, now, (options) => rollbackMove(fleet, now.id, options)).catch(
+        (error: unknown) => openAgain(context, fleet, now, error),
+      )
       context.print(returned, goneOnText)
     })
+}
+
+/** A tenant whose writes are held must not wait for somebody who looks. @throws  the failure, where none are */
+async function openAgain(
+  context: CommandContext,
+  fleet: Fleet,
+  { id }: MoveRecord,
+  error: unknown,
+): Promise<MoveRecord> {
+  const now = await onDirectory(fleet.directoryUrl, (db) => known(db, id))
+  if (isUrgent(now)) return runHere(context, fleet, now)
+  throw error
 }
 
 const RETURNING: readonly MoveState[] = ['settled', 'returning', 'return-frozen', 'returned']
