@@ -1,16 +1,5 @@
 /** Tables in which a row can be changed in every way that is hard to follow, and rows for a tenant in them. */
 
-export const FOLLOW_TABLES = [
-  'things',
-  'audits',
-  'chains',
-  'notes',
-  'words',
-  'parts',
-  'seats',
-  'turns',
-] as const
-
 /** As a migration: unqualified names. */
 export const FOLLOW_SQL = `
 create type mood as enum ('glad', 'sad', 'it''s "odd"');

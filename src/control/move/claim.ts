@@ -160,11 +160,6 @@ export function nextEpoch(tenant: TenantId) {
 
 export type Want = MoveRecord['wanted']
 
-/** What the operator wants of whoever runs the move. */
-export async function wantOf(directory: Queryable, id: string): Promise<Want> {
-  return (await known(directory, id)).wanted
-}
-
 /**
  * Say what is wanted of a move. One that nobody has begun ends at once when it is cancelled.
  *
