@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -458,6 +459,7 @@ describe.runIf(asRoot)('as root', () => {
     cpSync(installedPackage(), installed, { recursive: true, verbatimSymlinks: true })
     rmSync(join(installed, 'native', 'lib', 'libpq.so.5'))
     const copies = newFolder(tmpdir()) // Memory may be mounted so that no program runs from it.
+    chmodSync(copies, 0o755)
     const found = findBinaries(serverAccount(), () => copies, installed)
 
     expect(found.postgres.startsWith(copies)).toBe(true)
