@@ -7,7 +7,8 @@ import { copyIn, copyOut } from '../src/db/copy.ts'
 import { compile, sql } from '../src/db/sql.ts'
 import { type BenchDatabase, SCHEMA } from './database.ts'
 
-const TABLES: Readonly<Record<string, readonly string[]>> = {
+/** The tables that are copied, with the columns that a row is made of beside the tenant's. */
+export const TABLES: Readonly<Record<string, readonly string[]>> = {
   users: ['id', 'name', 'email', 'role', 'created_at'],
   tickets: [
     'id',
@@ -22,6 +23,13 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   ],
   comments: ['id', 'ticket_id', 'author_id', 'body', 'created_at'],
 }
+
+/** Two large ones, so that each shard has one; the other tenants fill the indexes. */
+export const SIZES = [
+  { size: 'X', tenants: 2, users: 500, tickets: 25_000 },
+  { size: 'M', tenants: 40, users: 80, tickets: 1_000 },
+] as const
+
 /** The large tenant of the first shard. */
 export const tenantOf = ({ shards }: BenchDatabase): TenantId =>
   tenantId(shards[0]!.tenants.find(({ size }) => size === 'X')!.id)

@@ -24,6 +24,7 @@ import { cloneTenant, importTenant } from '../src/control/copy/import.ts'
 import { withClient } from '../src/db/client.ts'
 import { copyIn, copyOut } from '../src/db/copy.ts'
 import { compile, sql } from '../src/db/sql.ts'
+import { SIZES, TABLES } from './bare-pipe.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Spread, spreadOf } from './figures.ts'
 import { keepResults, machineLines } from './results.ts'
@@ -31,21 +32,6 @@ import { keepResults, machineLines } from './results.ts'
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 /** The copy's id on every way. */
 const COPY = tenantId('c0c0c0c0-0000-4000-8000-000000000001')
-const TABLES: Readonly<Record<string, readonly string[]>> = {
-  users: ['id', 'name', 'email', 'role', 'created_at'],
-  tickets: [
-    'id',
-    'subject',
-    'body',
-    'status',
-    'priority',
-    'author_id',
-    'assignee_id',
-    'created_at',
-    'updated_at',
-  ],
-  comments: ['id', 'ticket_id', 'author_id', 'body', 'created_at'],
-}
 const ROWS = 150_500
 
 interface Way {
@@ -150,11 +136,7 @@ async function clear({ fleet, shards }: BenchDatabase): Promise<void> {
 
 const db = await openDatabase({
   name: 'export',
-  // Two of the large ones, so that each shard has one; the other tenants fill the indexes.
-  sizes: [
-    { size: 'X', tenants: 2, users: 500, tickets: 25_000 },
-    { size: 'M', tenants: 40, users: 80, tickets: 1_000 },
-  ],
+  sizes: SIZES,
   shards: 2,
   sharedBuffers: '512MB',
   report: (sentence) => console.log(sentence),

@@ -26,7 +26,7 @@ import { copyRows } from '../src/control/move/copy-rows.ts'
 import { openThrottle } from '../src/control/move/throttle.ts'
 import type { Moving } from '../src/control/move/types.ts'
 import { movingTo } from '../test/kit/moving-homes.ts'
-import { clear, pipe, tenantOf } from './bare-pipe.ts'
+import { clear, pipe, SIZES, tenantOf } from './bare-pipe.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Spread, spreadOf } from './figures.ts'
 import { callersOf, writeRequests } from './load.ts'
@@ -215,10 +215,7 @@ const ratios = (slow: string, fast: string): Spread =>
 
 const db = await openDatabase({
   name: 'export',
-  sizes: [
-    { size: 'X', tenants: 2, users: 500, tickets: 25_000 },
-    { size: 'M', tenants: 40, users: 80, tickets: 1_000 },
-  ],
+  sizes: SIZES,
   shards: 2,
   sharedBuffers: '512MB',
   settings: { wal_level: 'logical' },

@@ -4,6 +4,28 @@ import { claimMove } from '../../src/control/move/claim.ts'
 import { withMoving } from '../../src/control/move/moving.ts'
 import type { MoveRecord, Moving, Path } from '../../src/control/move/types.ts'
 import { type Fleet, onDirectory } from '../../src/control/reach.ts'
+import { type Client, connect } from '../../src/db/client.ts'
+import { type LifeWorld, lifeWorld } from './life.ts'
+
+/** A fleet of two shards whose tenants are moved by hand, and a superuser on each. */
+export interface TwoShards {
+  readonly world: LifeWorld
+  readonly fleet: Fleet
+  readonly a: Client
+  readonly b: Client
+  drop(): Promise<void>
+}
+
+export async function twoShards(): Promise<TwoShards> {
+  const world = await lifeWorld()
+  const clients = await Promise.all(world.test.shards.map(({ superuserUrl }) => connect(superuserUrl)))
+  const [a, b] = clients as [Client, Client]
+  const drop = async (): Promise<void> => {
+    for (const client of clients) await client.end()
+    await world.drop()
+  }
+  return { world, fleet: world.fleet, a, b, drop }
+}
 
 const MINUTE_MS = 60_000
 

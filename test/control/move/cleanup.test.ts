@@ -15,34 +15,25 @@ import { type Client, connect } from '../../../src/db/client.ts'
 import { createSlot } from '../../../src/db/replication.ts'
 import { sql } from '../../../src/db/sql.ts'
 import { ISOLATIONS, type Isolation } from '../../../src/directory/types.ts'
-import { onClaimed, relocated } from '../../kit/claimed-moves.ts'
-import { type LifeWorld, lifeWorld } from '../../kit/life.ts'
+import { onClaimed, relocated, type TwoShards, twoShards } from '../../kit/claimed-moves.ts'
 import { queueMove } from '../../kit/move-world.ts'
 
-let world: LifeWorld
+let two: TwoShards
 let fleet: Fleet
 let a: Client
 let b: Client
 
 beforeAll(async () => {
-  world = await lifeWorld()
-  fleet = world.fleet
-  ;[a, b] = (await Promise.all(world.test.shards.map(({ superuserUrl }) => connect(superuserUrl)))) as [
-    Client,
-    Client,
-  ]
+  two = await twoShards()
+  ;({ fleet, a, b } = two)
 }, 120_000)
-afterAll(async () => {
-  await a?.end()
-  await b?.end()
-  await world?.drop()
-})
+afterAll(() => two?.drop())
 
 let made = 0
 /** A tenant with rows on shard-a, and its twin whose id begins alike. */
 async function tenants(isolation: Isolation = 'shared'): Promise<[TenantId, TenantId]> {
   made += 1
-  return [await world.add(`one-${made}`, isolation), await world.add(`one-${made}-b`)]
+  return [await two.world.add(`one-${made}`, isolation), await two.world.add(`one-${made}-b`)]
 }
 
 async function moving<T>(
@@ -114,7 +105,7 @@ describe('preparing a target and giving it up', () => {
         expect([await traces(a), await traces(b)]).toEqual(before)
         await removeTarget(at)
         expect(await leftovers(at)).toEqual([])
-        const targets = await world.directory.query(
+        const targets = await two.world.directory.query(
           `select isolation from directory.target where tenant_id = '${tenant}'`,
         )
         expect(targets.map((found) => found.isolation)).toEqual(from === 'shared' ? [] : [from])
@@ -151,7 +142,7 @@ describe('preparing a target and giving it up', () => {
     await b.query(
       `insert into shardgate.tenant_fence (tenant_id, state, epoch) values ('${tenant}', 'moved', 1)`,
     )
-    await world.directory.query(`update directory.tenant set epoch = 3 where id = '${tenant}'`)
+    await two.world.directory.query(`update directory.tenant set epoch = 3 where id = '${tenant}'`)
     await a.query(`update shardgate.tenant_fence set epoch = 3 where tenant_id = '${tenant}'`)
     await moving(tenant, {}, async (at) => {
       await prepareTarget(at)
@@ -195,7 +186,7 @@ describe('preparing a target and giving it up', () => {
       await relocated(at)
       await expect(removeTarget(at)).rejects.toMatchObject({ code: 'REFUSED' })
       // What the directory says may be late; the fence in the statement is not.
-      await world.directory.query(
+      await two.world.directory.query(
         `update directory.placement set shard = 'shard-a' where tenant_id = '${tenant}'`,
       )
       await openFence(b, tenant, 2, 'active')
@@ -264,7 +255,7 @@ describe('ways', () => {
   it('looks at a table that changes while it is published', async () => {
     const [tenant] = await tenants()
     await moving(tenant, {}, async (at) => {
-      const other = await connect(world.test.shards[0]!.superuserUrl)
+      const other = await connect(two.world.test.shards[0]!.superuserUrl)
       await other.query('begin; alter table app.labels replica identity nothing')
       const preparing = preparePublication(at, 'forward').catch((error: unknown) => error)
       await waitsForLock(a)
@@ -351,7 +342,7 @@ describe('cleaning the source', () => {
     }
   }
   const ownDatabase = (name: string): Promise<Client> => {
-    const url = new URL(world.test.shards[0]!.superuserUrl)
+    const url = new URL(two.world.test.shards[0]!.superuserUrl)
     url.pathname = `/${name}`
     return connect(url.href)
   }
@@ -371,7 +362,7 @@ describe('cleaning the source', () => {
         await ended(at, 'done')
       })
       expect(await rowsOf(a, twin)).toBe(WHOLE)
-      const targets = await world.directory.query(
+      const targets = await two.world.directory.query(
         `select from directory.target where tenant_id = '${tenant}'`,
       )
       expect(targets).toEqual([])
@@ -413,7 +404,7 @@ describe('cleaning the source', () => {
         await openFence(own, tenant, 3, 'active')
         await expect(removeSource(at)).rejects.toMatchObject({ code: 'REFUSED' })
         const place = at.record.source
-        await world.directory.query(`
+        await two.world.directory.query(`
           update directory.placement set shard = '${place.shard}', isolation = '${place.isolation}',
             namespace = '${place.namespace}' where tenant_id = '${tenant}'`)
         await expect(removeSource(at)).rejects.toMatchObject({
@@ -480,7 +471,7 @@ describe('cleaning the source', () => {
     const [tenant] = await tenants('schema')
     await moving(tenant, {}, async (at) => {
       await settled(at)
-      const reader = await connect(world.test.shards[0]!.superuserUrl)
+      const reader = await connect(two.world.test.shards[0]!.superuserUrl)
       await reader.query(`begin; select from "tenant_${tenant}".projects`)
       const removing = removeSource(at)
       await waitsForLock(a)

@@ -12,28 +12,19 @@ import { closeFence, openFence } from '../../../src/control/move/fences.ts'
 import { prepareTarget } from '../../../src/control/move/prepare.ts'
 import type { Fleet } from '../../../src/control/reach.ts'
 import { type Client, connect } from '../../../src/db/client.ts'
-import { onClaimed, relocated } from '../../kit/claimed-moves.ts'
-import { type LifeWorld, lifeWorld } from '../../kit/life.ts'
+import { onClaimed, relocated, type TwoShards, twoShards } from '../../kit/claimed-moves.ts'
 import { queueMove } from '../../kit/move-world.ts'
 
-let world: LifeWorld
+let two: TwoShards
 let fleet: Fleet
 let a: Client
 let b: Client
 
 beforeAll(async () => {
-  world = await lifeWorld()
-  fleet = world.fleet
-  ;[a, b] = (await Promise.all(world.test.shards.map(({ superuserUrl }) => connect(superuserUrl)))) as [
-    Client,
-    Client,
-  ]
+  two = await twoShards()
+  ;({ fleet, a, b } = two)
 }, 120_000)
-afterAll(async () => {
-  await a?.end()
-  await b?.end()
-  await world?.drop()
-})
+afterAll(() => two?.drop())
 
 /** As a move leaves a tenant in its window: at shard-b, open. */
 async function inWindow(tenant: TenantId): Promise<string> {
@@ -50,7 +41,7 @@ async function inWindow(tenant: TenantId): Promise<string> {
 }
 
 async function completed(id: string): Promise<void> {
-  await world.directory.query(`update directory.move set state = 'cleaning' where id = ${id}`)
+  await two.world.directory.query(`update directory.move set state = 'cleaning' where id = ${id}`)
   await onClaimed(fleet, id, 'live', async (at) => {
     await removeSource(at)
     await at.directory.query(`update directory.move set state = 'done' where id = ${id};
@@ -60,7 +51,7 @@ async function completed(id: string): Promise<void> {
 
 describe('in the window of a move', () => {
   it('a tenant is suspended, exported and offboarded as ever, and purged only when the window is closed', async () => {
-    const tenant = await world.add('windowed')
+    const tenant = await two.world.add('windowed')
     const id = await inWindow(tenant)
     await changeState(fleet, 'suspend', tenant)
     expect(await b.query(`select state from shardgate.tenant_fence where tenant_id = 'windowed'`)).toEqual([
@@ -69,7 +60,7 @@ describe('in the window of a move', () => {
     await changeState(fleet, 'resume', tenant)
     await exportTenant(fleet, tenant)
     await changeState(fleet, 'offboard', tenant)
-    const [{ name } = {}] = await world.directory.query(
+    const [{ name } = {}] = await two.world.directory.query(
       `select name from directory.tenant where id = 'windowed'`,
     )
     const purge = { name: name ?? '', force: true, reason: 'asked for' }
@@ -81,7 +72,7 @@ describe('in the window of a move', () => {
     expect((await a.query(`select from app.projects where tenant_id = 'windowed'`)).length).toBe(4)
     await completed(id)
     await purgeTenant(fleet, tenant, purge)
-    const [move] = await world.directory.query(
+    const [move] = await two.world.directory.query(
       `select tenant_id, memory, state from directory.move where id = ${id}`,
     )
     expect(move).toEqual({ tenant_id: 'windowed', memory: '{}', state: 'done' })
@@ -95,12 +86,12 @@ describe('in the window of a move', () => {
 
 describe('homes of an earlier release', () => {
   it('are opened to the mover by setup, schemas and databases alike', async () => {
-    await world.add('old-schema', 'schema')
-    const tenant = await world.add('old-database', 'database')
-    const [{ namespace } = {}] = await world.directory.query(
+    await two.world.add('old-schema', 'schema')
+    const tenant = await two.world.add('old-database', 'database')
+    const [{ namespace } = {}] = await two.world.directory.query(
       `select namespace from directory.placement where tenant_id = '${tenant}'`,
     )
-    const url = new URL(world.test.shards[0]!.superuserUrl)
+    const url = new URL(two.world.test.shards[0]!.superuserUrl)
     url.pathname = `/${namespace}`
     const own = await connect(url.href)
     const earlier = (schema: string): string => `

@@ -10,28 +10,19 @@ import type { Fleet } from '../../../src/control/reach.ts'
 import { type Client, connect } from '../../../src/db/client.ts'
 import { createSlot } from '../../../src/db/replication.ts'
 import type { Isolation } from '../../../src/directory/types.ts'
-import { onClaimed } from '../../kit/claimed-moves.ts'
-import { type LifeWorld, lifeWorld } from '../../kit/life.ts'
+import { onClaimed, type TwoShards, twoShards } from '../../kit/claimed-moves.ts'
 import { queueMove } from '../../kit/move-world.ts'
 
-let world: LifeWorld
+let two: TwoShards
 let fleet: Fleet
 let a: Client
 let b: Client
 
 beforeAll(async () => {
-  world = await lifeWorld()
-  fleet = world.fleet
-  ;[a, b] = (await Promise.all(world.test.shards.map(({ superuserUrl }) => connect(superuserUrl)))) as [
-    Client,
-    Client,
-  ]
+  two = await twoShards()
+  ;({ fleet, a, b } = two)
 }, 120_000)
-afterAll(async () => {
-  await a?.end()
-  await b?.end()
-  await world?.drop()
-})
+afterAll(() => two?.drop())
 
 /** A move of a tenant that was stopped somewhere, and then is said to have ended. */
 async function stopped(
@@ -47,7 +38,7 @@ async function stopped(
 }
 
 const enter = (id: string, state: string): Promise<unknown> =>
-  world.directory.query(`update directory.move set state = '${state}', lease_until = null where id = ${id};
+  two.world.directory.query(`update directory.move set state = '${state}', lease_until = null where id = ${id};
     update directory.operation set state = 'aborted'
     where state = 'running' and id = (select operation from directory.move where id = ${id})`)
 
@@ -77,7 +68,7 @@ async function state(): Promise<string[]> {
 
 describe('what moves have left', () => {
   it('is nothing in a fleet at rest, with moves that go on', async () => {
-    const tenant = await world.add('moving')
+    const tenant = await two.world.add('moving')
     const { id } = await queueMove(fleet, tenant, { shard: 'shard-b', isolation: 'schema' })
     await onClaimed(fleet, id, 'live', async (at) => {
       await prepareTarget(at)
@@ -88,7 +79,7 @@ describe('what moves have left', () => {
     })
     // Nobody runs it now, and it can be resumed all the same; in its window it can be rolled back.
     for (const now of ['prepared', 'settled']) {
-      await world.directory.query(
+      await two.world.directory.query(
         `update directory.move set state = '${now}', lease_until = null where id = ${id}`,
       )
       const before = await state()
@@ -105,8 +96,8 @@ describe('what moves have left', () => {
   it.each(['shared', 'schema', 'database'] as const)(
     'is found and removed of a move to %s that was forgotten',
     async (isolation) => {
-      const tenant = await world.add(`lost-${isolation}`)
-      const twin = await world.add(`lost-${isolation}-2`)
+      const tenant = await two.world.add(`lost-${isolation}`)
+      const twin = await two.world.add(`lost-${isolation}-2`)
       const before = await state()
       const id = await stopped(tenant, isolation, async (at) => {
         await prepareTarget(at)
@@ -140,7 +131,7 @@ describe('what moves have left', () => {
   )
 
   it('fault 38: is rows that a refused move has met', async () => {
-    const tenant = await world.add('met')
+    const tenant = await two.world.add('met')
     await b.query(`insert into app.projects (tenant_id, id, name) values ('met', 1, 'x')`)
     await stopped(tenant, 'shared', async () => {})
     expect(await found()).toEqual(['rows shard-b app.projects met'])
@@ -151,13 +142,13 @@ describe('what moves have left', () => {
   })
 
   it('is not what a runner holds still, nor the home that a tenant came back to', async () => {
-    const tenant = await world.add('back')
+    const tenant = await two.world.add('back')
     const id = await stopped(tenant, 'shared', prepareTarget)
-    await world.directory.query(
+    await two.world.directory.query(
       `update directory.move set lease_until = clock_timestamp() + interval '1 hour' where id = ${id}`,
     )
     expect(await found()).toEqual([])
-    await world.directory.query(`update directory.move set lease_until = null where id = ${id};
+    await two.world.directory.query(`update directory.move set lease_until = null where id = ${id};
       update directory.placement set shard = 'shard-b' where tenant_id = 'back';
       update directory.tenant set epoch = 2 where id = 'back'`)
     await b.query(`update shardgate.tenant_fence set state = 'active' where tenant_id = 'back';
