@@ -8,6 +8,7 @@ import { runCommand } from '../../src/commands/program.ts'
 import { insertOperation } from '../../src/control/operations/store.ts'
 import { canary } from '../kit/canary.ts'
 import { type LifeWorld, lifeWorld } from '../kit/life.ts'
+import { printing } from '../kit/terminal.ts'
 
 let world: LifeWorld
 const NAME = canary('acme').text('name')
@@ -20,16 +21,7 @@ beforeAll(async () => {
 afterAll(() => world?.drop())
 
 async function cli(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  const printed = { out: '', err: '' }
-  const terminal = {
-    out: (text: string) => {
-      printed.out += text
-    },
-    err: (text: string) => {
-      printed.err += text
-    },
-    colour: false,
-  }
+  const { terminal, printed } = printing()
   const status = await runCommand(
     [...args, '-c', world.configFile],
     () => Promise.reject(new Error('no gateway')),

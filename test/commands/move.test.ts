@@ -10,6 +10,7 @@ import type { MoveRecord } from '../../src/control/move/types.ts'
 import { findTenant } from '../../src/directory/tenants.ts'
 import { WORLD_FOLDER } from '../kit/homes.ts'
 import { type LifeWorld, lifeWorld } from '../kit/life.ts'
+import { printing } from '../kit/terminal.ts'
 
 let world: LifeWorld
 /** Moves in states in which verbs are refused, by name. */
@@ -19,16 +20,7 @@ const moves = {} as Record<
 >
 
 async function cli(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  const printed = { out: '', err: '' }
-  const terminal = {
-    out: (text: string) => {
-      printed.out += text
-    },
-    err: (text: string) => {
-      printed.err += text
-    },
-    colour: false,
-  }
+  const { terminal, printed } = printing()
   const run = () => Promise.reject(new Error('no gateway'))
   const status = await runCommand([...args, '-c', world.configFile], run, terminal)
   return { status, ...printed }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/commands/program.ts'
 import type { MovePlan } from '../../src/control/rebalance/document.ts'
 import { startWorld, type World } from '../kit/shard-fixture.ts'
+import { printing } from '../kit/terminal.ts'
 
 let world: World
 let written: string
@@ -24,17 +25,7 @@ function edit(change: (file: ReturnType<typeof JSON.parse>) => void): void {
 }
 
 async function command(args: string[], ask?: (question: string) => Promise<boolean>) {
-  const printed = { out: '', err: '' }
-  const terminal = {
-    out: (text: string): void => {
-      printed.out += text
-    },
-    err: (text: string): void => {
-      printed.err += text
-    },
-    colour: false,
-    ...(ask && { ask }),
-  }
+  const { terminal, printed } = printing(ask)
   const run = (): never => {
     throw new Error('no gateway')
   }

@@ -8,6 +8,7 @@ import { runCommand } from '../../src/commands/program.ts'
 import { withClient } from '../../src/db/client.ts'
 import { listTenants } from '../../src/directory/tenants.ts'
 import { freshFleet, type TestFleet } from '../kit/fleet.ts'
+import { printing } from '../kit/terminal.ts'
 
 let fleet: TestFleet
 let folder: string
@@ -49,17 +50,7 @@ afterAll(async () => {
 })
 
 async function register(args: string[], ask?: (question: string) => Promise<boolean>) {
-  const printed = { out: '', err: '' }
-  const terminal = {
-    out: (text: string): void => {
-      printed.out += text
-    },
-    err: (text: string): void => {
-      printed.err += text
-    },
-    colour: false,
-    ...(ask && { ask }),
-  }
+  const { terminal, printed } = printing(ask)
   const line = ['tenant', 'register', '-c', join(folder, 'config.json'), ...args]
   const status = await runCommand(line, () => Promise.reject(new Error('not run')), terminal)
   return { status, ...printed }
