@@ -2,7 +2,7 @@
  * The live path: rows are copied while the tenant writes, what it writes is followed, and only the last of it is waited
  * for while writes are held, however big the tenant is.
  *
- *     S2 prepared ─ slot, copy of its moment ─▶ S3 copied ─ follow, compare, way back ─▶ S4 ready ─ cutover ─▶ S7
+ *     S2 prepared ─ slot, copy of its moment ─▶ S3 copied ─ follow, way back, compare ─▶ S4 ready ─ cutover ─▶ S7
  *
  * The moment of a slot ends with the session that made it, so a copy that was cut off begins anew. From S3 on the slot
  * and the target know together how far the changes have come, and whoever takes over goes on there.

@@ -1,9 +1,9 @@
 /**
  * Running a move: claim it, then do what its state asks for, until nothing is left to do.
  *
- *     S1 claimed     preflight; the target's home, the publication
- *     S2 prepared    live: the slot, and the copy of its moment
- *     S3 copied      live: follow, compare, prepare the way back
+ *     S1 claimed     preflight; the target's home
+ *     S2 prepared    live: the publication, the slot, and the copy of its moment
+ *     S3 copied      live: follow, prepare the way back, compare
  *     S4 ready       the cutover
  *     S5 frozen      met by whoever takes over: the source is opened again
  *     S6 relocated   the homes are told, the receipt is written

@@ -13,7 +13,7 @@ export const MOVE_STATES = [
   'queued',
   /** S1: the tenant is held, the epoch of the target is drawn. */
   'claimed',
-  /** S2: the target's home is there, empty and frozen; changes of the source are kept by a slot (live path). */
+  /** S2: the target's home is there, empty and frozen. */
   'prepared',
   /** S3: the rows of one moment are on the target (live path). */
   'copied',
