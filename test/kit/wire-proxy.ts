@@ -36,7 +36,7 @@ export interface WireProxy {
   readonly executed: readonly string[]
   /** The same connection string, by way of this proxy. */
   url(url: string): string
-  /** Carry plainly from now on; what the black hole made deaf stays so until it is cut. */
+  /** Carry plainly from now on, without tricks; what the black hole made deaf stays so until it is cut. */
   pass(): void
   /** Each message arrives `ms` milliseconds later and up to `jitterMs` more, in each direction, in order. */
   delay(ms: number, jitterMs?: number): void
@@ -192,6 +192,7 @@ export async function wireProxy(targetPort: number): Promise<WireProxy> {
     url: (url) => Object.assign(new URL(url), { host: `127.0.0.1:${port}` }).href,
     pass: () => {
       mode = { kind: 'pass' }
+      answerers.clear()
     },
     delay: (ms, jitterMs = 0) => {
       mode = { kind: 'delay', ms, jitterMs }

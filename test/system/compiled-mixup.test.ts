@@ -4,6 +4,7 @@
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sleep } from '../../src/base/time.ts'
 import { type Gateway, logged, reconfigure, startGateway, worldToken } from '../kit/gateway.ts'
 import { runsWith } from '../kit/isolation-model.ts'
 import { openProbe, type Reply } from '../kit/probe.ts'
@@ -76,16 +77,25 @@ function crossTenants(): Promise<void> {
   )
 }
 
-/** What both say when their answers are crossed, which nobody may see anything of. */
-async function crossed(asked: readonly Asked[]): Promise<Reply[]> {
-  const done = crossTenants()
-  const replies = await Promise.all(asked.map(ask))
-  await done
-  for (const [i, { headers, body }] of replies.entries()) {
-    expect(world.scanner.scan(asked[i]!.tenant.id, headers)).toEqual([])
-    expect(world.scanner.scan(asked[i]!.tenant.id, body)).toEqual([])
+/**
+ * What both say when their answers are crossed, which nobody may see anything of, and what there was before. Where the
+ * machine stands still for 0.2 s between the two, the gateway takes another connection for the second, and no answer is
+ * crossed: then they ask again.
+ */
+async function crossed(questions: () => readonly Asked[]) {
+  for (let tries = 0; tries < 5; tries++) {
+    const before = await now()
+    const asked = questions()
+    const done = crossTenants().then(() => true)
+    const replies = await Promise.all(asked.map(ask))
+    for (const [i, { headers, body }] of replies.entries()) {
+      expect(world.scanner.scan(asked[i]!.tenant.id, headers)).toEqual([])
+      expect(world.scanner.scan(asked[i]!.tenant.id, body)).toEqual([])
+    }
+    if (await Promise.race([done, sleep(1_000)])) return { before, replies }
+    proxy.pass()
   }
-  return replies
+  throw new Error('Five times the two were not on one connection.')
 }
 
 function expectMasked(reply: Reply): void {
@@ -124,9 +134,8 @@ describe.each([false, true])(
         for (const [i, each] of asked.entries()) right[i] = textOf(await ask(each))
         own = sent() - before
       }
-      const before = await now()
 
-      const replies = await crossed(asked)
+      const { before, replies } = await crossed(() => asked)
 
       const failed = replies.filter((reply, i) => textOf(reply) !== right[i])
       expect(failed.length).toBeGreaterThan(0)
@@ -155,16 +164,18 @@ describe('writes of two tenants, crossed', () => {
     return { tenant, query: `mutation { createLabel(input: ${input}) { ... on Label { word } } }` }
   }
 
-  const labels = () =>
-    world.sql('shard-a', 'select word from app.labels where word like $1 order by 1', ['%crossed%'])
+  const labels = (word: string) =>
+    world.sql('shard-a', 'select word from app.labels where word like $1 order by 1', [`%${word}`])
 
   it('fail and are not run again: what was written was written once, and by its own tenant', async () => {
     for (const word of ['warm', 'warmer'])
       for (const i of [0, 1]) expect(textOf(await ask(write(i, word)))).toContain(word)
-    const before = await now()
-    const asked = [0, 1].map((i) => write(i, 'crossed'))
+    let word = 'crossed'
 
-    const replies = await crossed(asked)
+    const { before, replies } = await crossed(() => {
+      word += ' once'
+      return [0, 1].map((i) => write(i, word))
+    })
 
     await expect.poll(() => lanes().length).toBe(asks)
     expect(lanes().slice(-2)).toEqual(['compiled', 'compiled'])
@@ -174,7 +185,7 @@ describe('writes of two tenants, crossed', () => {
     expect(codes).toContain('INTERNAL_SERVER_ERROR')
     expect(alarms().length).toBeGreaterThan(before.alarms)
     expect(sent() - before.sent).toBe(2)
-    expect(await labels()).toHaveLength(2)
+    expect(await labels(word)).toHaveLength(2)
     for (const tenant of world.tenants)
       expect(world.scanner.scan(tenant.id, await world.contents(tenant))).toEqual([])
     const again = await Promise.all([0, 1].map((i) => ask(write(i, 'later'))))

@@ -22,6 +22,7 @@ import { requireParents } from '../copy/verify.ts'
 import { type CopyPlan, type Load, planCopy, readingOf, writingOf } from './copy-plan.ts'
 import { emptyTarget } from './empty-target.ts'
 import { movedTablesOf } from './moved-tables.ts'
+import type { Filled } from './planner.ts'
 import type { Throttle } from './throttle.ts'
 import type { Moving } from './types.ts'
 
@@ -36,6 +37,11 @@ export interface CopiedRows {
   readonly bytes: number
 }
 
+export interface CopiedTables extends CopiedRows {
+  /** By table of the target. */
+  readonly filled: readonly Filled[]
+}
+
 /**
  * Copy all rows of one moment. What an earlier run has left on the target goes first.
  *
@@ -44,7 +50,7 @@ export interface CopiedRows {
  * @throws TENANT_BUSY        the tables are being changed
  * @throws SHARD_UNAVAILABLE  a connection was lost
  */
-export async function copyRows(moving: Moving, options: CopyOptions = {}): Promise<CopiedRows> {
+export async function copyRows(moving: Moving, options: CopyOptions = {}): Promise<CopiedTables> {
   await emptyTarget(moving)
   const [reader, writer] = [asMover(moving.source), asMover(moving.target)]
   const ways = [...Array(LANES).fill(reader), ...Array(LANES).fill(writer)] as (typeof reader)[]
@@ -112,7 +118,7 @@ interface Lane {
 class Count {
   readonly #moving: Moving
   readonly #throttle: Throttle | undefined
-  #rows = 0
+  readonly #filled: Filled[] = []
   #bytes = 0
   /** For the report: rows on their way included. */
   #seen = 0
@@ -122,8 +128,9 @@ class Count {
     this.#throttle = throttle
   }
 
-  get copied(): CopiedRows {
-    return { rows: this.#rows, bytes: this.#bytes }
+  get copied(): CopiedTables {
+    const rows = this.#filled.reduce((sum, { rows }) => sum + rows, 0)
+    return { rows, bytes: this.#bytes, filled: this.#filled }
   }
 
   async pour({ from, to }: Lane, loads: readonly Load[], manner: readonly SQL[], signal: AbortSignal) {
@@ -138,7 +145,8 @@ class Count {
     }
     const write = [sql`begin`, ...manner, EXACT, ...loads.map(writingOf), sql`commit`]
     const piped = await pipeCopies(from, to, { read: loads.map((load) => readingOf(load)), write }, options)
-    this.#rows += requireSame(loads, piped)
+    requireSame(loads, piped)
+    for (const [i, { to: table }] of loads.entries()) this.#filled.push({ table, rows: piped.read[i] ?? 0 })
     this.#bytes += piped.bytes
   }
 }

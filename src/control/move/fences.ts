@@ -81,8 +81,8 @@ export function openFence(
 }
 
 /**
- * Refuse everybody: the tenant is elsewhere, at epoch `to`. One that says so already is no fault. The role stays: a
- * rollback opens the same home again.
+ * Refuse everybody: the tenant is elsewhere, at epoch `to`. One that says so already is no fault. Without a role: that
+ * of a home is laid with its fence, and a way back lays it anew.
  */
 export function closeFence(client: Queryable, tenant: TenantId, epoch: number, to: number): Promise<void> {
   const [at, next] = [sql.value(epoch), sql.value(to)]
@@ -90,7 +90,7 @@ export function closeFence(client: Queryable, tenant: TenantId, epoch: number, t
     client,
     { tenant, epoch },
     sql`
-      update shardgate.tenant_fence set state = 'moved', epoch = ${next}::bigint
+      update shardgate.tenant_fence set state = 'moved', epoch = ${next}::bigint, role = null
       where tenant_id = ${sql.value(tenant)}
         and (epoch = ${at}::bigint and ${LETS_IN} or epoch = ${next}::bigint and state = 'moved')`,
   )

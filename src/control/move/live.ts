@@ -15,6 +15,7 @@ import { cutOver, patiently } from './cutover.ts'
 import { emitMark, type Follower, follow } from './follow.ts'
 import { as, sourceOf, targetOf } from './moving.ts'
 import { wayName } from './names.ts'
+import { tellPlanner } from './planner.ts'
 import { barrierProof, hashMoment, keepMoment } from './receipt.ts'
 import { finish } from './settle.ts'
 import { type Sides, withSides } from './sides.ts'
@@ -33,7 +34,8 @@ export async function copyLive(moving: Moving): Promise<MoveRecord> {
   try {
     const throttle = await openThrottle(moving)
     try {
-      await copyRows(moving, { snapshot: slot.snapshot, throttle })
+      const { filled } = await copyRows(moving, { snapshot: slot.snapshot, throttle })
+      await tellPlanner(moving, filled)
     } finally {
       await throttle.end()
     }

@@ -96,8 +96,9 @@ async function leave(from: Home, to: Home): Promise<void> {
 async function moveRows(from: Home, to: Home): Promise<void> {
   const moving = movingTo(fleet, from, to)
   const [wanted, keys, others] = [await wantedAt(from, to), await keysOf(from, TYPED), await othersOf(to)]
-  const copied = await copyRows(moving)
+  const { filled, ...copied } = await copyRows(moving)
   expect(await contentsOf(to)).toEqual(wanted)
+  expect(filled.reduce((sum, { rows }) => sum + rows, 0)).toBe(copied.rows)
 
   const copy = await prepareCopy(moving)
   expect((await contentsOf(to)).filter((line) => !isNotes(line))).toEqual([])
