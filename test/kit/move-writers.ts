@@ -24,6 +24,7 @@ export async function startMoveWriters(
   rate: number,
 ): Promise<MoveWriters> {
   const child = fork(fileURLToPath(new URL('../fixtures/move-writers.ts', import.meta.url)))
+  child.setMaxListeners(0) // Two for each order that is under way.
   const told = (is: (message: Told) => boolean): Promise<Told> => {
     const { promise, resolve, reject } = Promise.withResolvers<Told>()
     const hear = (message: Told): void => {
