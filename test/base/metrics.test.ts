@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/base/events.ts'
-import { boundedLabel, createMetrics, watchPools } from '../../src/base/metrics.ts'
+import { watchPools } from '../../src/base/metric-readings.ts'
+import { boundedLabel, createMetrics } from '../../src/base/metrics.ts'
 
 const request = (over: object): Event =>
   ({

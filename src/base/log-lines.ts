@@ -1,0 +1,200 @@
+/**
+ * The lines of the log: what is written about each event, and how loudly.
+ *
+ * A line is built from named fields of the event, never from the event as a whole, so a new field stays out until
+ * somebody puts it in. Errors pass through `scrub` (scrub.ts): connection strings, tokens and the values that
+ * Postgres quotes are cut out.
+ */
+
+import type { Config } from './config.ts'
+import type { Event } from './events.ts'
+import { describeError, scrub } from './scrub.ts'
+
+export type LogLevel = Config['logLevel']
+
+export interface LogLine {
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+const line = (level: LogLevel, message: string, fields: LogLine['fields'] = {}): LogLine => ({
+  level,
+  message,
+  fields,
+})
+
+/** What is written about an event, and how loudly. */
+export function lineOf(event: Event): LogLine {
+  const { kind } = event
+  switch (event.kind) {
+    case 'gateway.listening':
+      return line('info', 'listening', { kind, port: event.port, adminPort: event.adminPort })
+    case 'gateway.draining':
+      return line('info', 'draining: no new connections are wanted', { kind, reason: event.reason })
+    case 'gateway.stopped':
+      return line('info', 'stopped', { kind })
+    case 'config.reloaded':
+      return line(event.needsRestart.length > 0 ? 'warn' : 'info', 'configuration reloaded', {
+        kind,
+        file: event.file,
+        changed: event.changed,
+        needsRestart: event.needsRestart,
+      })
+    case 'config.refused':
+      return line('error', 'configuration refused, the old one stays', {
+        kind,
+        file: event.file,
+        reason: scrub(event.reason),
+      })
+    case 'documents.read':
+      return line(event.unfit.length > 0 ? 'warn' : 'info', 'trusted documents read', {
+        kind,
+        documents: event.documents,
+        unfit: event.unfit,
+      })
+    case 'request.done':
+      return requestLine(event)
+    case 'request.failed':
+      return line('error', 'request failed on a fault of the gateway', {
+        kind,
+        requestId: event.requestId,
+        tenant: event.tenant,
+        error: describeError(event.error),
+      })
+    case 'request.held': {
+      const { tenant, shard, mode, ms, outcome } = event
+      const fields = { kind, tenant, shard, mode, ms: Math.round(ms * 1000) / 1000, outcome }
+      return line(
+        outcome === 'released' ? 'debug' : 'warn',
+        'request of a tenant that is being moved',
+        fields,
+      )
+    }
+    case 'statement.done':
+      return line('debug', 'statement done', {
+        kind,
+        shard: event.shard,
+        mode: event.mode,
+        durationMs: event.durationMs,
+      })
+    case 'list.done':
+      return line('debug', 'list done', {
+        kind,
+        shard: event.shard,
+        table: event.list.table,
+        rows: event.rows,
+        durationMs: event.durationMs,
+      })
+    case 'connection.destroyed':
+      return line('warn', 'connection destroyed', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'connection.mixup':
+      return line('fatal', 'a connection answered for another tenant and was destroyed', {
+        kind,
+        shard: event.shard,
+        asked: event.asked,
+        answered: event.answered,
+      })
+    default:
+      return fleetLine(event)
+  }
+}
+
+type RequestDone = Extract<Event, { kind: 'request.done' }>
+
+function requestLine(event: RequestDone): LogLine {
+  const { kind, requestId, method, route, status, durationMs, tenant, lane, operation, code } = event
+  const fields = { kind, requestId, method, route, status, durationMs, tenant, lane, operation, code }
+  return line(status >= 500 ? 'warn' : 'info', 'request', fields)
+}
+
+type FleetEvent = Extract<
+  Event,
+  {
+    kind:
+      | `shard.${string}`
+      | `table.${string}`
+      | `database.${string}`
+      | `place.${string}`
+      | `placement.${string}`
+      | `directory.${string}`
+      | `keys.${string}`
+      | `move.${string}`
+  }
+>
+
+function fleetLine(event: FleetEvent): LogLine {
+  const { kind } = event
+  switch (event.kind) {
+    case 'shard.up':
+      return line('info', 'shard is up', { kind, shard: event.shard })
+    case 'shard.down':
+      return line('error', 'shard is down', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'shard.refused':
+      return line('error', 'shard is not served', { kind, shard: event.shard, reason: scrub(event.reason) })
+    case 'database.refused': {
+      const { shard, database } = event
+      return line('error', 'database is not served', { kind, shard, database, reason: scrub(event.reason) })
+    }
+    case 'place.refused': {
+      const { shard, namespace } = event
+      return line('error', 'place is not served', { kind, shard, namespace, reason: scrub(event.reason) })
+    }
+    case 'place.served': {
+      const { shard, namespace, shape, tables } = event
+      return line('info', 'tables of a place are served', { kind, shard, namespace, shape, tables })
+    }
+    case 'table.refused':
+      return line('warn', 'table is not served', {
+        kind,
+        shard: event.shard,
+        table: event.table,
+        reason: scrub(event.reason),
+      })
+    case 'table.served':
+      return line('info', 'table is served again', { kind, shard: event.shard, table: event.table })
+    case 'placement.changed': {
+      const { tenant, shard, isolation, epoch } = event
+      return line('info', 'placement changed', { kind, tenant, shard, isolation, epoch })
+    }
+    case 'placement.refreshed':
+      return line('info', 'placement read again', { kind, tenant: event.tenant, reason: scrub(event.reason) })
+    case 'directory.down':
+      return line('error', 'directory is down, known tenants go on', { kind, reason: scrub(event.reason) })
+    case 'directory.up':
+      return line('info', 'directory is up', { kind })
+    case 'keys.refreshed':
+      return line('info', 'token keys read', { kind, issuer: event.issuer, keys: event.keys })
+    case 'keys.failed':
+      return line('error', 'token keys cannot be read, the old ones stay', {
+        kind,
+        issuer: event.issuer,
+        reason: scrub(event.reason),
+      })
+    case 'move.state': {
+      const { move, tenant, from, to, state } = event
+      return line('info', 'move came into a state', { kind, move, tenant, from, to, state })
+    }
+    case 'move.failed': {
+      const { move, tenant, state, again } = event
+      return line(again ? 'warn' : 'error', again ? 'move failed, it is tried again' : 'move failed', {
+        kind,
+        move,
+        tenant,
+        state,
+        reason: scrub(event.reason),
+      })
+    }
+    case 'move.window': {
+      const { move, tenant, gives } = event
+      return line('warn', 'window of a move ends early: its slot is needed', { kind, move, tenant, gives })
+    }
+    default:
+      return unknownLine(event)
+  }
+}
+
+// The compiler refuses a kind without a case; at run time a line without fields is the safe answer.
+function unknownLine(event: never): LogLine {
+  return line('warn', 'an event that the log does not know', { kind: (event as Event).kind })
+}
