@@ -48,6 +48,17 @@ export type Event =
       lane?: LaneName
       operation?: string
       code?: ErrorCode
+      /** Of the operation, as graphql/limits/ reckons it; 0 where none ran. */
+      cost: number
+      /** Of the body that was read, or of the query string of a GET. */
+      bytesIn: number
+      /** Of the body of an answer that has left whole. */
+      bytesOut: number
+      /** Errors that the answer holds. */
+      errors: number
+      cache?: 'hit' | 'miss'
+      /** Of the token, as tenant/subject.ts hashes it: for counting users, and in no log. */
+      subject?: string
     }
   | { kind: 'request.failed'; requestId: string; error: unknown; tenant?: string }
   | { kind: 'statement.done'; shard: string; mode: 'read' | 'write'; durationMs: number }

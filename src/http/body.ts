@@ -27,8 +27,9 @@ export async function readParameters(exchange: Exchange, bodyBytesMax: number): 
   const { request, response, search } = exchange
   if (request.method === 'GET') return fromSearch(search)
   if (request.headers.expect !== undefined) response.writeContinue()
-  const text = decode(await readBody(request, bodyBytesMax))
-  return asParameters(parseJson(text, 'The body'), 'The body')
+  const body = await readBody(request, bodyBytesMax)
+  exchange.bytesIn = body.length
+  return asParameters(parseJson(decode(body), 'The body'), 'The body')
 }
 
 /**

@@ -13,6 +13,7 @@ import type { Event, LaneName, Route } from '../base/events.ts'
 import type { Clock, Deadline } from '../base/time.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Api } from '../graphql/apis.ts'
+import { hashedSubject } from '../tenant/subject.ts'
 import type { Identity } from '../tenant/types.ts'
 import { headerValues } from './headers.ts'
 
@@ -60,6 +61,16 @@ export interface Exchange {
   /** Name of the operation that ran; a GraphQL name, cut to 100 characters. */
   operation?: string
   code?: ErrorCode
+  /** Errors in the answer. */
+  errors?: number
+  /** What the operation costs: before it ran, and once it has. */
+  cost?: { readonly requested: number; readonly actual?: number }
+  /** What the cache of answers said; unset where it was not asked. */
+  cache?: 'hit' | 'miss'
+  /** Bytes of the body as it came. */
+  bytesIn?: number
+  /** Bytes of the answer's body, where no header of the response says them. */
+  bytesOut?: number
 }
 
 // Letters that need no quoting anywhere, and a length that a log line and a header can bear.
@@ -129,8 +140,9 @@ function requestIdOf(request: IncomingMessage): string {
 
 /** The event at the end of an exchange, when its answer has left or its connection has ended. */
 export function doneEvent(exchange: Exchange, clock: Clock): RequestDone {
-  const { request, response, requestId, startedAt, route, identity, lane, operation, code } = exchange
+  const { request, response, requestId, startedAt, route, identity, lane, operation, code, cache } = exchange
   const durationMs = clock.elapsed() - startedAt
+  const subject = identity && hashedSubject(identity)
   return {
     kind: 'request.done',
     requestId,
@@ -138,9 +150,19 @@ export function doneEvent(exchange: Exchange, clock: Clock): RequestDone {
     route,
     status: response.writableFinished ? response.statusCode : 499,
     durationMs: Math.round(durationMs * 1000) / 1000,
+    cost: exchange.cost?.actual ?? exchange.cost?.requested ?? 0,
+    bytesIn: exchange.bytesIn ?? exchange.search.length,
+    bytesOut: response.writableFinished ? bytesOutOf(exchange) : 0,
+    errors: exchange.errors ?? 0,
     ...(identity ? { tenant: identity.tenant } : {}),
     ...(lane ? { lane } : {}),
     ...(operation ? { operation: operation.slice(0, 100) } : {}),
     ...(code ? { code } : {}),
+    ...(cache ? { cache } : {}),
+    ...(subject ? { subject } : {}),
   }
+}
+
+function bytesOutOf({ bytesOut, response }: Exchange): number {
+  return bytesOut ?? Number(response.getHeader('content-length') ?? 0)
 }

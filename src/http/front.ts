@@ -9,7 +9,6 @@
  * effect by then either; what may not be run again goes there as a result.
  */
 
-import type { ServerResponse } from 'node:http'
 import type { GraphQLSchema } from 'graphql'
 import type { Clock } from '../base/time.ts'
 import type { LaneOperation } from '../graphql/compiled/types.ts'
@@ -51,7 +50,7 @@ export function createFront(options: FrontOptions): Front {
     const answer = await run(operation, exchange, parameters, options)
     if (answer === undefined) return false
     await endOfTurn()
-    send(exchange.response, [...options.headersOf(exchange), 'Content-Type', type], answer)
+    send(exchange, [...options.headersOf(exchange), 'Content-Type', type], answer)
     return true
   }
 }
@@ -118,8 +117,11 @@ function endOfTurn(): Promise<void> {
 }
 
 /** @param headers  names and values in turn */
-export function send(response: ServerResponse, headers: readonly string[], text: string): void {
+export function send(exchange: Exchange, headers: readonly string[], text: string): void {
+  const { response } = exchange
   if (response.destroyed) return
-  response.writeHead(200, [...headers, 'content-length', String(Buffer.byteLength(text))])
+  const bytes = Buffer.byteLength(text)
+  exchange.bytesOut = bytes
+  response.writeHead(200, [...headers, 'content-length', String(bytes)])
   response.end(text)
 }

@@ -210,6 +210,7 @@ function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
       const errors = finishErrors(result.errors, scope)
       const code = firstCode(errors)
       if (code) exchange.code = code
+      exchange.errors = errors.length
       setResult({ ...result, errors })
     },
   }

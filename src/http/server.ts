@@ -93,6 +93,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       setHeaders(response, headersOf(exchange))
       const code = sendRefusal(request, response, { error, requestId, tenant: identity?.tenant, emit })
       if (code) exchange.code = code
+      exchange.errors = 1
     }
   }
 

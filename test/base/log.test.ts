@@ -36,6 +36,10 @@ const done: Event = {
   durationMs: 3,
   tenant: 'acme',
   operation: 'Tickets',
+  cost: 3,
+  bytesIn: 90,
+  bytesOut: 400,
+  errors: 0,
 }
 
 describe('lines', () => {
