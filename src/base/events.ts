@@ -61,7 +61,20 @@ export type Event =
       subject?: string
     }
   | { kind: 'request.failed'; requestId: string; error: unknown; tenant?: string }
-  | { kind: 'statement.done'; shard: string; mode: 'read' | 'write'; durationMs: number }
+  | {
+      kind: 'statement.done'
+      tenant: string
+      shard: string
+      mode: 'read' | 'write'
+      /** In line, before anything was sent. */
+      waitedMs: number
+      /** From then until it was answered. */
+      durationMs: number
+      /** Of that, what its session was at work on it and on nothing that stood before it: what the tenant is charged. */
+      databaseMs: number
+      /** That came back. */
+      rows: number
+    }
   | { kind: 'list.done'; shard: string; list: ListShape; durationMs: number; rows: number }
   | { kind: 'connection.destroyed'; shard: string; reason: string }
   | { kind: 'connection.mixup'; shard: string; asked: string; answered: string }

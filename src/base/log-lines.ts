@@ -71,13 +71,11 @@ export function lineOf(event: Event): LogLine {
         fields,
       )
     }
-    case 'statement.done':
-      return line('debug', 'statement done', {
-        kind,
-        shard: event.shard,
-        mode: event.mode,
-        durationMs: event.durationMs,
-      })
+    case 'statement.done': {
+      const { tenant, shard, mode, waitedMs, durationMs, databaseMs, rows } = event
+      const fields = { kind, tenant, shard, mode, waitedMs, durationMs, databaseMs, rows }
+      return line('debug', 'statement done', fields)
+    }
     case 'list.done':
       return line('debug', 'list done', {
         kind,

@@ -8,11 +8,11 @@
  * (client_connection_check_interval) and stops the work.
  */
 
-import { LRUCache } from 'lru-cache'
 import pg from 'pg'
 import type { Deadline } from '../base/time.ts'
 import { Batch, type Result } from './batch.ts'
 import { Outbox } from './outbox.ts'
+import { PreparedNames } from './prepared-names.ts'
 import { type ConnectionOptions, clientConfig } from './settings.ts'
 import type { Statement } from './sql.ts'
 
@@ -84,11 +84,6 @@ export function raisedState(error: unknown): string | undefined {
   return state && /^(P0001|(?!72|F0|HV|P0|XX|SG)[6-9A-Z])/.test(state) ? state : undefined
 }
 
-/** Statements that one connection keeps prepared; the least recently used are closed. */
-const PREPARED_MAX = 500
-/** Characters of all their texts: one of 100 kB takes the server some 5 MB. */
-const PREPARED_CHARS_MAX = 500_000
-
 /** Milliseconds that the server gets after its own statement timeout before we give up on it. */
 const GRACE_MS = 250
 
@@ -102,13 +97,30 @@ const inSteps = (ms: number): number => Math.ceil(ms / STEP_MS) * STEP_MS
 /** Milliseconds after which a batch in flight is no short read: a hundred times a point query. */
 const STALLED_MS = 200
 
+/** What a batch has taken; the connection fills it in. Of several batches, the sum. */
+export interface Meter {
+  /** When the first was sent (performance.now()). */
+  sentAt?: number
+  /** Milliseconds that its session was at work on it. What stands before it on the connection is not in it. */
+  workedMs: number
+}
+
+/** A batch whose end Postgres has not told yet. */
+interface Unready {
+  /** Whose Parse is not confirmed yet. */
+  readonly parsing: string[]
+  readonly sentAt: number
+  readonly meter: Meter | undefined
+}
+
 export class Connection {
   readonly #client: pg.Client
   readonly #outbox: Outbox
-  readonly #prepared: LRUCache<string, true>
-  readonly #evicted: string[] = []
-  /** For each batch in flight, oldest first: the names whose Parse is not confirmed yet. */
-  readonly #parsing: string[][] = []
+  readonly #prepared = new PreparedNames()
+  /** Oldest first. */
+  readonly #unready: Unready[] = []
+  /** When the session was last done with a batch. */
+  #readyAt = 0
   /** When each batch in flight was sent, oldest first. */
   readonly #sentAt: number[] = []
   /** Ends the batch that Postgres has refused, once it says that it is ready again. */
@@ -119,11 +131,6 @@ export class Connection {
   private constructor(client: pg.Client) {
     this.#client = client
     this.#outbox = new Outbox(() => client.connection.stream)
-    this.#prepared = new LRUCache({
-      max: PREPARED_MAX,
-      maxSize: PREPARED_CHARS_MAX,
-      dispose: (_, name, reason) => void (reason === 'evict' && this.#evicted.push(name)),
-    })
   }
 
   /** @throws the driver's error when the server cannot be reached or refuses the log-in */
@@ -179,18 +186,19 @@ export class Connection {
   /**
    * Send the statements in one implicit transaction and wait for all their answers.
    *
+   * @param meter  told of what it has taken, whatever becomes of it
    * @throws ConnectionLost    no answer by the deadline, or the connection went away
    * @throws pg.DatabaseError  Postgres refused one of them; none has had an effect
    */
-  async batch(asked: readonly Statement[], deadline: Deadline): Promise<Result[]> {
+  async batch(asked: readonly Statement[], deadline: Deadline, meter?: Meter): Promise<Result[]> {
     if (this.#lost) throw new ConnectionLost('unsent', 'The connection is closed.', { cause: this.#lost })
-    const statements = fitTogether(asked) ? asked : this.#withoutNewNames(asked)
-    const toParse = this.#unprepared(statements)
-    const toClose = this.#evicted.splice(0)
-    this.#parsing.push(toParse.map(({ name }) => name ?? ''))
-    this.#sentAt.push(performance.now())
+    const plan = this.#prepared.plan(asked)
+    const sentAt = performance.now()
+    this.#unready.push({ parsing: plan.toParse.map(({ name }) => name ?? ''), sentAt, meter })
+    this.#sentAt.push(sentAt)
+    if (meter) meter.sentAt ??= sentAt
     try {
-      return await this.#send({ statements, toParse, toClose }, deadline)
+      return await this.#send(plan, deadline)
     } catch (error) {
       if (isStalePlan(error)) this.destroy('a prepared statement no longer fits the tables')
       else if (isFatal(error)) this.destroy('Postgres ended the session')
@@ -212,7 +220,7 @@ export class Connection {
 
   // Of a statement without a name it comes too, after those with one.
   #parsed(): void {
-    this.#parsing[0]?.shift()
+    this.#unready[0]?.parsing.shift()
   }
 
   /**
@@ -222,26 +230,17 @@ export class Connection {
    * At once, and not when its caller goes on: the confirmations of the next batch may be in the same packet.
    */
   #ready(): void {
-    for (const name of this.#parsing.shift() ?? []) this.#prepared.delete(name)
+    this.#measure()
+    for (const name of this.#unready.shift()?.parsing ?? []) this.#prepared.forget(name)
     this.#refused?.()
     this.#refused = undefined
   }
 
-  #withoutNewNames(statements: readonly Statement[]): Statement[] {
-    return statements.map((statement) => {
-      const { name, ...unnamed } = statement
-      return name && this.#prepared.has(name) ? statement : unnamed
-    })
-  }
-
-  #unprepared(statements: readonly Statement[]): Statement[] {
-    const fresh: Statement[] = []
-    for (const statement of statements) {
-      if (!statement.name || this.#prepared.get(statement.name)) continue
-      this.#prepared.set(statement.name, true, { size: sizeOf(statement) })
-      fresh.push(statement)
-    }
-    return fresh
+  #measure(): void {
+    const [oldest] = this.#unready
+    const now = performance.now()
+    if (oldest?.meter) oldest.meter.workedMs += now - Math.max(oldest.sentAt, this.#readyAt)
+    this.#readyAt = now
   }
 
   #send(plan: ConstructorParameters<typeof Batch>[0], deadline: Deadline): Promise<Result[]> {
@@ -273,20 +272,9 @@ export class Connection {
   #fail(error: Error): void {
     if (this.#lost) return
     this.#lost = error
+    this.#measure()
     this.#refused?.()
     this.#client.connection.stream.destroy()
     for (const listener of this.#onLost) listener(error.message)
   }
-}
-
-const sizeOf = ({ text }: Statement): number => Math.min(text.length, PREPARED_CHARS_MAX / 2)
-
-/**
- * Whether a connection can keep all of them prepared. Of more than that the last would push out the first before they
- * have run, the fence among them: what is closed then is asked for, or is there still when it is prepared again.
- */
-function fitTogether(statements: readonly Statement[]): boolean {
-  let chars = 0
-  for (const statement of statements) chars += sizeOf(statement)
-  return statements.length <= PREPARED_MAX && chars <= PREPARED_CHARS_MAX
 }

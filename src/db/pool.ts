@@ -8,13 +8,13 @@
  * would work inside a stranger's transaction.
  */
 
-import { fail } from '../base/errors.ts'
 import type { Deadline } from '../base/time.ts'
 import { type Result, resultsBefore } from './batch.ts'
-import { Connection, ConnectionLost, isRefusal } from './connection.ts'
+import { Connection, ConnectionLost, isRefusal, type Meter } from './connection.ts'
 import { leastLoaded } from './least-loaded.ts'
 import type { ConnectionOptions } from './settings.ts'
 import type { Statement } from './sql.ts'
+import { WaitingLine } from './waiting-line.ts'
 
 export interface PoolOptions extends ConnectionOptions {
   /** Pipelined connections that batches share; up to twice as many while slow batches hold some up. */
@@ -44,6 +44,13 @@ export interface Room {
  */
 export type Check = (results: readonly Result[], connection: Connection, refusal?: Error) => void
 
+interface Asked {
+  readonly statements: readonly Statement[]
+  readonly deadline: Deadline
+  readonly check: Check
+  readonly meter: Meter | undefined
+}
+
 export interface PoolStats {
   readonly shared: number
   readonly exclusiveInUse: number
@@ -57,11 +64,15 @@ export class Pool {
   #opening: Promise<Connection> | undefined
   readonly #idle: Connection[] = []
   #inUse = 0
-  readonly #queue: (() => void)[] = []
+  readonly #line: WaitingLine
   #ended = false
 
   constructor(options: PoolOptions) {
     this.#options = options
+    this.#line = new WaitingLine({
+      max: options.waiting,
+      sentence: 'All connections to the shard are busy.',
+    })
   }
 
   get stats(): PoolStats {
@@ -69,7 +80,7 @@ export class Pool {
       shared: this.#shared.length,
       exclusiveInUse: this.#inUse,
       exclusiveIdle: this.#idle.length,
-      waiting: this.#queue.length,
+      waiting: this.#line.length,
     }
   }
 
@@ -77,29 +88,36 @@ export class Pool {
   resize(sizes: Pick<PoolOptions, 'shared' | 'depth' | 'exclusive' | 'connectMs'>): void {
     this.#options = { ...this.#options, ...sizes }
     this.trim(sizes.exclusive)
-    this.#wake()
+    this.#line.wake()
   }
 
   /**
    * Run `statements` as one batch on a shared connection.
    *
+   * @param meter  told of what it has taken
    * @throws OVERLOADED  no connection had room by the deadline, or too many wait already
    * @throws             what `Connection.open` and `Connection.batch` throw
    */
-  batch(statements: readonly Statement[], deadline: Deadline, check: Check = () => {}): Promise<Result[]> {
+  batch(
+    statements: readonly Statement[],
+    deadline: Deadline,
+    check: Check = () => {},
+    meter?: Meter,
+  ): Promise<Result[]> {
+    const asked = { statements, deadline, check, meter }
     const connection = this.#sharedWithRoom(true)
-    if (connection) return this.#send(connection, statements, deadline, check)
-    return this.#batchLater(statements, deadline, check)
+    return connection ? this.#send(connection, asked) : this.#batchLater(asked)
   }
 
-  async #batchLater(statements: readonly Statement[], deadline: Deadline, check: Check): Promise<Result[]> {
+  async #batchLater(asked: Asked): Promise<Result[]> {
+    const { deadline } = asked
     let mayGrow = true
     for (;;) {
       const connection = this.#sharedWithRoom(mayGrow)
       // No await between finding room and taking it, or several callers would find the same room.
-      if (connection) return this.#send(connection, statements, deadline, check)
+      if (connection) return this.#send(connection, asked)
       if (mayGrow && this.#canGrow()) mayGrow = await this.#grew()
-      else await this.#wait(deadline)
+      else await this.#line.wait(deadline)
     }
   }
 
@@ -110,14 +128,15 @@ export class Pool {
    * @throws OVERLOADED  no connection was free by the deadline, or too many wait already
    */
   async exclusive<T>(deadline: Deadline, work: (connection: Connection) => Promise<T>): Promise<T> {
-    while (this.#inUse >= this.#options.exclusive) await this.#wait(deadline)
+    // Everybody who waits looks again: there are two kinds of room.
+    while (this.#inUse >= this.#options.exclusive) await this.#line.wait(deadline)
     this.#inUse++
     try {
       const connection = this.#takeIdle() ?? (await this.#open())
       return await this.#lend(connection, work)
     } finally {
       this.#inUse--
-      this.#wake()
+      this.#line.wake()
     }
   }
 
@@ -135,7 +154,7 @@ export class Pool {
   end(): void {
     this.#ended = true
     this.drop('the pool ends')
-    this.#wake()
+    this.#line.wake()
   }
 
   // Whether the work succeeded does not matter: only what the server says of the connection does.
@@ -157,12 +176,10 @@ export class Pool {
 
   async #send(
     connection: Connection,
-    statements: readonly Statement[],
-    deadline: Deadline,
-    check: Check,
+    { statements, deadline, check, meter }: Asked,
   ): Promise<Result[]> {
     try {
-      const results = await connection.batch(statements, deadline)
+      const results = await connection.batch(statements, deadline, meter)
       distrustIfThrows(connection, () => check(results, connection))
       return results
     } catch (error) {
@@ -176,7 +193,7 @@ export class Pool {
       ) {
         connection.destroy('the pool shrinks')
       }
-      this.#wake()
+      this.#line.wake()
     }
   }
 
@@ -224,7 +241,7 @@ export class Pool {
       .then((connection) => {
         this.#shared.push(connection)
         connection.onLost(() => remove(this.#shared, connection))
-        this.#wake()
+        this.#line.wake()
         return connection
       })
       .finally(() => {
@@ -255,28 +272,6 @@ export class Pool {
     })
     return connection
   }
-
-  #wait(deadline: Deadline): Promise<void> {
-    if (this.#queue.length >= this.#options.waiting || deadline.remainingMs() === 0)
-      return overloaded(this.#queue)
-    return new Promise((resolve, reject) => {
-      const turn = (): void => {
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(() => {
-        remove(this.#queue, turn)
-        overloaded(this.#queue).catch(reject)
-      }, deadline.remainingMs())
-      this.#queue.push(turn)
-    })
-  }
-
-  // Everybody who waits looks again: there are two kinds of room, and who finds none waits on.
-  #wake(): void {
-    if (this.#queue.length === 0) return
-    for (const turn of this.#queue.splice(0)) turn()
-  }
 }
 
 function distrustIfThrows(connection: Connection, check: () => void): void {
@@ -286,10 +281,6 @@ function distrustIfThrows(connection: Connection, check: () => void): void {
     connection.destroy('it answered another question')
     throw error
   }
-}
-
-async function overloaded(queue: readonly unknown[]): Promise<never> {
-  return fail('OVERLOADED', 'All connections to the shard are busy.', { waiting: queue.length })
 }
 
 function remove<T>(items: T[], item: T): void {

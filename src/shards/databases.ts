@@ -8,11 +8,11 @@
  */
 
 import type { ShardConfig } from '../base/config.ts'
-import { fail } from '../base/errors.ts'
 import { type Clock, type Deadline, systemClock } from '../base/time.ts'
 import { type Connection, ConnectionLost } from '../db/connection.ts'
 import { databaseUrl } from '../db/database-url.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
+import { WaitingLine } from '../db/waiting-line.ts'
 import { DatabaseAway, isDatabaseAway } from './failures.ts'
 
 /** Pipelined connections to one database; the pool makes it two while a slow batch holds one up. */
@@ -50,7 +50,10 @@ export class TenantDatabases {
   /** By name; the least recently used first. */
   readonly #homes = new Map<string, Home>()
   #connections = 0
-  readonly #queue = new Set<() => void>()
+  readonly #line = new WaitingLine({
+    max: WAITING_MAX,
+    sentence: 'All connections to databases of tenants are busy.',
+  })
   #timer: NodeJS.Timeout | undefined
   #ended = false
 
@@ -62,7 +65,7 @@ export class TenantDatabases {
 
   /** Of all databases together. */
   get stats(): PoolStats {
-    const sum = { shared: 0, exclusiveInUse: 0, exclusiveIdle: 0, waiting: this.#queue.size }
+    const sum = { shared: 0, exclusiveInUse: 0, exclusiveIdle: 0, waiting: this.#line.length }
     for (const { pool } of this.#homes.values()) {
       const { shared, exclusiveInUse, exclusiveIdle, waiting } = pool.stats
       sum.shared += shared
@@ -96,10 +99,10 @@ export class TenantDatabases {
       home.usedAt = this.#clock.elapsed()
       // Who found no room has left none: to wake others would have them all wake each other for ever.
       const isRefused = 'error' in done && done.error === NO_ROOM
-      if (!isRefused) this.#wake()
+      if (!isRefused) this.#line.wake()
       if ('value' in done) return done.value
       if (!isRefused) throw this.#judged(home, done.error)
-      await this.#wait(deadline)
+      await this.#line.wait(deadline)
     }
   }
 
@@ -132,7 +135,7 @@ export class TenantDatabases {
     this.#ended = true
     clearInterval(this.#timer)
     for (const name of [...this.#homes.keys()]) this.#close(name)
-    this.#wake()
+    this.#line.wake()
   }
 
   #homeOf(name: string): Home {
@@ -180,7 +183,7 @@ export class TenantDatabases {
 
   #giveBack(): void {
     this.#connections--
-    this.#wake()
+    this.#line.wake()
   }
 
   /** Whether there is room for `wanted` connections more, after closing what nobody uses: the longest idle first. */
@@ -203,28 +206,6 @@ export class TenantDatabases {
     home?.pool.end()
   }
 
-  #wait(deadline: Deadline): Promise<void> {
-    if (this.#queue.size >= WAITING_MAX || deadline.remainingMs() === 0) return overloaded(this.#queue.size)
-    return new Promise((resolve, reject) => {
-      const turn = (): void => {
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(() => {
-        this.#queue.delete(turn)
-        overloaded(this.#queue.size).catch(reject)
-      }, deadline.remainingMs())
-      this.#queue.add(turn)
-    })
-  }
-
-  // In the order in which they came; who finds no room waits on.
-  #wake(): void {
-    const turns = [...this.#queue]
-    this.#queue.clear()
-    for (const turn of turns) turn()
-  }
-
   #restartTimer(): void {
     clearInterval(this.#timer)
     this.#timer = setInterval(() => this.closeIdle(), this.#config.databaseIdleMs / 2).unref()
@@ -232,7 +213,3 @@ export class TenantDatabases {
 }
 
 const isOpen = ({ shared, exclusiveIdle }: PoolStats): boolean => shared + exclusiveIdle > 0
-
-async function overloaded(waiting: number): Promise<never> {
-  return fail('OVERLOADED', 'All connections to databases of tenants are busy.', { waiting })
-}

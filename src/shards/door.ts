@@ -18,7 +18,7 @@ import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import type { Deadline } from '../base/time.ts'
 import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
-import { type Connection, ConnectionLost } from '../db/connection.ts'
+import { type Connection, ConnectionLost, type Meter } from '../db/connection.ts'
 import type { Check, Pool } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
 import type { Placement } from '../directory/types.ts'
@@ -110,6 +110,7 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     mode: Mode,
     deadline: Deadline,
     statements: readonly Statement[],
+    meter: Meter,
   ): Promise<Row[][]> {
     shard.requireSafe(statements)
     const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
@@ -124,7 +125,7 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     }
     try {
       const database = databaseOf(placement, deadline)
-      const results = await shard.use((pool) => pool.batch(all, deadline, check), database)
+      const results = await shard.use((pool) => pool.batch(all, deadline, check, meter), database)
       return results.slice(before.length + 1).map(({ rows }) => rows)
     } catch (error) {
       if (await lostRole)
@@ -141,20 +142,15 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     deadline: Deadline,
     statements: readonly Statement[],
   ): Promise<Row[][]> {
-    return routed({ tenant, mode, deadline }, async (shard, placement) => {
-      const started = performance.now()
-      try {
-        const send = () => sendBatch(shard, placement, mode, deadline, statements)
-        const results = await send().catch((error: unknown) => {
+    return routed({ tenant, mode, deadline }, (shard, placement) =>
+      told({ tenant, shard, mode }, statements, (meter) => {
+        const send = () => sendBatch(shard, placement, mode, deadline, statements, meter)
+        return send().catch((error: unknown) => {
           if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return send()
           throw error
         })
-        tellLists(shard, statements, results, performance.now() - started)
-        return results
-      } finally {
-        tellDone(shard, mode, started)
-      }
-    })
+      }),
+    )
   }
 
   async function withTenant<T>(
@@ -176,8 +172,8 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
             if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
             shard.requireSafe([statement])
             const [own = statement] = forHome(placement, [statement])
-            const [rows = []] = await timed(shard, mode, [statement], async () => [
-              await runOne(connection, own, deadline),
+            const [rows = []] = await told({ tenant, shard, mode }, [statement], async (meter) => [
+              await runOne(connection, own, deadline, meter),
             ]).catch((error: unknown) => {
               throw explain(error, mode)
             })
@@ -212,40 +208,54 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     }
   }
 
-  async function timed(
-    shard: Shard,
-    mode: Mode,
+  /** Runs statements, and tells of them. */
+  async function told(
+    { tenant, shard: { key: shard }, mode }: Teller,
     statements: readonly Statement[],
-    work: () => Promise<Row[][]>,
+    work: (meter: Meter) => Promise<Row[][]>,
   ): Promise<Row[][]> {
     const started = performance.now()
+    const meter: Meter = { workedMs: 0 }
+    let rows = 0
     try {
-      const results = await work()
+      const results = await work(meter)
+      for (const result of results) rows += result.length
       tellLists(shard, statements, results, performance.now() - started)
       return results
     } finally {
-      tellDone(shard, mode, started)
+      const ended = performance.now()
+      const { sentAt = ended, workedMs: databaseMs } = meter
+      const [waitedMs, durationMs] = [sentAt - started, ended - sentAt]
+      emit({ kind: 'statement.done', tenant, shard, mode, waitedMs, durationMs, databaseMs, rows })
     }
   }
 
-  function tellDone({ key: shard }: Shard, mode: Mode, started: number): void {
-    emit({ kind: 'statement.done', shard, mode, durationMs: performance.now() - started })
-  }
-
   /** Statements of one batch are answered together: each counts with its share of the time. */
-  function tellLists(shard: Shard, statements: readonly Statement[], results: Row[][], ms: number): void {
+  function tellLists(shard: string, statements: readonly Statement[], results: Row[][], ms: number): void {
     const durationMs = ms / statements.length
     for (const [i, { lists = [] }] of statements.entries()) {
       const rows = results[i]?.length ?? 0
-      for (const list of lists) emit({ kind: 'list.done', shard: shard.key, list, durationMs, rows })
+      for (const list of lists) emit({ kind: 'list.done', shard, list, durationMs, rows })
     }
   }
 
   return { batch, withTenant }
 }
 
-async function runOne(connection: Connection, statement: Statement, deadline: Deadline): Promise<Row[]> {
-  const [result] = await connection.batch([statement], deadline)
+/** Of whom a statement is told. */
+interface Teller {
+  readonly tenant: TenantId
+  readonly shard: Shard
+  readonly mode: Mode
+}
+
+async function runOne(
+  connection: Connection,
+  statement: Statement,
+  deadline: Deadline,
+  meter: Meter,
+): Promise<Row[]> {
+  const [result] = await connection.batch([statement], deadline, meter)
   return result?.rows ?? []
 }
 
