@@ -7,7 +7,7 @@ export const redis = z.strictObject({
   url: z
     .string()
     .regex(/^rediss?:\/\/.+/, {
-      message: 'wanted redis://user:password@host:port, or rediss:// for TLS',
+      message: 'wanted redis://user:password@host:port (rediss:// for TLS), here or in REDIS_URL',
       abort: true,
     })
     .refine((value) => URL.canParse(value), {

@@ -5,6 +5,7 @@
 
 import { z } from 'zod'
 import { count, databaseUrl, milliseconds, moves, pin, plan, shard, shardKey } from './config-fleet.ts'
+import { redis } from './config-redis.ts'
 
 const issuer = z
   .strictObject({
@@ -245,6 +246,7 @@ export const configFile = z.strictObject({
     .default(30)
     .describe('Days between the offboarding of a tenant and the moment from which it may be purged.'),
   moves: moves.prefault({}),
+  redis: redis.prefault({}),
   extensions: z
     .array(z.string().min(1))
     .default([])

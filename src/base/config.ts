@@ -55,7 +55,7 @@ export function loadConfig(file: string, env: Environment = process.env): Config
     unset.add(at)
     faults.push(`${at}: wanted the environment variable ${name}; it is not set`)
   }
-  const filled = fillVariables(parseJson(path, text), { env, onUnset })
+  const filled = withRedis(fillVariables(parseJson(path, text), { env, onUnset }), env.REDIS_URL)
   const parsed = configFile.safeParse(filled, { error: wantedOf })
   // What is wrong with the value that an unset variable leaves behind is no news.
   const issues = parsed.error?.issues.filter(({ path }) => !unset.has(keyOf(path))) ?? []
@@ -104,6 +104,15 @@ function withoutExcerpt(message: string): string {
 }
 
 const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
+
+/** A file that says nothing of Redis has the one of the environment. */
+function withRedis(filled: unknown, url: string | undefined): unknown {
+  if (!url || !isObject(filled) || !isObject(filled.redis ?? {})) return filled
+  return { ...filled, redis: { url, ...(filled.redis as object | undefined) } }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 type OnUnset = (at: string, name: string) => void
 

@@ -107,6 +107,12 @@ export type Event =
     }
   | { kind: 'directory.down'; reason: string }
   | { kind: 'directory.up' }
+  | { kind: 'redis.up' }
+  /** What gateways share is each one's own until it is up again. */
+  | { kind: 'redis.down'; reason: string }
+  /** It answers, and refuses something; told once for each reason and connection. */
+  | { kind: 'redis.refused'; reason: string }
+  | { kind: 'redis.none' }
   | { kind: 'keys.refreshed'; issuer: string; keys: number }
   | { kind: 'keys.failed'; issuer: string; reason: string }
   /** `from` and `to` are shards; told by whoever runs the move. */

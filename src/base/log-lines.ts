@@ -117,6 +117,7 @@ type FleetEvent = Extract<
       | `placement.${string}`
       | `directory.${string}`
       | `keys.${string}`
+      | `redis.${string}`
       | `move.${string}`
   }
 >
@@ -161,6 +162,20 @@ function fleetLine(event: FleetEvent): LogLine {
       return line('error', 'directory is down, known tenants go on', { kind, reason: scrub(event.reason) })
     case 'directory.up':
       return line('info', 'directory is up', { kind })
+    case 'redis.up':
+      return line('info', 'Redis is up', { kind })
+    case 'redis.down':
+      return line('warn', 'Redis is down, limits and cache are of this process alone', {
+        kind,
+        reason: scrub(event.reason),
+      })
+    case 'redis.refused':
+      return line('error', 'Redis refuses a command, it counts as unanswered', {
+        kind,
+        reason: scrub(event.reason),
+      })
+    case 'redis.none':
+      return line('info', 'no Redis is configured: limits and cache are of each process', { kind })
     case 'keys.refreshed':
       return line('info', 'token keys read', { kind, issuer: event.issuer, keys: event.keys })
     case 'keys.failed':

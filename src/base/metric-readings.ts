@@ -1,6 +1,6 @@
 /** The metric families that are read at each scrape, because somebody else knows the figure anyway. */
 
-import { Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 
 /** The connections of one shard at this moment. */
 export interface PoolReading {
@@ -48,6 +48,35 @@ export function watchLog(registry: Registry, dropped: () => number): void {
     registers: [registry],
     collect() {
       this.set(dropped())
+    },
+  })
+}
+
+/** Redis at this moment, and how often which result came since the start. */
+export interface RedisReading {
+  readonly isUp: boolean
+  readonly counts: Readonly<Record<string, number>>
+}
+
+/** Show Redis, where there is one: a gateway without has neither of these, so that nobody takes it for one that is down. */
+export function watchRedis(registry: Registry, redis: RedisReading): void {
+  const registers = [registry]
+  new Gauge({
+    name: 'gateway_redis_up',
+    help: '1 while Redis answers',
+    registers,
+    collect() {
+      this.set(redis.isUp ? 1 : 0)
+    },
+  })
+  new Counter({
+    name: 'gateway_redis_commands_total',
+    help: 'What was asked of Redis, by result: answered, away (not tried), late, lost, unfit or refused',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [result, count] of Object.entries(redis.counts)) this.inc({ result }, count)
     },
   })
 }

@@ -83,6 +83,11 @@ function countersOf(families: Families): Counters {
       families.held.observe({ ...shardOf(event), outcome: event.outcome }, event.ms / 1000),
     'directory.up': () => families.directoryUp.set(1),
     'directory.down': () => families.directoryUp.set(0),
+    // What there is of Redis is read at each scrape (metric-readings.ts).
+    'redis.up': () => {},
+    'redis.down': () => {},
+    'redis.refused': () => {},
+    'redis.none': () => {},
     'keys.refreshed': () => families.keys.inc({ result: 'read' }),
     'keys.failed': () => families.keys.inc({ result: 'failed' }),
     // Runners of moves are no gateways, and have no metrics: how many moves there are is what the directory says.
