@@ -1,6 +1,7 @@
 /** The keys of `shards.config.json` that say which shards there are, and which tenants are to be where. */
 
 import { z } from 'zod'
+import { share, tenantLimits } from './config-limits.ts'
 
 export const shardKey = z
   .string()
@@ -65,6 +66,8 @@ export const shard = z.strictObject({
 
 export const plan = z.strictObject({
   isolation: isolation.default('shared').describe('How a new tenant of this plan is kept on its shard.'),
+  limits: tenantLimits.default({}).describe('How much each of its tenants may ask for; left out, no limit.'),
+  share,
 })
 
 export const pin = z

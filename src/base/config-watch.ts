@@ -21,6 +21,7 @@ import { deepFreeze } from './freeze.ts'
 
 const RUNTIME: readonly RegExp[] = [
   /^limits\.\w+$/,
+  /^plans$/,
   /^shards\.[^.]+\.(weight|readConnections|readDepth|writeConnections|connectMs)$/,
   /^tokens$/,
   /^moves\.(holdMs|holdRequests)$/,
@@ -70,11 +71,15 @@ export function diffConfig(current: Config, next: Config): ConfigDifference {
 
 const isRuntime = (path: string): boolean => RUNTIME.some((pattern) => pattern.test(path))
 
+/** Keys whose names come and go: each is one leaf. */
+const WHOLE: readonly string[] = ['plans']
+
 /** Path → value; a list is one leaf, because its items have no names. */
 function leavesOf(value: object, at = '', leaves = new Map<string, unknown>()): Map<string, unknown> {
   for (const [key, item] of Object.entries(value)) {
     const path = at ? `${at}.${key}` : key
-    if (typeof item === 'object' && item !== null && !Array.isArray(item)) leavesOf(item, path, leaves)
+    const isBranch = typeof item === 'object' && item !== null && !Array.isArray(item)
+    if (isBranch && !WHOLE.includes(path)) leavesOf(item, path, leaves)
     else leaves.set(path, item)
   }
   return leaves

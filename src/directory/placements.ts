@@ -25,7 +25,8 @@ const PLACEMENT = sql`
     'subdomain', tenant.subdomain,
     'name', tenant.name,
     'plan', tenant.plan,
-    'settings', tenant.settings) as placement
+    'settings', tenant.settings,
+    'limits', tenant.limits) as placement
   from directory.tenant
   join directory.bucket on bucket.no = tenant.bucket
   left join directory.placement on placement.tenant_id = tenant.id

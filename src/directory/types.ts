@@ -9,6 +9,7 @@
  *        └──────▶ bucket ──────▶ bucket row ────┴──▶ Placement { shard, isolation, namespace, epoch }
  */
 
+import type { Limits } from '../base/config-limits.ts'
 import type { TenantId } from '../base/ids.ts'
 
 /**
@@ -54,6 +55,8 @@ export interface Placement {
   readonly name: string
   readonly plan: string
   readonly settings: TenantSettings
+  /** Its own, over those of its plan. */
+  readonly limits: Limits
 }
 
 /** Read a placement; null when there is no such tenant. Throws DIRECTORY_UNAVAILABLE. */

@@ -33,6 +33,7 @@ const place = (tenant: TenantId, epoch = 1): Placement => ({
   name: tenant,
   plan: 'standard',
   settings: {},
+  limits: {},
 })
 
 function find(tenant: TenantId): Promise<Placement | null> {

@@ -53,6 +53,7 @@ describe('a placement', () => {
       name: 'follows',
       plan: 'standard',
       settings: {},
+      limits: {},
     })
   })
 

@@ -16,6 +16,7 @@ export function placementOf(tenant: string, more: Partial<Placement> = {}): Plac
     name: tenant,
     plan: 'standard',
     settings: {},
+    limits: {},
     ...more,
   }
 }
