@@ -7,7 +7,7 @@
  */
 
 import type { Config } from './config.ts'
-import type { Event } from './events.ts'
+import type { Event, JobEnd } from './events.ts'
 import { describeError, scrub } from './scrub.ts'
 
 export type LogLevel = Config['logLevel']
@@ -63,8 +63,8 @@ export function lineOf(event: Event): LogLine {
         error: describeError(event.error),
       })
     case 'request.held': {
-      const { tenant, shard, mode, ms, outcome } = event
-      const fields = { kind, tenant, shard, mode, ms: Math.round(ms * 1000) / 1000, outcome }
+      const { requestId, tenant, shard, mode, ms, outcome } = event
+      const fields = { kind, requestId, tenant, shard, mode, ms: Math.round(ms * 1000) / 1000, outcome }
       return line(
         outcome === 'released' ? 'debug' : 'warn',
         'request of a tenant that is being moved',
@@ -72,8 +72,8 @@ export function lineOf(event: Event): LogLine {
       )
     }
     case 'statement.done': {
-      const { tenant, shard, mode, waitedMs, durationMs, databaseMs, rows } = event
-      const fields = { kind, tenant, shard, mode, waitedMs, durationMs, databaseMs, rows }
+      const { requestId, tenant, shard, mode, waitedMs, durationMs, databaseMs, rows } = event
+      const fields = { kind, requestId, tenant, shard, mode, waitedMs, durationMs, databaseMs, rows }
       return line('debug', 'statement done', fields)
     }
     case 'list.done':
@@ -101,8 +101,23 @@ export function lineOf(event: Event): LogLine {
 type RequestDone = Extract<Event, { kind: 'request.done' }>
 
 function requestLine(event: RequestDone): LogLine {
-  const { kind, requestId, method, route, status, durationMs, tenant, lane, operation, code } = event
-  const fields = { kind, requestId, method, route, status, durationMs, tenant, lane, operation, code }
+  const { kind, requestId, traceId, method, route, status, durationMs } = event
+  const { tenant, shard, lane, operation, code } = event
+  // One object, written out: there is a line for each request.
+  const fields = {
+    kind,
+    requestId,
+    traceId,
+    method,
+    route,
+    status,
+    durationMs,
+    tenant,
+    shard,
+    lane,
+    operation,
+    code,
+  }
   return line(status >= 500 ? 'warn' : 'info', 'request', fields)
 }
 
@@ -119,6 +134,7 @@ type FleetEvent = Extract<
       | `keys.${string}`
       | `redis.${string}`
       | `move.${string}`
+      | `usage.${string}`
   }
 >
 
@@ -202,9 +218,42 @@ function fleetLine(event: FleetEvent): LogLine {
       const { move, tenant, gives } = event
       return line('warn', 'window of a move ends early: its slot is needed', { kind, move, tenant, gives })
     }
+    case 'usage.late':
+      return line('warn', 'usage cannot be written now, it is kept', { kind, reason: scrub(event.reason) })
+    case 'usage.written':
+      return line('info', 'usage is written again', { kind })
+    case 'usage.lost':
+      return line('error', 'requests were not metered', { kind, requests: event.requests })
+    case 'job.done':
+      return jobLine(event)
+    case 'queue.down':
+      return line('error', 'the queue of jobs cannot be reached; jobs wait', { kind, reason: scrub(event.reason) })
+    case 'queue.up':
+      return line('info', 'the queue of jobs is reached again', { kind })
     default:
       return unknownLine(event)
   }
+}
+
+const JOB_LEVELS: Readonly<Record<JobEnd, LogLevel>> = {
+  done: 'info',
+  repeated: 'info',
+  'put-off': 'info',
+  failed: 'warn',
+  dead: 'error',
+}
+
+function jobLine(event: Extract<Event, { kind: 'job.done' }>): LogLine {
+  const { kind, job, id, tenant, attempt, end, durationMs, reason } = event
+  return line(JOB_LEVELS[end], `job ${end}`, {
+    kind,
+    job,
+    id,
+    tenant,
+    attempt,
+    durationMs: Math.round(durationMs),
+    ...(reason !== undefined && { reason: scrub(reason) }),
+  })
 }
 
 // The compiler refuses a kind without a case; at run time a line without fields is the safe answer.

@@ -5,6 +5,8 @@
  * than bringing a timeout of its own.
  */
 
+import type { Witness } from './witness.ts'
+
 export interface Clock {
   /** Wall time in milliseconds since 1970: for tokens and for people, never for measuring. */
   now(): number
@@ -26,6 +28,12 @@ export interface Deadline {
    * @returns what takes that back
    */
   whenGone?(tell: () => void): () => void
+  /** Milliseconds that one statement may take, where that is less. */
+  readonly statementMs?: number | undefined
+  /** Of the request that has this deadline; left out where there is none. */
+  readonly requestId?: string
+  /** Hears of the statements that run for that request, if anybody wants to. */
+  readonly witness?: Witness | undefined
 }
 
 export function deadlineIn(ms: number, clock: Clock = systemClock): Deadline {

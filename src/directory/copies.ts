@@ -9,6 +9,7 @@ import { type DirectoryReader, directoryReader } from './reader.ts'
 export interface Copies {
   readonly placements: PlacementCache
   readonly structures: DirectoryReader['structures']
+  readonly figures: DirectoryReader['figures']
   /** Stop looking for changes, and close the connections. */
   end(): void
 }
@@ -16,7 +17,7 @@ export interface Copies {
 /** @throws DIRECTORY_UNAVAILABLE  the directory cannot be asked */
 export async function openCopies({ directory }: Config, emit: Emit): Promise<Copies> {
   const { url, cacheTenants: max, cacheMs: ttlMs } = directory
-  const { find, list: load, changed, structures, end } = directoryReader({ url })
+  const { find, list: load, changed, structures, figures, end } = directoryReader({ url })
   const placements = placementCache({ find, load, max, ttlMs, emit })
   await placements.preload().catch((error: unknown) => {
     end()
@@ -26,6 +27,7 @@ export async function openCopies({ directory }: Config, emit: Emit): Promise<Cop
   return {
     placements,
     structures,
+    figures,
     end() {
       changes.end()
       end()

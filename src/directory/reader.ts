@@ -2,12 +2,14 @@
  * The gateway's connections to the directory: two that are shared, since the cache above asks seldom.
  */
 
+import type { DirectoryFigures } from '../base/directory-metrics.ts'
 import { type TenantId, tenantId } from '../base/ids.ts'
 import { type Clock, deadlineIn, systemClock } from '../base/time.ts'
 import type { Result, Row } from '../db/batch.ts'
 import { ConnectionLost, sqlState } from '../db/connection.ts'
 import { Pool } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
+import { figuresFrom, figuresStatement } from './figures.ts'
 import {
   asked,
   changesStatement,
@@ -31,6 +33,8 @@ export interface DirectoryReader {
   readonly changed: (ms: number) => Promise<ReadonlyMap<TenantId, string>>
   /** What is written down of targets: of all, or of those that have changed. Throws DIRECTORY_UNAVAILABLE. */
   readonly structures: (since: string | null) => Promise<Structures>
+  /** What it says of the whole fleet in numbers. Throws DIRECTORY_UNAVAILABLE. */
+  readonly figures: () => Promise<DirectoryFigures>
   /** Close the connections; reads that are under way fail. */
   end(): void
 }
@@ -77,6 +81,14 @@ export function directoryReader(options: DirectoryReaderOptions): DirectoryReade
       const [row] = await rowsOf(structuresStatement(since), readMs * 5)
       return structuresFrom(row?.[0])
     },
+    // On a connection of its own, which is closed again: placements must not wait behind it.
+    figures: () =>
+      asked(async () => {
+        const deadline = deadlineIn(readMs, clock)
+        const results = await pool.exclusive(deadline, (alone) => alone.batch([figuresStatement()], deadline))
+        pool.trim()
+        return figuresFrom(results[0]?.rows[0]?.[0])
+      }),
     end: () => pool.end(),
   }
 }

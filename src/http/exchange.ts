@@ -8,13 +8,16 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
+import type { Limits } from '../base/config-limits.ts'
 import type { ErrorCode } from '../base/errors.ts'
 import type { Event, LaneName, Route } from '../base/events.ts'
 import type { Clock, Deadline } from '../base/time.ts'
+import type { Witness } from '../base/witness.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Api } from '../graphql/apis.ts'
 import { hashedSubject } from '../tenant/subject.ts'
 import type { Identity } from '../tenant/types.ts'
+import type { Explanation } from './explanation.ts'
 import { headerValues } from './headers.ts'
 
 type RequestDone = Extract<Event, { kind: 'request.done' }>
@@ -29,11 +32,19 @@ export interface Parameters {
   readonly documentId?: unknown
 }
 
+/** The spans of a request (tracing.ts). */
+export interface RequestTrace {
+  /** 32 hexadecimal digits. */
+  readonly traceId: string
+  /** What the operation is; told by the lane that is about to run it. */
+  began(kind: string, name: string | undefined): void
+}
+
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly requestId: string
-  readonly deadline: Deadline
+  readonly deadline: Deadline & { witness?: Witness | undefined; statementMs?: number | undefined }
   /** Of the clock, in milliseconds. */
   readonly startedAt: number
   /** From when on an answer that is not taken is given up; of the clock, in milliseconds. */
@@ -46,6 +57,8 @@ export interface Exchange {
   identity?: Identity
   /** Of the identity's tenant. */
   placement?: Placement
+  /** Of the tenant, by its plan and its own. */
+  limits?: Limits
   /** The API of the tenant's tables. */
   api?: Api
   /** The tables have changed while the operation ran, and nothing of it was kept: it is to be run again. */
@@ -56,6 +69,10 @@ export interface Exchange {
   unregistered?: { readonly hash: string; readonly text: string }
   /** Which lane ran the operation; unset where none ran. */
   lane?: LaneName
+  /** Of the trace that it is a part of, where traces are recorded. */
+  trace?: RequestTrace
+  /** What an operator wants to be told of it. */
+  explanation?: Explanation
   /** An answer with errors that the compiled lane has given, and nobody may run again. */
   settled?: ExecutionResult
   /** Name of the operation that ran; a GraphQL name, cut to 100 characters. */
@@ -90,12 +107,13 @@ export function beginExchange(
   clock: Clock,
 ): Exchange {
   const startedAt = clock.elapsed()
+  const requestId = requestIdOf(request)
   const [path, search] = splitOnce(request.url ?? '')
   return {
     request,
     response,
-    requestId: requestIdOf(request),
-    deadline: new RequestDeadline(startedAt + requestMs, response, clock),
+    requestId,
+    deadline: new RequestDeadline(startedAt + requestMs, response, clock, requestId),
     startedAt,
     endsAt: startedAt + requestMs + leavingMs,
     path,
@@ -106,11 +124,15 @@ export function beginExchange(
 
 /** A class, because there is one for each request: as an object of functions it would take a microsecond. */
 class RequestDeadline implements Deadline {
+  readonly requestId: string
+  witness: Witness | undefined
+  statementMs: number | undefined
   readonly #end: number
   readonly #response: ServerResponse
   readonly #clock: Clock
 
-  constructor(end: number, response: ServerResponse, clock: Clock) {
+  constructor(end: number, response: ServerResponse, clock: Clock, requestId: string) {
+    this.requestId = requestId
     this.#end = end
     this.#response = response
     this.#clock = clock
@@ -155,6 +177,8 @@ export function doneEvent(exchange: Exchange, clock: Clock): RequestDone {
     bytesOut: response.writableFinished ? bytesOutOf(exchange) : 0,
     errors: exchange.errors ?? 0,
     ...(identity ? { tenant: identity.tenant } : {}),
+    ...(exchange.placement ? { shard: exchange.placement.shard } : {}),
+    ...(exchange.trace ? { traceId: exchange.trace.traceId } : {}),
     ...(lane ? { lane } : {}),
     ...(operation ? { operation: operation.slice(0, 100) } : {}),
     ...(code ? { code } : {}),

@@ -77,7 +77,8 @@ export class Buffering {
     const since = this.#clock.elapsed()
     const tell = (outcome: HoldOutcome): void => {
       const ms = this.#clock.elapsed() - since
-      this.#parts.emit({ kind: 'request.held', tenant, shard: known.shard, mode, ms, outcome })
+      const { requestId } = deadline
+      this.#parts.emit({ kind: 'request.held', requestId, tenant, shard: known.shard, mode, ms, outcome })
     }
     const { no, until } = this.#patienceOf(deadline)
     const leftMs = Math.min(until - since, deadline.remainingMs())

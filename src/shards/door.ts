@@ -143,7 +143,7 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     statements: readonly Statement[],
   ): Promise<Row[][]> {
     return routed({ tenant, mode, deadline }, (shard, placement) =>
-      told({ tenant, shard, mode }, statements, (meter) => {
+      told({ placement, shard, mode, deadline }, statements, (meter) => {
         const send = () => sendBatch(shard, placement, mode, deadline, statements, meter)
         return send().catch((error: unknown) => {
           if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return send()
@@ -172,7 +172,7 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
             if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
             shard.requireSafe([statement])
             const [own = statement] = forHome(placement, [statement])
-            const [rows = []] = await told({ tenant, shard, mode }, [statement], async (meter) => [
+            const [rows = []] = await told({ placement, shard, mode, deadline }, [statement], async (meter) => [
               await runOne(connection, own, deadline, meter),
             ]).catch((error: unknown) => {
               throw explain(error, mode)
@@ -210,23 +210,35 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
 
   /** Runs statements, and tells of them. */
   async function told(
-    { tenant, shard: { key: shard }, mode }: Teller,
+    { placement, shard: { key: shard }, mode, deadline }: Teller,
     statements: readonly Statement[],
     work: (meter: Meter) => Promise<Row[][]>,
   ): Promise<Row[][]> {
     const started = performance.now()
     const meter: Meter = { workedMs: 0 }
+    let results: Row[][] = []
     let rows = 0
+    let failure: unknown
     try {
-      const results = await work(meter)
+      results = await work(meter)
       for (const result of results) rows += result.length
       tellLists(shard, statements, results, performance.now() - started)
       return results
+    } catch (error) {
+      failure = error
+      throw error
     } finally {
       const ended = performance.now()
       const { sentAt = ended, workedMs: databaseMs } = meter
       const [waitedMs, durationMs] = [sentAt - started, ended - sentAt]
-      emit({ kind: 'statement.done', tenant, shard, mode, waitedMs, durationMs, databaseMs, rows })
+      const { tenant, epoch } = placement
+      const { requestId, witness } = deadline
+      emit({ kind: 'statement.done', requestId, tenant, shard, mode, waitedMs, durationMs, databaseMs, rows })
+      witness?.ran({
+        ...{ shard, epoch, mode, waitedMs, durationMs, error: failure },
+        texts: forHome(placement, statements).map(({ text }) => text),
+        rows: results.map(({ length }) => length),
+      })
     }
   }
 
@@ -242,11 +254,12 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
   return { batch, withTenant }
 }
 
-/** Of whom a statement is told. */
+/** Of whom a statement is told, and to whom. */
 interface Teller {
-  readonly tenant: TenantId
+  readonly placement: Placement
   readonly shard: Shard
   readonly mode: Mode
+  readonly deadline: Deadline
 }
 
 async function runOne(

@@ -15,6 +15,17 @@ export const ROLLBACK = prepared('rollback')
 
 const BEGIN_TENANT = prepared('select shardgate.begin_tenant($1, $2, $3, $4)')
 const BEGIN_WRITE = prepared('select shardgate.begin_tenant($1, $2, $3, $4, $5)')
+const BEGIN_TRACED = prepared(`select shardgate.begin_tenant($1, $2, $3, $4), ${named('$5')}`)
+const BEGIN_TRACED_WRITE = prepared(`select shardgate.begin_tenant($1, $2, $3, $4, $5), ${named('$6')}`)
+
+/**
+ * A transaction that belongs to a trace says so by its application_name, which pg_stat_activity shows and log lines of
+ * the server can (%a). A comment in each statement would be another text each time: another prepared statement, or one
+ * that is planned anew while it is being watched.
+ */
+function named(parameter: string): string {
+  return `pg_catalog.set_config('application_name', 'shardgate trace=' || ${parameter}::text, true)`
+}
 
 /**
  * Milliseconds that a write on a shared connection waits for rows that others hold: longer than any single write takes
@@ -29,9 +40,11 @@ export function beginTenant(
   deadline: Deadline,
   lockMs = Number.POSITIVE_INFINITY,
 ): Statement {
-  const leftMs = Math.ceil(deadline.remainingMs())
-  if (mode === 'read') return { ...BEGIN_TENANT, values: [tenant, epoch, mode, leftMs] }
-  return { ...BEGIN_WRITE, values: [tenant, epoch, mode, leftMs, Math.min(leftMs, lockMs)] }
+  const leftMs = Math.ceil(Math.min(deadline.remainingMs(), deadline.statementMs ?? Number.POSITIVE_INFINITY))
+  const values = [tenant, epoch, mode, leftMs, ...(mode === 'read' ? [] : [Math.min(leftMs, lockMs)])]
+  const traceId = deadline.witness?.traceId
+  if (traceId === undefined) return { ...(mode === 'read' ? BEGIN_TENANT : BEGIN_WRITE), values }
+  return { ...(mode === 'read' ? BEGIN_TRACED : BEGIN_TRACED_WRITE), values: [...values, traceId] }
 }
 
 /** What a shard says of a tenant. */
