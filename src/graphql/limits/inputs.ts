@@ -28,29 +28,43 @@ export function checkInputs(
   variables: Readonly<Record<string, unknown>>,
   rows: number,
 ): void {
-  const budget = { allowed: rows + BESIDE_ROWS, left: rows + BESIDE_ROWS }
+  const budget = new Budget(rows + BESIDE_ROWS)
   for (const { variable, type: node } of operation.variableDefinitions ?? []) {
     const name = variable.name.value
     const type = typeFromAST(schema, node)
-    if (isInputType(type) && Object.hasOwn(variables, name)) count(variables[name], type, budget)
+    if (isInputType(type) && Object.hasOwn(variables, name)) budget.spend(variables[name], type)
+    if (budget.left < 0) tooMany(budget.allowed)
   }
 }
 
-interface Budget {
-  readonly allowed: number
-  left: number
+/** Input objects in a value of `type`, as it came or coerced; of too many, at least one more than there may be. */
+export function countObjects(value: unknown, type: GraphQLInputType, rows: number): number {
+  const budget = new Budget(rows + BESIDE_ROWS)
+  budget.spend(value, type)
+  return budget.allowed - budget.left
 }
 
-function count(value: unknown, type: GraphQLInputType, budget: Budget): void {
-  if (isNonNullType(type)) count(value, type.ofType, budget)
-  else if (Array.isArray(value))
-    for (const item of value) count(item, isListType(type) ? type.ofType : type, budget)
-  else if (isListType(type)) count(value, type.ofType, budget)
-  else if (isInputObjectType(type) && typeof value === 'object' && value !== null) {
-    budget.left -= 1
-    if (budget.left < 0) tooMany(budget.allowed)
-    const fields = type.getFields()
-    for (const [key, part] of Object.entries(value)) if (fields[key]) count(part, fields[key].type, budget)
+class Budget {
+  readonly allowed: number
+  left: number
+
+  constructor(allowed: number) {
+    this.allowed = allowed
+    this.left = allowed
+  }
+
+  /** Ends soon after nothing is left. */
+  spend(value: unknown, type: GraphQLInputType): void {
+    if (this.left < 0) return
+    if (isNonNullType(type)) this.spend(value, type.ofType)
+    else if (Array.isArray(value))
+      for (const item of value) this.spend(item, isListType(type) ? type.ofType : type)
+    else if (isListType(type)) this.spend(value, type.ofType)
+    else if (isInputObjectType(type) && typeof value === 'object' && value !== null) {
+      this.left -= 1
+      const fields = type.getFields()
+      for (const [key, part] of Object.entries(value)) if (fields[key]) this.spend(part, fields[key].type)
+    }
   }
 }
 

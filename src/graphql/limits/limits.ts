@@ -56,6 +56,7 @@ const SENTENCES = Object.freeze({
   stacked: 'directives at one place',
   nesting: 'levels of selections and fragments',
   introspectionDepth: 'levels of introspection',
+  pageSize: 'rows in one page',
 })
 
 export type LimitName = keyof typeof SENTENCES
@@ -95,6 +96,19 @@ function parseWithin(text: string, maxTokens: number): DocumentNode {
   }
 }
 
+/** What a document is within, whoever asks: the largest of its operations. */
+export type DocumentMeasure = Readonly<Record<keyof DocumentLimits | 'fields', number>>
+
+/** They go with their documents. */
+const measures = new WeakMap<DocumentNode, DocumentMeasure>()
+
+/** Of a document that `checkDocument` has taken. */
+export function measureOf(document: DocumentNode): DocumentMeasure {
+  const measure = measures.get(document)
+  if (!measure) throw new Error('a document was not measured')
+  return measure
+}
+
 function checkDefinitions(document: DocumentNode, limits: DocumentLimits): void {
   const fragments = new Map<string, FragmentDefinitionNode>()
   for (const definition of document.definitions) {
@@ -104,13 +118,20 @@ function checkDefinitions(document: DocumentNode, limits: DocumentLimits): void 
   const depth = Math.max(limits.depth, FIXED_LIMITS.introspectionDepth)
   const check = (measure: Measure): void => hold(measure, { ...limits, depth })
   const walk = { fragments, measures: new Map<string, Measure>(), check }
+  const most = { documentTokens: document.tokenCount ?? 0, depth: 0, aliases: 0, rootFields: 0, fields: 0 }
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) measureSelections(definition.selectionSet, walk)
-    if (definition.kind === Kind.OPERATION_DEFINITION) checkOperation(definition, limits, walk)
+    if (definition.kind !== Kind.OPERATION_DEFINITION) continue
+    const { depth: levels, aliases, siblings, fields } = checkOperation(definition, limits, walk)
+    most.depth = Math.max(most.depth, levels)
+    most.aliases = Math.max(most.aliases, aliases)
+    most.rootFields = Math.max(most.rootFields, siblings)
+    most.fields = Math.max(most.fields, fields)
   }
+  measures.set(document, most)
 }
 
-function checkOperation(operation: OperationDefinitionNode, limits: DocumentLimits, walk: Walk): void {
+function checkOperation(operation: OperationDefinitionNode, limits: DocumentLimits, walk: Walk): Measure {
   const measure = measureSelections(operation.selectionSet, walk)
   bound('rootFields', measure.siblings, limits.rootFields)
   const own = [operation, ...(operation.variableDefinitions ?? [])].map(
@@ -118,6 +139,7 @@ function checkOperation(operation: OperationDefinitionNode, limits: DocumentLimi
   )
   const directives = own.reduce((sum, count) => sum + count, measure.directives)
   hold({ ...measure, directives, stacked: Math.max(measure.stacked, ...own) }, limits)
+  return measure
 }
 
 function hold(measure: Measure, limits: DocumentLimits): void {
@@ -138,7 +160,7 @@ function bound(limit: LimitName, asked: number, allowed: number): void {
 }
 
 // The walk ends at the first bound it passes, so what was asked may be more than what was counted.
-function tooComplex(limit: LimitName, allowed: number, counted = allowed + 1): never {
+export function tooComplex(limit: LimitName, allowed: number, counted = allowed + 1): never {
   const asked = Math.min(counted, Number.MAX_SAFE_INTEGER)
   const sentence = `The document asks for ${asked} or more ${SENTENCES[limit]}; ${allowed} are allowed.`
   return fail('QUERY_TOO_COMPLEX', sentence, { limit, asked, allowed })
@@ -149,17 +171,23 @@ const CACHED_CHARS_MAX = 2_000_000
 const CACHED_DOCUMENTS_MAX = 5_000
 
 /**
- * Yoga's place for `checkDocument`: parses within the limits and remembers what passed.
+ * Yoga's place for `checkDocument`: parses within the limits and remembers what passed. `check` holds it against those
+ * of who asks, each time.
  *
  * Yoga's own cache must be off (`NO_DOCUMENT_CACHE`): it would go on answering from before a change of
  * limits, and it keeps refused texts, 1,024 of any size.
  */
-export function limitsPlugin(parseDocument: ParseDocument): Plugin {
+export function limitsPlugin<C extends object>(
+  parseDocument: ParseDocument,
+  check: (document: DocumentNode, context: C) => void = () => {},
+): Plugin<C> {
   return {
-    onParse({ setParseFn }) {
-      setParseFn((source: string | Source) =>
-        parseDocument(typeof source === 'string' ? source : source.body),
-      )
+    onParse({ context, setParseFn }) {
+      setParseFn((source: string | Source) => {
+        const document = parseDocument(typeof source === 'string' ? source : source.body)
+        check(document, context)
+        return document
+      })
     },
   }
 }

@@ -1,0 +1,25 @@
+/**
+ * The cost of an exchange: told to the limits before anything runs, to the ledger when it has, and to a client that
+ * asks with the header `X-Shardgate-Cost: 1`.
+ */
+
+import { costOf } from '../graphql/limits/cost.ts'
+import type { Demand } from '../graphql/limits/demand.ts'
+import type { Exchange } from './exchange.ts'
+
+/** In small letters. */
+const COST_HEADER = 'x-shardgate-cost'
+
+/** @returns what is to be told how many rows the answer has come to */
+export function charge(exchange: Exchange, demand: Demand): (rows: number) => void {
+  const requested = costOf(demand, demand.rows)
+  exchange.cost = { requested }
+  return (rows) => {
+    exchange.cost = { requested, actual: costOf(demand, rows) }
+  }
+}
+
+/** The value of `extensions.cost`; docs/limits.md has its fields. */
+export function costExtension({ request, cost }: Exchange): object | undefined {
+  return cost && request.headers[COST_HEADER] === '1' ? cost : undefined
+}
