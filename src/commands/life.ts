@@ -4,6 +4,7 @@
  */
 
 import { type Command, Option } from 'commander'
+import { LIMIT_NAMES } from '../base/config-limits.ts'
 import { tenantId } from '../base/ids.ts'
 import { type SetResult, setTenant } from '../control/life/set.ts'
 import { changeState, type StateChange, type StateInput, type StateResult } from '../control/life/state.ts'
@@ -37,6 +38,17 @@ function addSet(tenant: Command, contextOf: MakeContext): void {
         'a feature to switch on or off; may come several times',
       ).argParser((word, words: string[] = []) => [...words, word]),
     )
+    .addOption(
+      new Option(
+        '--limit <name=number>',
+        'a limit of its own over that of its plan; may come several times',
+      ).argParser((word, words: string[] = []) => [...words, word]),
+    )
+    .addOption(
+      new Option('--no-limit <name>', 'take a limit of its own away: that of its plan holds').argParser(
+        (name, words: string[] = []) => [...words, `-${name}`],
+      ),
+    )
     .option(
       '--unchanged-since <time>',
       'refuse when it was changed after this time, which "tenant set" prints',
@@ -46,7 +58,10 @@ function addSet(tenant: Command, contextOf: MakeContext): void {
       '\nExamples:\n  shardgate tenant set acme --name "Acme Inc." --plan gold\n' +
         '  shardgate tenant set acme --feature +beta --feature -legacy\n' +
         '  shardgate tenant set acme --settings \'{"branding": {"colour": "#b00"}}\'\n' +
-        '  shardgate tenant set acme --settings @acme.json\n\n' +
+        '  shardgate tenant set acme --settings @acme.json\n' +
+        '  shardgate tenant set acme --limit requestsPerMinute=6000 --limit depth=14\n' +
+        '  shardgate tenant set acme --no-limit depth\n\n' +
+        `Limits: ${LIMIT_NAMES.join(', ')}.\n` +
         'All users of a tenant can read its settings (currentTenant); never put a secret there.',
     )
     .action(async (id: string, options: SetOptions, command: Command) => {

@@ -210,6 +210,7 @@ function fieldsOf({ id, name, subdomain, plan, state, ...place }: TenantRecord &
     bucket,
     epoch,
     settings,
+    limits,
     createdAt,
     purgeAfter,
   } = place
@@ -228,6 +229,7 @@ function fieldsOf({ id, name, subdomain, plan, state, ...place }: TenantRecord &
     bucket,
     epoch,
     settings: JSON.stringify(settings),
+    limits: JSON.stringify(limits),
     since: createdAt,
   }
 }

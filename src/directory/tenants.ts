@@ -8,6 +8,7 @@
  * was chosen and lets the same command finish what it began (control/lifecycle.ts).
  */
 
+import type { Limits } from '../base/config-limits.ts'
 import { fail } from '../base/errors.ts'
 import { type TenantId, tenantId } from '../base/ids.ts'
 import type { Queryable } from '../db/client.ts'
@@ -26,6 +27,8 @@ export interface TenantRecord extends Omit<Tenant, 'state'> {
   readonly placedBy: 'bucket' | 'placement'
   readonly epoch: number
   readonly settings: TenantSettings
+  /** Its own, over those of its plan. */
+  readonly limits: Limits
   /** From when on a tenant in quarantine may be purged, Postgres text of a timestamptz; null for the others. */
   readonly purgeAfter: string | null
 }
@@ -110,7 +113,7 @@ const RECORD = sql`
     coalesce(placement.isolation, 'shared') as isolation,
     coalesce(placement.namespace, (select value from directory.setting where key = 'namespace')) as namespace,
     case when placement.tenant_id is null then 'bucket' else 'placement' end as placed_by,
-    tenant.settings, tenant.created_at, tenant.purge_after
+    tenant.settings, tenant.limits, tenant.created_at, tenant.purge_after
   from directory.tenant
   join directory.bucket on bucket.no = tenant.bucket
   left join directory.placement on placement.tenant_id = tenant.id`
@@ -167,6 +170,19 @@ export async function listTenants(
   return rows.map(recordFrom)
 }
 
+/** Tenants that one statement reads. */
+const PAGE = 10_000
+
+/** All tenants by id. */
+export async function everyTenant(db: Queryable): Promise<TenantRecord[]> {
+  const found: TenantRecord[] = []
+  for (;;) {
+    const page = await listTenants(db, PAGE, { after: found.at(-1)?.id ?? '' })
+    found.push(...page)
+    if (page.length < PAGE) return found
+  }
+}
+
 interface RecordRow extends Record<string, string | null> {
   id: string
   name: string
@@ -180,6 +196,7 @@ interface RecordRow extends Record<string, string | null> {
   namespace: string
   placed_by: string
   settings: string
+  limits: string
   created_at: string
   purge_after: string | null
 }
@@ -198,6 +215,7 @@ function recordFrom(row: RecordRow): TenantRecord {
     placedBy: row.placed_by as TenantRecord['placedBy'],
     epoch: Number(row.epoch),
     settings: JSON.parse(row.settings) as TenantSettings,
+    limits: JSON.parse(row.limits) as Limits,
     createdAt: row.created_at,
     purgeAfter: row.purge_after,
   }

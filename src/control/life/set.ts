@@ -1,11 +1,12 @@
 /**
- * Changing what the directory says of a tenant: name, subdomain, plan, settings, features.
+ * Changing what the directory says of a tenant: name, subdomain, plan, settings, features, limits.
  *
  * Only what is named changes, and what is read to be changed is locked, so two operators at once lose nothing of each
  * other. Whoever wants to build on what he has seen says so with `unchangedSince`. Gateways hear of it by `changed_at`.
  */
 
 import { isDeepStrictEqual } from 'node:util'
+import type { Limits } from '../../base/config-limits.ts'
 import { fail } from '../../base/errors.ts'
 import type { TenantId } from '../../base/ids.ts'
 import { type Client, sqlState } from '../../db/client.ts'
@@ -14,6 +15,7 @@ import { appendAudit } from '../../directory/audit.ts'
 import type { TenantSettings } from '../../directory/types.ts'
 import { operatorOf } from '../operations/run.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
+import { changedLimits, type LimitChanges } from '../tenant-limits.ts'
 import { tenantSettings } from '../tenant-settings.ts'
 import { requireSubject, type Subject } from './subject.ts'
 
@@ -25,13 +27,15 @@ export interface TenantChanges {
   readonly settings?: Readonly<Record<string, unknown>>
   /** Features to switch on and off. */
   readonly features?: { readonly on: readonly string[]; readonly off: readonly string[] }
+  /** Limits of its own over those of its plan; null takes one away. */
+  readonly limits?: LimitChanges
   /** Refuse when somebody has changed the tenant after this moment (`changed_at`). */
   readonly unchangedSince?: string
 }
 
 export interface SetResult {
   readonly tenant: TenantId
-  /** Names of what is otherwise now: 'plan', 'settings'. */
+  /** Names of what is otherwise now: 'plan', 'settings', 'limits'. */
   readonly changed: readonly string[]
   /** For `unchangedSince` of the next change. */
   readonly changedAt: string
@@ -44,7 +48,7 @@ export interface SetResult {
  * @throws TENANT_EXISTS   another tenant has the subdomain
  * @throws REFUSED         its state does not allow it
  * @throws REFUSED         somebody has changed it since `unchangedSince`
- * @throws USAGE           there is no such plan, or the settings would be none
+ * @throws USAGE           there is no such plan or limit, or the settings would be none
  */
 export async function setTenant(fleet: Fleet, tenant: TenantId, changes: TenantChanges): Promise<SetResult> {
   const plans = Object.keys(fleet.plans ?? {})
@@ -74,20 +78,21 @@ interface Row {
   readonly subdomain: string
   readonly plan: string
   readonly settings: TenantSettings
+  readonly limits: Limits
 }
 
 async function lockRow(directory: Client, tenant: TenantId): Promise<Row> {
   const [row] = await directory.query(
     compile(sql`
-      select name, subdomain, plan, settings from directory.tenant where id = ${sql.value(tenant)} for update`),
+      select name, subdomain, plan, settings, limits from directory.tenant where id = ${sql.value(tenant)} for update`),
   )
-  const { name, subdomain, plan, settings } = row ?? {}
-  const text = settings ?? '{}'
+  const { name, subdomain, plan, settings, limits } = row ?? {}
   return {
     name: name ?? '',
     subdomain: subdomain ?? '',
     plan: plan ?? '',
-    settings: JSON.parse(text) as TenantSettings,
+    settings: JSON.parse(settings ?? '{}') as TenantSettings,
+    limits: JSON.parse(limits ?? '{}') as Limits,
   }
 }
 
@@ -110,6 +115,8 @@ function difference(now: Row, changes: TenantChanges): Map<keyof Row, string> {
   }
   const settings = tenantSettings(changedSettings(now.settings, changes))
   if (!isDeepStrictEqual(settings, now.settings)) wanted.set('settings', JSON.stringify(settings))
+  const limits = changedLimits(now.limits, changes.limits ?? {})
+  if (!isDeepStrictEqual(limits, now.limits)) wanted.set('limits', JSON.stringify(limits))
   return wanted
 }
 
@@ -127,7 +134,8 @@ async function write(
   wanted: ReadonlyMap<keyof Row, string>,
 ): Promise<void> {
   const columns = [...wanted].map(([column, value]): SQL => {
-    const cast = column === 'settings' ? sql`::jsonb` : sql.blank
+    const isJson = column === 'settings' || column === 'limits'
+    const cast = isJson ? sql`::jsonb` : sql.blank
     return sql`${sql.identifier(column)} = ${sql.value(value)}${cast}`
   })
   await directory

@@ -1,0 +1,292 @@
+/**
+ * What one tenant takes at this gateway: from a lease of the shared counters, or by those of this process.
+ *
+ *     take ─▶ a lease that holds ───────▶ a decrement                       the hot path, no wait
+ *         └─▶ a window that is full ────▶ refused, until the bucket ends
+ *         └─▶ no lease ─────────────────▶ in line, and one question for all who stand there
+ *         └─▶ Redis away ───────────────▶ this gateway's share of the limit
+ *
+ * The counters of this process know what it has accepted, whoever granted it: so its share goes on where leases end.
+ * When Redis is back, or has lost its counters, it is told what was accepted without it; for a second after that the
+ * gateway keeps to its share, so that the others have told theirs before anybody is granted what only looks free.
+ */
+
+import type { Clock } from '../../base/time.ts'
+import { Counts, METERS, type Meter, type Pair, pair, type Rates, UNLIMITED } from './counts.ts'
+import { type Lease, leaseOf, NO_LEASE } from './lease.ts'
+import type { Answer, Question, SharedCounts } from './redis-counts.ts'
+import { Share } from './share.ts'
+import { Untold } from './untold.ts'
+import { GRANTED, type Granted, type Refused, refused, secondsOf, type Verdict } from './verdict.ts'
+import { BUCKET_MS, bucketOf, msUntilGone } from './window.ts'
+
+/** What all accounts have in common. */
+export interface House {
+  readonly clock: Clock
+  /** Left out, this process counts alone, and limits are whole. */
+  readonly shared?: SharedCounts | undefined
+  /** How many gateways share the limits. */
+  readonly gateways: () => number
+  /** What a tenant has used this month by the ledger; undefined where that cannot be told now. Never rejects. */
+  readonly usedThisMonth?: ((tenant: string) => Promise<Pair | undefined>) | undefined
+}
+
+/** What is left as far as a gateway knows; infinite where there is no such limit. */
+export interface Left {
+  readonly minute: number
+  readonly month: number
+  /** Seconds until some of the minute comes back; 0 where nothing of it is used. */
+  readonly resetS: number
+  /** Seconds until the month is over. */
+  readonly monthS: number
+}
+
+/** Milliseconds with the share alone, once this gateway has told what it has accepted. */
+const SETTLE_MS = 1_000
+
+interface Waiting {
+  readonly meter: Meter
+  readonly units: number
+  readonly resolve: (verdict: Verdict) => void
+}
+
+export class Account {
+  readonly #tenant: string
+  readonly #house: House
+  readonly #own = new Counts()
+  readonly #share: Share
+  readonly #untold = new Untold()
+  #rates: Rates
+  #lease: Lease = NO_LEASE
+  /** The life of the shared counters that this gateway knows. */
+  #born = ''
+  /** Units are taken that Redis does not know of. */
+  #isAway = false
+  /** Until when Redis is not asked, whether it is there or not. */
+  #aloneUntil = 0
+  #waiting: Waiting[] = []
+  #isAsking = false
+  #seed: Pair | undefined
+  #usedAt = 0
+
+  constructor(tenant: string, rates: Rates, house: House) {
+    this.#tenant = tenant
+    this.#rates = rates
+    this.#house = house
+    this.#share = new Share(house.gateways)
+  }
+
+  /** Other limits from now on. What was taken stays taken. */
+  adopt(rates: Rates): void {
+    this.#rates = rates
+    this.#lease = { ...this.#lease, endsAt: 0 }
+  }
+
+  /** Take `units`, or be told why not. A promise only where Redis has to be asked. */
+  take(meter: Meter, units: number): Verdict | Promise<Verdict> {
+    const { perMinute, perMonth } = this.#rates
+    const [ofMinute, ofMonth] = [perMinute[meter], perMonth[meter]]
+    if ((ofMinute === UNLIMITED && ofMonth === UNLIMITED) || units <= 0) return GRANTED
+    const now = this.#house.clock.elapsed()
+    this.#usedAt = now
+    const { units: leased, room, endsAt } = this.#lease
+    if (now < endsAt) {
+      if (leased[meter] >= units) return this.#spend(meter, units, now)
+      if (leased[meter] + room[meter] < units) return this.#refuse(meter, units, now)
+    }
+    // Nobody is to ask for what he will never get: it would take from others what is left.
+    if (units > ofMinute && ofMinute !== UNLIMITED) return this.#refuse(meter, units, now)
+    if (this.#isAlone(now)) return this.#takeAlone(meter, units, now)
+    return new Promise((resolve) => {
+      this.#waiting.push({ meter, units, resolve })
+      if (!this.#isAsking) void this.#ask()
+    })
+  }
+
+  left(meter: Meter): Left {
+    const { clock } = this.#house
+    const [now, wall] = [clock.elapsed(), clock.now()]
+    this.#own.move(now, wall)
+    const { oldest } = this.#own.windows[meter]
+    return {
+      minute: this.#leftOfMinute(meter, now),
+      month: this.#leftOfMonth(meter),
+      resetS: oldest === undefined ? 0 : secondsOf(msUntilGone(oldest, now)),
+      monthS: secondsOf(this.#own.monthEnds - wall),
+    }
+  }
+
+  /** For a timer: give back what is left of a lease that has ended, and tell what is untold. */
+  rest(): void {
+    const now = this.#house.clock.elapsed()
+    const isBusy = this.#isAsking || now < this.#lease.endsAt || now < this.#aloneUntil
+    if (isBusy || !this.#house.shared?.isUp) return
+    const [requests, cost] = this.#lease.units
+    if (requests + cost > 0 || !this.#untold.isEmpty) void this.#ask()
+  }
+
+  /** Read in the ledger what was used this month: where nobody else adds up what several gateways have accepted. */
+  async learnMonth(): Promise<void> {
+    const used = await this.#house.usedThisMonth?.(this.#tenant)
+    if (!used) return
+    for (const meter of METERS) this.#own.learnMonth(meter, Math.max(this.#own.month(meter), used[meter]))
+  }
+
+  /** Whether nothing that was taken counts any more, but for the month. */
+  isIdle(now: number): boolean {
+    return now - this.#usedAt > 2 * msUntilGone(0, 0)
+  }
+
+  #spend(meter: Meter, units: number, now: number): Granted {
+    this.#lease.units[meter] -= units
+    this.#own.windows[meter].move(bucketOf(now))
+    this.#own.windows[meter].add(units)
+    return GRANTED
+  }
+
+  /** Whether Redis is not to be waited for. Whoever comes first after it is back has it told of what it has missed. */
+  #isAlone(now: number): boolean {
+    const { shared } = this.#house
+    if (!shared) return true
+    if (!shared.isUp) this.#isAway = true
+    else if (this.#isAway && now >= this.#aloneUntil && !this.#isAsking) void this.#ask()
+    return this.#isAway || now < this.#aloneUntil
+  }
+
+  #takeAlone(meter: Meter, units: number, now: number): Verdict {
+    this.#own.move(now, this.#house.clock.now())
+    if (this.#leftOfMinute(meter, now) < units || this.#leftOfMonth(meter) < units) {
+      return this.#refuse(meter, units, now)
+    }
+    this.#own.take(meter, units)
+    if (this.#house.shared) this.#untold.add(meter, units, bucketOf(now))
+    return GRANTED
+  }
+
+  /** The most that this gateway may have in a window; undefined where Redis says what is left. */
+  #mostAlone(meter: Meter, now: number): number | undefined {
+    const limit = this.#rates.perMinute[meter]
+    if (!this.#house.shared) return limit
+    const isAlone = this.#isAway || now < this.#aloneUntil
+    return isAlone ? this.#share.of(meter, limit, bucketOf(now)) : undefined
+  }
+
+  #leftOfMinute(meter: Meter, now: number): number {
+    if (this.#rates.perMinute[meter] === UNLIMITED) return Number.POSITIVE_INFINITY
+    const most = this.#mostAlone(meter, now)
+    if (most !== undefined) return Math.max(0, most - this.#own.windows[meter].sum)
+    return this.#lease.left[meter] + this.#lease.units[meter]
+  }
+
+  #leftOfMonth(meter: Meter): number {
+    const quota = this.#rates.perMonth[meter]
+    if (quota === UNLIMITED) return Number.POSITIVE_INFINITY
+    return Math.max(0, quota - this.#own.month(meter) + this.#lease.units[meter])
+  }
+
+  #refuse(meter: Meter, units: number, now: number): Refused {
+    const { perMinute, perMonth } = this.#rates
+    const left = this.#leftOfMonth(meter)
+    if (left < units) {
+      const inMs = this.#own.monthEnds - this.#house.clock.now()
+      return refused({ reason: 'month', asked: units, limit: perMonth[meter], left, inMs })
+    }
+    const limit = perMinute[meter]
+    const most = this.#mostAlone(meter, now)
+    const inMs =
+      most === undefined
+        ? Math.max(this.#lease.retryAt[meter], this.#lease.endsAt) - now
+        : this.#own.msUntilFits(meter, units, most, now)
+    return refused({ reason: meter, asked: units, limit, left: this.#leftOfMinute(meter, now), inMs })
+  }
+
+  /** One question for all who are in line, and further ones for those who have come since. */
+  async #ask(): Promise<void> {
+    const { clock, shared } = this.#house
+    this.#isAsking = true
+    do {
+      const count = this.#waiting.length
+      const sentAt = clock.elapsed()
+      const question = this.#question(sentAt)
+      const answer = await shared?.ask(this.#tenant, question)
+      if (answer && !answer.isLost) this.#hear(answer, sentAt)
+      else this.#miss(question, sentAt, answer)
+      this.#serve(count)
+    } while (this.#waiting.length > 0)
+    this.#isAsking = false
+  }
+
+  #question(now: number): Question {
+    this.#own.move(now, this.#house.clock.now())
+    const asked = (meter: Meter): number[] =>
+      this.#waiting.filter((one) => one.meter === meter).map(({ units }) => units)
+    // A gateway that was away only tells: what it takes until others have told, is of its share.
+    const need = (meter: Meter): number =>
+      this.#isAway ? 0 : asked(meter).reduce((sum, units) => sum + units, 0)
+    const { units: unused, bucket: unusedIn, left } = this.#lease
+    this.#lease = { ...NO_LEASE, left }
+    return {
+      ...this.#rates,
+      born: this.#born,
+      need: pair(need),
+      want: pair((meter) => (this.#isAway ? 0 : need(meter) + this.#own.windows[meter].recent)),
+      least: pair((meter) => {
+        const units = asked(meter)
+        return units.length > 0 ? Math.min(...units) : 1
+      }),
+      unused,
+      unusedIn,
+      ...this.#untold.take(now),
+      seed: this.#seed,
+    }
+  }
+
+  #hear(answer: Answer, sentAt: number): void {
+    const { clock } = this.#house
+    const now = clock.elapsed()
+    this.#own.move(now, clock.now())
+    if (this.#isAway) {
+      this.#isAway = false
+      this.#aloneUntil = now + SETTLE_MS
+    }
+    this.#born = answer.born
+    this.#seed = undefined
+    for (const meter of METERS) this.#own.learnMonth(meter, answer.month[meter])
+    this.#share.learn(this.#own.windows, answer.left, answer.granted, bucketOf(now))
+    this.#lease = leaseOf(answer, this.#rates, sentAt)
+    if (answer.isUnseeded) void this.#findSeed()
+  }
+
+  /** Redis has not answered, or has lost the counters. What was told is told again; what was given back is lost. */
+  #miss(question: Question, sentAt: number, answer: Answer | undefined): void {
+    const now = this.#house.clock.elapsed()
+    this.#untold.takeBack(question, sentAt, now)
+    this.#isAway = true
+    this.#aloneUntil = answer ? now : now + BUCKET_MS
+    if (!answer) return
+    this.#born = answer.born
+    this.#untold.addLost(this.#own.windows, bucketOf(now))
+  }
+
+  /** @param count  who have waited for the answer; those who have come since may need another one */
+  #serve(count: number): void {
+    const now = this.#house.clock.elapsed()
+    const waiting = this.#waiting
+    this.#waiting = []
+    waiting.forEach((one, place) => {
+      const { meter, units, resolve } = one
+      if (this.#isAlone(now)) resolve(this.#takeAlone(meter, units, now))
+      else if (this.#lease.units[meter] >= units) resolve(this.#spend(meter, units, now))
+      else if (place < count) resolve(this.#refuse(meter, units, now))
+      else this.#waiting.push(one)
+    })
+  }
+
+  async #findSeed(): Promise<void> {
+    const { usedThisMonth } = this.#house
+    const used = await usedThisMonth?.(this.#tenant)
+    if (used) this.#seed = used
+  }
+}
+
+const NOTHING: Pair = [0, 0]

@@ -1,0 +1,45 @@
+/** How many gateways there are: each lets Redis know once a second that it is there, and hears who else is. */
+
+import type { Redis } from '../../db/redis.ts'
+
+export interface GatewayCount {
+  /** As it was known last. */
+  readonly count: number
+  /** Say that this one is there, and hear how many are. Never throws. */
+  beat(): Promise<void>
+  end(): void
+}
+
+const BEAT_MS = 1_000
+/** Without a beat for so long, a gateway is no more. */
+const GONE_MS = 5_000
+/** Where Redis has never said: a guess on the safe side, as most have fewer. */
+const UNKNOWN = 4
+
+/** KEYS[1]  a sorted set of gateways, by the time of their last beat. ARGV: the gateway, the milliseconds */
+const BEAT = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])
+`
+
+export function countGateways(redis: Pick<Redis, 'script' | 'prefix'>, gateway: string): GatewayCount {
+  const run = redis.script(BEAT)
+  let count = UNKNOWN
+  const beat = async (): Promise<void> => {
+    const found = Number(await run([`${redis.prefix}:gateways`], [gateway, GONE_MS]))
+    if (found > 0) count = found
+  }
+  void beat()
+  const timer = setInterval(beat, BEAT_MS).unref()
+  return {
+    get count() {
+      return count
+    },
+    beat,
+    end: () => clearInterval(timer),
+  }
+}

@@ -1,0 +1,49 @@
+/** Units that Redis has granted to this gateway, and that it hands out on its own for as long as their bucket lasts. */
+
+import { type Meter, type Pair, pair, type Rates, UNLIMITED } from './counts.ts'
+import type { Answer } from './redis-counts.ts'
+
+export interface Lease {
+  /** What is left of them. */
+  readonly units: [requests: number, cost: number]
+  /** The bucket of Redis in which they count. */
+  readonly bucket: number
+  /** When the bucket has ended, by the clock of this process: somewhat early, never late. */
+  readonly endsAt: number
+  /** Units of the window that were left for all; UNLIMITED. */
+  readonly left: Pair
+  /** Units that could be granted besides until the bucket ends: of the window and of the month. */
+  readonly room: Pair
+  /** When the least that was asked for fits into a window again. */
+  readonly retryAt: Pair
+}
+
+export const NO_LEASE: Lease = Object.freeze({
+  units: Object.freeze([0, 0]) as unknown as [0, 0],
+  bucket: 0,
+  endsAt: 0,
+  left: [0, 0] as const,
+  room: [0, 0] as const,
+  retryAt: [0, 0] as const,
+})
+
+/** @param sentAt  when the question was sent: Redis has looked at its clock later than that */
+export function leaseOf(
+  { granted, bucket, endsInMs, left, month, retryMs }: Answer,
+  { perMinute, perMonth }: Rates,
+  sentAt: number,
+): Lease {
+  const room = (meter: Meter): number =>
+    Math.min(
+      perMinute[meter] === UNLIMITED ? Number.POSITIVE_INFINITY : left[meter],
+      perMonth[meter] === UNLIMITED ? Number.POSITIVE_INFINITY : perMonth[meter] - month[meter],
+    )
+  return {
+    units: [...granted],
+    bucket,
+    endsAt: sentAt + endsInMs,
+    left,
+    room: pair(room),
+    retryAt: pair((meter) => sentAt + retryMs[meter]),
+  }
+}
