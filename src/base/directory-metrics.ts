@@ -8,7 +8,11 @@ export interface DirectoryFigures {
   /** Of those that have not ended: how many there are, and of how many the last step has failed. */
   readonly moves: readonly { readonly state: string; readonly count: number; readonly failing: number }[]
   /** Targets on a shard that lack what another target has, and those whose last migration has failed. */
-  readonly migrations: readonly { readonly shard: string; readonly pending: number; readonly failed: number }[]
+  readonly migrations: readonly {
+    readonly shard: string
+    readonly pending: number
+    readonly failed: number
+  }[]
 }
 
 /** Milliseconds between two readings: a scrape comes every few seconds, to each of the gateways. */
@@ -57,7 +61,10 @@ export function watchDirectory(
 }
 
 /** One reading for all families and all scrapes of a minute; a failed one is tried again by the next scrape. */
-function kept(read: () => Promise<DirectoryFigures>, clock: Clock): () => Promise<DirectoryFigures | undefined> {
+function kept(
+  read: () => Promise<DirectoryFigures>,
+  clock: Clock,
+): () => Promise<DirectoryFigures | undefined> {
   let last: { readonly at: number; readonly figures: Promise<DirectoryFigures | undefined> } | undefined
   return () => {
     if (last && clock.elapsed() - last.at < KEPT_MS) return last.figures

@@ -28,7 +28,7 @@ export function figuresStatement(): Statement {
       'migrations', (
         select coalesce(json_agg(g), '[]') from (
           select shard, count(error)::int as failed,
-            (count(*) filter (where coalesce(version, '') <> newest.version))::int as pending
+            (count(*) filter (where coalesce(target.version, '') <> newest.version))::int as pending
           from directory.target, (select coalesce(max(version), '') as version from directory.target) newest
           group by 1) g))`)
 }

@@ -59,7 +59,9 @@ export class Explanation implements Witness {
       milliseconds: rounded(milliseconds),
       rows: this.#rows,
       statements: this.#batches.flatMap(statementsOf),
-      ...(this.#batchCount > this.#batches.length && { batchesLeftOut: this.#batchCount - this.#batches.length }),
+      ...(this.#batchCount > this.#batches.length && {
+        batchesLeftOut: this.#batchCount - this.#batches.length,
+      }),
     }
   }
 }

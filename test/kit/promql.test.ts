@@ -22,14 +22,20 @@ describe('a scrape', () => {
         ['nothing_yet', 'counter'],
       ]),
     )
-    expect([...SCRAPE.series.keys()]).toEqual(['a_seconds_bucket', 'a_seconds_count', 'up_now', 'plain_total'])
+    expect([...SCRAPE.series.keys()]).toEqual([
+      'a_seconds_bucket',
+      'a_seconds_count',
+      'up_now',
+      'plain_total',
+    ])
     expect(SCRAPE.series.get('a_seconds_bucket')?.get('lane')).toEqual(new Set(['compiled']))
   })
 })
 
 describe('an expression', () => {
   it('is read with its selectors and its groups', () => {
-    const text = 'histogram_quantile(0.99, sum by (le, shard) (rate(a_seconds_bucket{lane="compiled",job=~"x|y"}[5m]))) > 1'
+    const text =
+      'histogram_quantile(0.99, sum by (le, shard) (rate(a_seconds_bucket{lane="compiled",job=~"x|y"}[5m]))) > 1'
     expect(readPromql(text)).toEqual({
       selectors: [
         {
@@ -65,10 +71,15 @@ describe('an expression', () => {
     expect(strangersIn(text, SCRAPE)).toEqual([`${fault}: ${text}`])
   })
 
-  it.each(['rat(plain_total[5m])', 'sum(plain_total', 'sum plain_total)', 'plain_total[5x]', '{shard="a"}', 'a_seconds_count{lane}', 'a ; b'])(
-    'that is none is refused: %s',
-    (text) => {
-      expect(() => strangersIn(text, SCRAPE)).toThrow()
-    },
-  )
+  it.each([
+    'rat(plain_total[5m])',
+    'sum(plain_total',
+    'sum plain_total)',
+    'plain_total[5x]',
+    '{shard="a"}',
+    'a_seconds_count{lane}',
+    'a ; b',
+  ])('that is none is refused: %s', (text) => {
+    expect(() => strangersIn(text, SCRAPE)).toThrow()
+  })
 })

@@ -123,10 +123,7 @@ const ADDED = ['job', 'instance']
 /** What is wrong with an expression, as sentences: names that no series of the scrape has. */
 export function strangersIn(expression: string, { series }: Scrape): string[] {
   const { selectors, grouped } = readPromql(expression)
-  const labelsOf = (metric: string): readonly string[] => [
-    ...ADDED,
-    ...(series.get(metric)?.keys() ?? []),
-  ]
+  const labelsOf = (metric: string): readonly string[] => [...ADDED, ...(series.get(metric)?.keys() ?? [])]
   const own = selectors.filter(({ metric }) => metric !== 'up')
   const unknown = own.filter(({ metric }) => !series.has(metric)).map(({ metric }) => `no metric ${metric}`)
   const labels = own
@@ -134,7 +131,8 @@ export function strangersIn(expression: string, { series }: Scrape): string[] {
     .flatMap(({ metric, matchers }) =>
       matchers.flatMap(({ label, sign, value }) => {
         if (!labelsOf(metric).includes(label)) return [`no label ${label} of ${metric}`]
-        const isMissing = sign === '=' && !ADDED.includes(label) && !series.get(metric)?.get(label)?.has(value)
+        const isMissing =
+          sign === '=' && !ADDED.includes(label) && !series.get(metric)?.get(label)?.has(value)
         return isMissing ? [`no ${label}="${value}" of ${metric}`] : []
       }),
     )

@@ -17,7 +17,8 @@ import type { WorldTenant } from '../kit/shard-fixture.ts'
 const FOLDER = join(import.meta.dirname, '../../examples/observability')
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'
-const TASKS = 'query Tasks($title: String!) { tasks(first: 2, filter: { title: { startsWith: $title } }) { nodes { id title } } }'
+const TASKS =
+  'query Tasks($title: String!) { tasks(first: 2, filter: { title: { startsWith: $title } }) { nodes { id title } } }'
 /** The compiled lane leaves this one to the resolvers. */
 const BOTH = 'query Both { currentTenant { id } tasks(first: 2) { nodes { id title } } }'
 
@@ -45,7 +46,14 @@ describe('extensions.explain', () => {
     expect(json.data.tasks.nodes).toHaveLength(2)
     const { explain } = json.extensions
     expect(explain).toMatchObject({
-      ...{ tenant: tenant.id, shard: tenant.shard, epoch: 1, isolation: 'shared', lane: 'compiled', cache: null },
+      ...{
+        tenant: tenant.id,
+        shard: tenant.shard,
+        epoch: 1,
+        isolation: 'shared',
+        lane: 'compiled',
+        cache: null,
+      },
       statements: [{ batch: 1, shard: tenant.shard, mode: 'read', rows: expect.any(Number) }],
     })
     expect(explain.statements[0].sql).toMatch(/^select .*"tasks"/s)
@@ -103,7 +111,11 @@ describe('a trace', () => {
     const [statement, operation, request] = await observed.spansOf(TRACE)
     expect(request).toMatchObject({ name: 'POST /graphql', parentId: SPAN })
     expect(request?.attributes).toMatchObject({
-      ...{ 'shardgate.request_id': requestId, 'shardgate.tenant': tenant.id, 'http.response.status_code': 200 },
+      ...{
+        'shardgate.request_id': requestId,
+        'shardgate.tenant': tenant.id,
+        'http.response.status_code': 200,
+      },
     })
     expect(operation).toMatchObject({ name: 'query Tasks', parentId: request?.spanId })
     expect(operation?.attributes).toMatchObject({ 'shardgate.lane': 'compiled' })
@@ -111,7 +123,8 @@ describe('a trace', () => {
     expect(statement?.attributes['db.query.text']).toMatch(/^select .*"tasks"/s)
     const times = [request, operation, statement].map((span) => span!.startTime)
     expect([...times].sort((a, b) => a - b)).toEqual(times)
-    for (const span of [request, operation, statement]) expect(span!.endTime).toBeGreaterThanOrEqual(span!.startTime)
+    for (const span of [request, operation, statement])
+      expect(span!.endTime).toBeGreaterThanOrEqual(span!.startTime)
   })
 
   it('has the same shape where resolvers run the operation', async () => {
@@ -150,7 +163,8 @@ describe('a trace', () => {
   )
 })
 
-const lineOf = (id: string) => logged(observed.gateway, 'request.done').find(({ requestId }) => requestId === id)
+const lineOf = (id: string) =>
+  logged(observed.gateway, 'request.done').find(({ requestId }) => requestId === id)
 
 describe('the log', () => {
   it('names request and tenant in each line about a request', async () => {
@@ -172,18 +186,30 @@ describe('the log', () => {
       { query: `{ projects(filter: { name: { eq: "${text}" } }) { nodes { id name } } }` },
       { query: `{ projects(filter: { name: { eq: "${text}" } }) { nodes { nowhere } } }` },
       { query: 'query ($id: BigInt!) { projectBy(rowId: $id) { name } }', variables: { id: text } },
-      { query: 'mutation ($n: String!) { createProject(input: { rowId: 1, name: $n }) { __typename } }', variables: { n: text } },
-      { query: `mutation { createTask(input: { rowId: 1, projectRowId: ${tenant.canary.number(1)}, title: "${text}" }) { __typename } }` },
+      {
+        query: 'mutation ($n: String!) { createProject(input: { rowId: 1, name: $n }) { __typename } }',
+        variables: { n: text },
+      },
+      {
+        query: `mutation { createTask(input: { rowId: 1, projectRowId: ${tenant.canary.number(1)}, title: "${text}" }) { __typename } }`,
+      },
       { query: `query Q_${secret.replaceAll('-', '_')} { __typename }`, extensions: { password: secret } },
       { query: `{ node(id: "${Buffer.from(text).toString('base64')}") { id } }` },
       `{"query": "{ tasks { ${secret} `,
     ]
     for (const body of bodies) {
-      const headers = { 'x-request-id': `${secret}\u00e9`, traceparent: secret, cookie: `session=${secret}`, 'idempotency-key': secret }
+      const headers = {
+        'x-request-id': `${secret}\u00e9`,
+        traceparent: secret,
+        cookie: `session=${secret}`,
+        'idempotency-key': secret,
+      }
       await observed.ask(tenant, body, headers)
     }
-    const ask = (authorization: string) => fetch(observed.gateway.url, { method: 'POST', headers: { authorization } })
-    for (const authorization of [`Bearer ${secret}`, `Basic ${secret}`, `Bearer a.${secret}.c`]) await ask(authorization)
+    const ask = (authorization: string) =>
+      fetch(observed.gateway.url, { method: 'POST', headers: { authorization } })
+    for (const authorization of [`Bearer ${secret}`, `Basic ${secret}`, `Bearer a.${secret}.c`])
+      await ask(authorization)
     await observed.ask(other, titlesOf(tenant))
     const { requestId } = await observed.ask(tenant, '{}')
     await expect.poll(() => lineOf(requestId)).toBeDefined()
@@ -211,7 +237,9 @@ describe('metrics', () => {
     const [first, lost] = tenants
     // A limit, a shard that is away, and a move that does not get on.
     const deep = '{ projects { nodes { tasks { nodes { project { tasks { nodes { id } } } } } } } }'
-    expect((await observed.ask(first, { query: deep })).json.errors[0].extensions.code).toBe('QUERY_TOO_COMPLEX')
+    expect((await observed.ask(first, { query: deep })).json.errors[0].extensions.code).toBe(
+      'QUERY_TOO_COMPLEX',
+    )
     await world.sql(
       'directory',
       `insert into directory.move (tenant_id, from_shard, from_isolation, from_namespace, from_epoch, to_shard,
@@ -223,17 +251,22 @@ describe('metrics', () => {
     await proxy!.refuse()
     proxy!.cut()
     await expect
-      .poll(async () => {
-        await observed.ask(lost, titlesOf(lost))
-        return observed.metrics()
-      }, { timeout: 20_000 })
+      .poll(
+        async () => {
+          await observed.ask(lost, titlesOf(lost))
+          return observed.metrics()
+        },
+        { timeout: 20_000 },
+      )
       .toContain(`gateway_shard_up{shard="${lost.shard}"} 0`)
     scrape = readScrape(await observed.metrics())
   })
 
   it('show what has happened', () => {
     const valuesOf = (metric: string, label: string) => scrape.series.get(metric)?.get(label)
-    expect(valuesOf('gateway_operation_duration_seconds_bucket', 'lane')).toEqual(new Set(['compiled', 'resolver']))
+    expect(valuesOf('gateway_operation_duration_seconds_bucket', 'lane')).toEqual(
+      new Set(['compiled', 'resolver']),
+    )
     expect(valuesOf('gateway_shard_pool_connections', 'state')).toEqual(new Set(['shared', 'held', 'idle']))
     expect(valuesOf('gateway_tenants', 'state')).toEqual(new Set(['active']))
     expect(valuesOf('gateway_request_errors_total', 'code')).toContain('QUERY_TOO_COMPLEX')
@@ -274,9 +307,12 @@ describe('metrics', () => {
     ({ rules }: { rules: object[] }) => rules,
   ) as { alert: string; expr: string; annotations: { summary: string; description: string } }[]
 
-  it.each(alerts.map(({ alert, expr }) => [alert, expr]))('are those that the alert %s asks for', (_, expr) => {
-    expect(strangersIn(expr, withCodes(known()))).toEqual([])
-  })
+  it.each(alerts.map(({ alert, expr }) => [alert, expr]))(
+    'are those that the alert %s asks for',
+    (_, expr) => {
+      expect(strangersIn(expr, withCodes(known()))).toEqual([])
+    },
+  )
 
   /** Codes are those of the error table. */
   const withCodes = ({ families, series }: Scrape): Scrape => {
@@ -285,20 +321,27 @@ describe('metrics', () => {
     const keys = new Map([['result', new Set(['read', 'failed'])]])
     return {
       families,
-      series: new Map([...series, ['gateway_request_errors_total', codes], ['gateway_token_keys_total', keys]]),
+      series: new Map([
+        ...series,
+        ['gateway_request_errors_total', codes],
+        ['gateway_token_keys_total', keys],
+      ]),
     }
   }
 
   const dashboards = globSync('grafana/dashboards/*.json', { cwd: FOLDER }).map((file) =>
     JSON.parse(readFileSync(join(FOLDER, file), 'utf8')),
   )
-  const panels = dashboards.flatMap(({ panels }) => panels.filter(({ type }: { type: string }) => type !== 'row'))
+  const panels = dashboards.flatMap(({ panels }) =>
+    panels.filter(({ type }: { type: string }) => type !== 'row'),
+  )
 
-  it.each(
-    panels.flatMap(({ title, targets }) => targets.map(({ expr }: { expr: string }) => [title, expr])),
-  )('are those that the panel "%s" shows', (_, expr) => {
-    expect(strangersIn(expr, withCodes(known()))).toEqual([])
-  })
+  it.each(panels.flatMap(({ title, targets }) => targets.map(({ expr }: { expr: string }) => [title, expr])))(
+    'are those that the panel "%s" shows',
+    (_, expr) => {
+      expect(strangersIn(expr, withCodes(known()))).toEqual([])
+    },
+  )
 
   it('have the labels that the variables of the dashboard list', () => {
     for (const { definition } of dashboards.flatMap(({ templating }) => templating.list)) {
@@ -311,13 +354,19 @@ describe('metrics', () => {
     const ids = panels.map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)
     expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length)
-    const verbs = commandLine({ out() {}, err() {}, colour: false }, () => Promise.reject(new Error('not run'))).commands
+    const verbs = commandLine({ out() {}, err() {}, colour: false }, () =>
+      Promise.reject(new Error('not run')),
+    ).commands
     for (const { alert, annotations } of alerts) {
       expect(annotations.summary, alert).toMatch(/\.$/)
       for (const [, verb, second] of annotations.description.matchAll(/"shardgate (\w+)(?: (\w+))?"/g)) {
         const found = verbs.find((command) => command.name() === verb)
         expect(found, `${alert}: ${verb}`).toBeDefined()
-        if (second) expect(found?.commands.map((command) => command.name()), alert).toContain(second)
+        if (second)
+          expect(
+            found?.commands.map((command) => command.name()),
+            alert,
+          ).toContain(second)
       }
     }
   })
