@@ -49,6 +49,7 @@ export const ERRORS = Object.freeze({
   PAYLOAD_TOO_LARGE: kind(413, false, 'Send a smaller body.'),
   QUERY_TOO_COMPLEX: kind(400, false, 'Ask for less in one operation, or in several.'),
   RATE_LIMITED: kind(429, true, 'Wait for the time in Retry-After.'),
+  QUOTA_EXCEEDED: kind(429, true, 'Wait for the next month, or ask the operator for more.'),
   CONFLICT: kind(409, true, 'Send the same operation again; another one was in its way.'),
   ROLLED_BACK: kind(409, false, 'Mend the mutation that failed; all of one operation are kept or none.'),
   TENANT_UNKNOWN: kind(404, false, 'Check the id of the tenant, or the tenant claim of the token.', 3),

@@ -17,6 +17,12 @@ export type LaneName = 'compiled' | 'resolver'
 /** Tried anew; not within its time; too many were held; the client hung up; the tenant is refused by now. */
 export type HoldOutcome = 'released' | 'late' | 'full' | 'gone' | 'refused'
 
+/** Kept; done before; put off, as its tenant cannot be written now; failed, to be tried again; failed for good. */
+export type JobEnd = 'done' | 'repeated' | 'put-off' | 'failed' | 'dead'
+
+/** Which limit of a tenant a request has met. */
+export type LimitReason = 'requests' | 'cost' | 'month' | 'concurrency'
+
 export type Event =
   | { kind: 'gateway.listening'; port: number; adminPort: number }
   | { kind: 'gateway.draining'; reason: string }
@@ -45,6 +51,10 @@ export type Event =
       status: number
       durationMs: number
       tenant?: string
+      /** Where the tenant was when the request came. */
+      shard?: string
+      /** Of the trace that the request is a part of, where traces are recorded. */
+      traceId?: string
       lane?: LaneName
       operation?: string
       code?: ErrorCode
@@ -63,6 +73,8 @@ export type Event =
   | { kind: 'request.failed'; requestId: string; error: unknown; tenant?: string }
   | {
       kind: 'statement.done'
+      /** Left out for what no request has asked for. */
+      requestId?: string | undefined
       tenant: string
       shard: string
       mode: 'read' | 'write'
@@ -95,9 +107,12 @@ export type Event =
       isolation: string
       epoch: number
     }
+  /** A request was refused because of how much its tenant may take. */
+  | { kind: 'request.limited'; tenant: string; reason: LimitReason }
   | {
       /** A request of a tenant that is just being moved had to wait. */
       kind: 'request.held'
+      requestId?: string | undefined
       tenant: string
       /** The one that it would have gone to. */
       shard: string
@@ -119,6 +134,31 @@ export type Event =
   | { kind: 'move.state'; move: string; tenant: string; from: string; to: string; state: string }
   | { kind: 'move.failed'; move: string; tenant: string; state: string; reason: string; again: boolean }
   | { kind: 'move.window'; move: string; tenant: string; gives: string }
+  | {
+      /** One run of a job. */
+      kind: 'job.done'
+      job: string
+      id: string
+      tenant: string
+      attempt: number
+      end: JobEnd
+      durationMs: number
+      /** Why it was not kept. */
+      reason?: string
+    }
+  | { kind: 'queue.down'; reason: string }
+  | { kind: 'queue.up' }
+  /** What is counted cannot be written now, and is kept; then it could, and nothing was lost meanwhile. */
+  | { kind: 'usage.late'; reason: string }
+  | { kind: 'usage.written' }
+  /** Requests that are in no ledger, because too much was waiting to be written. */
+  | { kind: 'usage.lost'; requests: number }
+  /** A kept answer was looked for: in this process, among those that are just being read, in Redis. */
+  | { kind: 'cache.asked'; layer: CacheLayer; result: 'hit' | 'miss' | 'away' }
+  /** Something lay or was told where only gateways write, and none of them has written it; it was not used. */
+  | { kind: 'cache.poisoned'; layer: CacheLayer; reason: string; tenant?: string }
+
+export type CacheLayer = 'process' | 'flight' | 'redis'
 
 export type Emit = (event: Event) => void
 

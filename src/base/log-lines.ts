@@ -62,6 +62,12 @@ export function lineOf(event: Event): LogLine {
         tenant: event.tenant,
         error: describeError(event.error),
       })
+    case 'request.limited':
+      return line('debug', 'request is over a limit of its tenant', {
+        kind,
+        tenant: event.tenant,
+        reason: event.reason,
+      })
     case 'request.held': {
       const { requestId, tenant, shard, mode, ms, outcome } = event
       const fields = { kind, requestId, tenant, shard, mode, ms: Math.round(ms * 1000) / 1000, outcome }
@@ -131,10 +137,15 @@ type FleetEvent = Extract<
       | `place.${string}`
       | `placement.${string}`
       | `directory.${string}`
+      | `cache.${string}`
       | `keys.${string}`
+      | `job.${string}`
+      | `queue.${string}`
       | `redis.${string}`
       | `move.${string}`
       | `usage.${string}`
+      | `job.${string}`
+      | `queue.${string}`
   }
 >
 
@@ -192,6 +203,12 @@ function fleetLine(event: FleetEvent): LogLine {
       })
     case 'redis.none':
       return line('info', 'no Redis is configured: limits and cache are of each process', { kind })
+    case 'cache.asked':
+      return line('debug', 'kept answer looked for', { kind, layer: event.layer, result: event.result })
+    case 'cache.poisoned': {
+      const { tenant, layer, reason } = event
+      return line('error', 'a kept answer was not written by a gateway', { kind, tenant, layer, reason })
+    }
     case 'keys.refreshed':
       return line('info', 'token keys read', { kind, issuer: event.issuer, keys: event.keys })
     case 'keys.failed':
@@ -227,7 +244,10 @@ function fleetLine(event: FleetEvent): LogLine {
     case 'job.done':
       return jobLine(event)
     case 'queue.down':
-      return line('error', 'the queue of jobs cannot be reached; jobs wait', { kind, reason: scrub(event.reason) })
+      return line('error', 'the queue of jobs cannot be reached; jobs wait', {
+        kind,
+        reason: scrub(event.reason),
+      })
     case 'queue.up':
       return line('info', 'the queue of jobs is reached again', { kind })
     default:

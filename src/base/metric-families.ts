@@ -29,11 +29,24 @@ export function createFamilies(registry: Registry) {
     operations: counter('gateway_operations_total', 'Operations that ran, by the lane that answered', [
       'lane',
     ]),
+    latency: seconds(
+      'gateway_operation_duration_seconds',
+      "Requests that ran an operation, by their tenant's shard",
+      ['shard', 'lane'],
+    ),
+    cost: counter('gateway_operation_cost_total', 'Cost of the operations that ran', ['shard']),
+    lookups: counter('gateway_cache_lookups_total', 'Looks for a kept answer, by where', ['layer', 'result']),
+    poisoned: counter('gateway_cache_poisoned_total', 'Kept answers that no gateway has written', ['layer']),
     refusals: counter('gateway_request_errors_total', 'Requests whose answer holds an error, by first code', [
       'code',
     ]),
     failures: counter('gateway_request_failures_total', 'Masked errors: faults of the gateway itself'),
     statements: seconds('gateway_shard_query_duration_seconds', 'Statements of tenants', ['shard', 'kind']),
+    waits: seconds('gateway_shard_wait_seconds', 'Time in line before a statement was sent', ['shard']),
+    databaseSeconds: counter('gateway_shard_database_seconds_total', 'Time that sessions were at work', [
+      'shard',
+    ]),
+    rows: counter('gateway_shard_rows_total', 'Rows that statements have brought back', ['shard']),
     destroyed: counter('gateway_shard_connections_destroyed_total', 'Connections not given back', ['shard']),
     mixups: counter('gateway_shard_mixups_total', 'Answers that came for another tenant: must stay 0', [
       'shard',
@@ -49,14 +62,19 @@ export function createFamilies(registry: Registry) {
     ]),
     placements: counter('gateway_placements_refreshed_total', 'Placements read again after a refusal'),
     placementsChanged: counter('gateway_placements_changed_total', 'Tenants found elsewhere than before'),
+    limited: counter('gateway_limited_total', 'Requests over a limit of their tenant', ['reason']),
     held: seconds('gateway_request_held_seconds', 'Requests held while their tenant was being moved', [
       'shard',
       'outcome',
     ]),
     directoryUp: gauge('gateway_directory_up', '1 while the directory answers'),
     keys: counter('gateway_token_keys_total', 'Readings of token keys', ['result']),
+    jobs: seconds('gateway_job_duration_seconds', 'Runs of jobs, by how they ended', ['job', 'end']),
+    queueUp: gauge('gateway_queue_up', '1 while the queue of jobs answers'),
     configGeneration: gauge('gateway_config_generation', 'Raised by one at each reload that was taken'),
     configRefused: counter('gateway_config_refused_total', 'Configuration files that were refused'),
+    usageLate: gauge('gateway_usage_late', '1 while what is metered cannot be written'),
+    usageLost: counter('gateway_usage_lost_requests_total', 'Requests that were not metered'),
     draining: gauge('gateway_draining', '1 from the first signal to stop'),
     buildInfo: gauge('gateway_build_info', 'Always 1; the labels say what runs', ['version', 'node']),
   }

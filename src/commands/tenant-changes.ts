@@ -63,7 +63,10 @@ function limitsOf(given: readonly string[]): LimitChanges {
     const [, taken, name, value] = /^(?:-(\w+)|(\w+)=(\d{1,16}))$/.exec(word) ?? []
     if (taken) return [taken, null]
     if (name) return [name, Number(value)]
-    return fail('USAGE', `--limit: wanted a name and a number, "depth=8"; ${JSON.stringify(word.slice(0, 60))} came.`)
+    return fail(
+      'USAGE',
+      `--limit: wanted a name and a number, "depth=8"; ${JSON.stringify(word.slice(0, 60))} came.`,
+    )
   })
   const limits = Object.fromEntries(changes)
   changedLimits({}, limits)

@@ -13,7 +13,7 @@ export type LimitChanges = Readonly<Record<string, number | null>>
  * @throws USAGE  there is no such limit, or it cannot be so large or so small
  */
 export function changedLimits(now: Limits, changes: LimitChanges): Limits {
-  const limits = new Map<string, number>(Object.entries(now))
+  const limits = new Map<string, number>(Object.entries(now as Record<string, number>))
   for (const [name, value] of Object.entries(changes)) {
     requireName(name)
     if (value === null) limits.delete(name)

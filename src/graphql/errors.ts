@@ -127,6 +127,7 @@ const SPEC: readonly string[] = ['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAI
 // What passes by itself, within moments; a conflict can be tried again at once.
 const RETRY_LATER: readonly string[] = [
   'RATE_LIMITED',
+  'QUOTA_EXCEEDED',
   'TENANT_MOVING',
   'SHARD_UNAVAILABLE',
   'DIRECTORY_UNAVAILABLE',
@@ -134,14 +135,11 @@ const RETRY_LATER: readonly string[] = [
   'OVERLOADED',
   'DRAINING',
 ] satisfies ErrorCode[]
+/** Seconds, where nobody knows better. */
 const RETRY_AFTER_S = 1
 const HEADERS: ReadonlyMap<string, Readonly<Record<string, string>>> = new Map([
   ['UNAUTHENTICATED', { 'www-authenticate': 'Bearer' }],
   ['METHOD_NOT_ALLOWED', { allow: 'GET, POST' }],
-  ...RETRY_LATER.map((code): [string, Record<string, string>] => [
-    code,
-    { 'retry-after': `${RETRY_AFTER_S}` },
-  ]),
 ])
 
 function withCode(
@@ -153,6 +151,7 @@ function withCode(
 ): GraphQLError {
   const kind = tableCode(code) ? ERRORS[code as ErrorCode] : undefined
   const details = own && Object.keys(own.details).length > 0 ? { details: own.details } : {}
+  const retryAfter = RETRY_LATER.includes(code) ? (own?.details.retryAfter ?? RETRY_AFTER_S) : undefined
   const source = located ?? (own?.cause instanceof GraphQLError ? own.cause : undefined)
   return new GraphQLError(message, {
     nodes: source?.nodes ?? null,
@@ -163,17 +162,23 @@ function withCode(
       code,
       retryable: kind?.retryable ?? false,
       // Not only as a header: an error of one field stands in an answer that is no refusal.
-      ...(RETRY_LATER.includes(code) ? { retryAfter: RETRY_AFTER_S } : {}),
+      ...(retryAfter === undefined ? {} : { retryAfter }),
       ...(kind ? { hint: own?.hint ?? kind.hint } : {}),
       ...details,
-      ...(located?.path ? {} : { http: httpOf(code, kind?.status, given) }),
+      ...(located?.path ? {} : { http: httpOf(code, kind?.status, retryAfter, given) }),
     },
   })
 }
 
-function httpOf(code: string, status: number | undefined, given: HttpExtension | undefined): object {
+function httpOf(
+  code: string,
+  status: number | undefined,
+  retryAfter: string | number | boolean | undefined,
+  given: HttpExtension | undefined,
+): object {
   const theirs = Object.entries(given?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])
-  const headers = { ...HEADERS.get(code), ...Object.fromEntries(theirs) }
+  const later = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }
+  const headers = { ...HEADERS.get(code), ...later, ...Object.fromEntries(theirs) }
   return {
     status: status ?? given?.status ?? 400,
     ...(Object.keys(headers).length > 0 ? { headers } : {}),

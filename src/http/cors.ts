@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 const ALLOWED_HEADERS =
-  'authorization, content-type, idempotency-key, x-request-id, x-tenant-id, x-graphql-yoga-csrf, apollo-require-preflight'
+  'authorization, content-type, idempotency-key, x-request-id, x-tenant-id, x-shardgate-cost, x-shardgate-explain, traceparent, tracestate, x-graphql-yoga-csrf, apollo-require-preflight'
 
 /** What a browser needs to see, as names and values in turn; the same for every answer, refusals included. */
 export function corsHeaders({ headers }: IncomingMessage, origins: readonly string[]): readonly string[] {
@@ -16,7 +16,7 @@ export function corsHeaders({ headers }: IncomingMessage, origins: readonly stri
   const { origin } = headers
   // Also without an Origin: a cache must not keep an answer for one origin and give it to another.
   if (origin === undefined || !origins.includes(origin)) return ['vary', 'Origin']
-  const exposed = 'x-request-id, retry-after, idempotency-replayed'
+  const exposed = 'x-request-id, retry-after, ratelimit, ratelimit-policy, idempotency-replayed'
   return ['vary', 'Origin', 'access-control-allow-origin', origin, 'access-control-expose-headers', exposed]
 }
 

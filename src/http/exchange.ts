@@ -16,6 +16,7 @@ import type { Witness } from '../base/witness.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Api } from '../graphql/apis.ts'
 import { hashedSubject } from '../tenant/subject.ts'
+import type { Rated } from '../tenant/limits/limiter.ts'
 import type { Identity } from '../tenant/types.ts'
 import type { Explanation } from './explanation.ts'
 import { headerValues } from './headers.ts'
@@ -59,6 +60,10 @@ export interface Exchange {
   placement?: Placement
   /** Of the tenant, by its plan and its own. */
   limits?: Limits
+  /** The tenant at this gateway, where it has limits that are counted (rates.ts). */
+  rated?: Rated
+  /** Its cost was taken from what the tenant may spend. */
+  hasPaid?: boolean
   /** The API of the tenant's tables. */
   api?: Api
   /** The tables have changed while the operation ran, and nothing of it was kept: it is to be run again. */

@@ -11,11 +11,15 @@
 
 import type { GraphQLSchema } from 'graphql'
 import type { Clock } from '../base/time.ts'
-import type { LaneOperation } from '../graphql/compiled/types.ts'
+import type { LaneOperation, LaneRequest } from '../graphql/compiled/types.ts'
+import { isWithinOwn } from '../graphql/limits/own.ts'
+import { charge } from './costs.ts'
 import type { Exchange, Parameters } from './exchange.ts'
+import { extensionsOf, withExtensions } from './extensions.ts'
 import { isUnforged } from './forgery.ts'
 import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
 import { answerType } from './media-types.ts'
+import { isRateRefusal, pay } from './rates.ts'
 
 /** An operation that a compiled plan has run, for those who count. */
 export interface CompiledRun {
@@ -37,22 +41,30 @@ export interface FrontOptions extends IntakeOptions {
 /** Resolves to true when the exchange is answered; to false when it is Yoga's to answer. */
 export type Front = (exchange: Exchange) => Promise<boolean>
 
-/** @returns a front that rejects when the lane does, which is a fault: nobody knows what has had an effect */
+/**
+ * @returns a front that rejects where a limit of the tenant is met, and when the lane rejects, which is a fault: nobody
+ *          knows what has had an effect
+ */
 export function createFront(options: FrontOptions): Front {
   return async (exchange) => {
     if (!options.config().http.compiledLane || !isUnforged(exchange.request)) return false
     const type = answerType(exchange.request.headers.accept)
-    // A refusal is kept with the exchange, and Yoga meets it there.
-    const parameters = type === undefined ? undefined : await takeIn(exchange, options).catch(() => undefined)
+    const parameters = type === undefined ? undefined : await takeIn(exchange, options).catch(leaveToYoga)
     if (!type || !parameters || !arePlain(parameters)) return false
     const operation = exchange.api?.lane?.find(parameters.query, parameters.operationName)
     if (!operation || (operation.kind === 'mutation' && exchange.request.method === 'GET')) return false
     const answer = await run(operation, exchange, parameters, options)
     if (answer === undefined) return false
     await endOfTurn()
-    send(exchange, [...options.headersOf(exchange), 'Content-Type', type], answer)
+    const text = withExtensions(answer, extensionsOf(exchange, options.clock))
+    send(exchange, [...options.headersOf(exchange), 'Content-Type', type], text)
     return true
   }
+}
+
+/** A refusal is kept with the exchange, and Yoga meets it there: but for those that a flood brings, which must cost little. */
+function leaveToYoga(refusal: unknown): undefined {
+  if (isRateRefusal(refusal)) throw refusal
 }
 
 type PlainParameters = Parameters & { readonly query: string }
@@ -74,21 +86,34 @@ async function run(
   operation: LaneOperation,
   exchange: Exchange,
   { variables }: PlainParameters,
-  { clock, countCompiled }: FrontOptions,
+  { clock, countCompiled, emit }: FrontOptions,
 ): Promise<string | undefined> {
-  const { identity, placement, api, requestId, deadline } = exchange
+  const { identity, placement, api, requestId, deadline, limits = {} } = exchange
   if (!identity || !placement || !api) return undefined
+  const demand = operation.demand(variables)
+  if (!isWithinOwn(operation.document, demand, limits)) return undefined
+  const settle = charge(exchange, demand)
+  const paid = pay(exchange, { emit })
+  if (paid) await paid
+  exchange.trace?.began(operation.kind, operation.name)
   const started = clock.elapsed()
   const idempotencyKey = operation.kind === 'mutation' ? idempotencyKeyOf(exchange) : undefined
-  const answer = await operation.run({
+  const taken = { rows: 0 }
+  const request: LaneRequest = {
     identity,
     placement,
     requestId,
     deadline,
     variables,
     idempotencyKey,
-  })
+    demand,
+    limits,
+    taken,
+  }
+  const answer = await operation.run(request)
   if (answer === null) return undefined
+  if (request.cache) exchange.cache = request.cache
+  settle(taken.rows)
   exchange.lane = 'compiled'
   if (operation.name) exchange.operation = operation.name
   const errors = typeof answer === 'string' ? 0 : (answer.errors?.length ?? 0)

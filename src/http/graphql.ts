@@ -9,18 +9,22 @@ import { getOperationAST } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
-import type { Deadline } from '../base/time.ts'
+import type { Clock, Deadline } from '../base/time.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
-import { rowLimitPlugin } from '../graphql/limits/estimate.ts'
+import { demandPlugin } from '../graphql/limits/estimate.ts'
 import { limitsPlugin, NO_DOCUMENT_CACHE, type ParseDocument } from '../graphql/limits/limits.ts'
+import { checkOwnDocument } from '../graphql/limits/own.ts'
 import { validationPlugin } from '../graphql/limits/validation.ts'
 import { permissionsPlugin } from '../graphql/permissions/permissions.ts'
 import type { Identity } from '../tenant/types.ts'
+import { charge } from './costs.ts'
 import type { Exchange } from './exchange.ts'
+import { extensionsOf } from './extensions.ts'
 import { forgeryPlugin } from './forgery.ts'
 import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
 import { acceptWithoutStreams } from './media-types.ts'
+import { pay } from './rates.ts'
 import type { Served, TenantApis } from './tenant-apis.ts'
 
 export interface GraphqlOptions extends IntakeOptions {
@@ -29,6 +33,7 @@ export interface GraphqlOptions extends IntakeOptions {
   /** Plugins that watch (metrics); they come before all others. */
   readonly plugins?: readonly Plugin[]
   readonly emit: Emit
+  readonly clock: Clock
 }
 
 interface ServerContext {
@@ -45,24 +50,31 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
   const yoga = createYoga<ServerContext, GatewayContext>({
     schema: ({ exchange }) => callerOf(exchange).api.permissions.schema,
     context: ({ exchange }) => {
-      const { requestId, deadline } = exchange
+      const { requestId, deadline, limits } = exchange
       const { api, ...caller } = callerOf(exchange)
       const idempotencyKey = idempotencyKeyOf(exchange)
-      return api.contextFor({ ...caller, requestId, deadline, idempotencyKey })
+      return api.contextFor({ ...caller, requestId, deadline, idempotencyKey, ...(limits && { limits }) })
     },
     plugins: [
       ...plugins,
       forgeryPlugin(),
       intakePlugin(options),
       settledPlugin(),
-      limitsPlugin(options.parse),
+      limitsPlugin<ServerContext>(options.parse, (document, { exchange }) => {
+        checkOwnDocument(document, exchange.limits ?? {})
+      }),
       validationPlugin(config().mode),
       permissionsPlugin<ServerContext>(({ exchange }) => callerOf(exchange).api.permissions),
-      rowLimitPlugin(() => config().limits),
+      demandPlugin<ServerContext>(
+        () => config().limits,
+        (demand, { exchange }) => charge(exchange, demand),
+      ),
+      payPlugin(emit),
       deadlinePlugin(),
       againPlugin(options.apis),
       replayPlugin(),
       finishPlugin(emit, config().mode === 'production'),
+      extensionsPlugin(options.clock),
     ],
     maskedErrors: { maskError },
     parserAndValidationCache: NO_DOCUMENT_CACHE,
@@ -122,6 +134,15 @@ function settledPlugin(): ServerPlugin {
   }
 }
 
+/** What the operation costs is taken from what its tenant may spend. */
+function payPlugin(emit: Emit): ServerPlugin {
+  return {
+    async onExecute({ args }) {
+      await pay(args.contextValue.exchange, { emit })
+    },
+  }
+}
+
 // The door ends its own work at the deadline and knows whether a change was kept; it goes first.
 const GRACE_MS = 500
 
@@ -133,6 +154,7 @@ function deadlinePlugin(): ServerPlugin {
       const operation = getOperationAST(args.document, args.operationName)
       exchange.lane = 'resolver'
       if (operation?.name) exchange.operation = operation.name.value
+      exchange.trace?.began(operation?.operation ?? 'none', operation?.name?.value)
       const late = operation?.operation === 'mutation' ? 'OUTCOME_UNKNOWN' : 'TIMEOUT'
       setExecuteFn((given) => withinDeadline(exchange.deadline, late, () => executeFn(given)))
     },
@@ -200,7 +222,7 @@ function replayPlugin(): ServerPlugin {
   }
 }
 
-/** The last stage: errors are masked, numbered with the request's id, and told to the log. */
+/** Errors are masked, numbered with the request's id, and told to the log. */
 function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
   return {
     onResultProcess({ result, setResult, serverContext: { exchange } }) {
@@ -212,6 +234,17 @@ function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
       if (code) exchange.code = code
       exchange.errors = errors.length
       setResult({ ...result, errors })
+    },
+  }
+}
+
+/** The last stage: what the answer says of itself. */
+function extensionsPlugin(clock: Clock): ServerPlugin {
+  return {
+    onResultProcess({ result, setResult, serverContext: { exchange } }) {
+      const extensions = extensionsOf(exchange, clock)
+      if (!extensions || Array.isArray(result) || !('data' in result || 'errors' in result)) return
+      setResult({ ...result, extensions: { ...result.extensions, ...extensions } })
     },
   }
 }

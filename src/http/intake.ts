@@ -10,14 +10,18 @@ import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import type { FindPlacement } from '../directory/types.ts'
 import { type HeaderValue, requireAgreement } from '../tenant/agreement.ts'
+import { requireOperator } from '../tenant/issue.ts'
+import { limitsOf } from '../tenant/limits.ts'
 import type { Identity } from '../tenant/types.ts'
 import { readParameters, tooLarge } from './body.ts'
 import type { PersistedDocuments } from './documents.ts'
 import type { Exchange, Parameters } from './exchange.ts'
+import { EXPLAIN_HEADER, Explanation } from './explanation.ts'
 import { headerValues } from './headers.ts'
+import { admit, type RateOptions } from './rates.ts'
 import type { TenantApis } from './tenant-apis.ts'
 
-export interface IntakeOptions {
+export interface IntakeOptions extends RateOptions {
   readonly config: () => Config
   readonly authenticate: (authorization: string | undefined) => Promise<Identity>
   readonly placementOf: FindPlacement
@@ -29,7 +33,7 @@ export interface IntakeOptions {
  * What the client of an exchange asks. The identity and the API of the exchange are known from then on.
  *
  * @throws METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, BAD_REQUEST, UNAUTHENTICATED,
- *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE, and as `apis` and `documents` do
+ *         AUTH_UNAVAILABLE, TENANT_UNKNOWN, TENANT_MISMATCH, DIRECTORY_UNAVAILABLE, RATE_LIMITED, QUOTA_EXCEEDED, and as `apis` and `documents` do
  */
 export function takeIn(exchange: Exchange, options: IntakeOptions): Promise<Parameters> {
   exchange.intake ??= takeInOnce(exchange, options)
@@ -42,15 +46,24 @@ async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<P
   checkHeaders(request, limits.bodyBytes)
   const identity = await options.authenticate(authorizationOf(exchange))
   exchange.identity = identity
+  if (request.headers[EXPLAIN_HEADER] === '1') {
+    requireOperator(identity)
+    exchange.explanation = new Explanation(exchange.deadline.witness)
+    exchange.deadline.witness = exchange.explanation
+  }
   const placement = await options.placementOf(identity.tenant)
   if (!placement) fail('TENANT_UNKNOWN', 'The token names a tenant that is not known here.')
   exchange.placement = placement
+  exchange.limits = limitsOf(options.config().plans, placement)
+  exchange.deadline.statementMs = exchange.limits.statementMs
   requireAgreement({
     tenant: identity.tenant,
     subdomain: placement.subdomain,
     headers: { 'x-tenant-id': named(request, 'x-tenant-id'), host: named(request, 'host') },
     baseDomain: http.baseDomain,
   })
+  const admitted = admit(exchange, options)
+  if (admitted) await admitted
   const api = options.apis.of(placement, exchange.deadline)
   if (api instanceof Promise) Object.assign(exchange, await api)
   else exchange.api = api

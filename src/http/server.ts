@@ -6,8 +6,8 @@
  *         compiled (front.ts)    document, known or compiled ─▶ permissions ─▶ plan ─▶ text
  *         resolver (graphql.ts)  limits ─▶ validation ─▶ permissions ─▶ estimate ─▶ execution
  *
- * Limits of rates have their place between tenant and body, where nothing has been read yet; limits of cost where
- * an operation is known and has not run: in front.ts before `run`, in graphql.ts beside the estimate of rows.
+ * Limits of rates are met between tenant and body, where nothing has been read yet; limits of cost where an operation is
+ * known and has not run: in front.ts before `run`, in graphql.ts beside the estimate of rows (rates.ts).
  *
  * Node's own defaults would let a client hold a connection for minutes by sending slowly (D17); they
  * are set here. What breaks before there is a request is answered on the socket (sockets.ts).
@@ -25,6 +25,8 @@ import type { Route } from './graphiql.ts'
 import { createGraphql, type GraphqlOptions } from './graphql.ts'
 import { OpenExchanges } from './open-exchanges.ts'
 import { answerBrokenRequest } from './sockets.ts'
+import { rateHeaders } from './rates.ts'
+import type { Tracing } from './tracing.ts'
 
 export interface HttpServerOptions
   extends Omit<GraphqlOptions, 'documents'>,
@@ -33,6 +35,8 @@ export interface HttpServerOptions
   readonly trusted?: () => TrustedDocuments
   /** GraphiQL's pages; left out, there are none. Production leaves them out. */
   readonly graphiql?: Route
+  /** Left out, there are no traces. */
+  readonly tracing?: Tracing | undefined
   /** Default SERVER_SETTINGS. */
   readonly settings?: typeof SERVER_SETTINGS
 }
@@ -67,7 +71,7 @@ export const SERVER_SETTINGS: Readonly<Record<Setting, number>> = Object.freeze(
 })
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { config, clock, emit, settings = SERVER_SETTINGS } = options
+  const { config, clock, emit, tracing, settings = SERVER_SETTINGS } = options
   const { leavingMs } = settings
   const documents = persistedDocuments(options)
   const answerApi = createGraphql({ ...options, documents })
@@ -82,9 +86,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       clock,
     )
     const close = open.add(exchange)
+    if (tracing && exchange.path === '/graphql') tracing.begin(exchange)
     response.once('close', () => {
       close()
-      emit(doneEvent(exchange, clock))
+      const done = doneEvent(exchange, clock)
+      emit(done)
+      tracing?.end(exchange, done)
     })
     try {
       await answer(exchange)
@@ -98,10 +105,11 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   }
 
   /** Of every answer, as names and values in turn. */
-  const headersOf = ({ request, requestId }: Exchange): readonly string[] => [
-    ...['x-request-id', requestId, 'x-content-type-options', 'nosniff', 'cache-control', 'no-store'],
+  const headersOf = (exchange: Exchange): readonly string[] => [
+    ...['x-request-id', exchange.requestId, 'x-content-type-options', 'nosniff', 'cache-control', 'no-store'],
     ...(draining ? CLOSING : []),
-    ...corsHeaders(request, config().http.corsOrigins),
+    ...corsHeaders(exchange.request, config().http.corsOrigins),
+    ...rateHeaders(exchange),
   ]
   const front = createFront({ ...options, documents, headersOf })
 

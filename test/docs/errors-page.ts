@@ -25,7 +25,9 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PERSISTED_QUERY_NOT_IN_LIST: 'No manifest of trusted documents holds the document.',
   PAYLOAD_TOO_LARGE: 'The body is larger than the limit.',
   QUERY_TOO_COMPLEX: 'The operation asks for more than a limit allows; `details` has both numbers.',
-  RATE_LIMITED: 'The tenant has sent more than its share.',
+  RATE_LIMITED:
+    'The tenant has taken what it may take in a minute, or has as many requests under way as it may. The details name the limit, what is left and the seconds to wait.',
+  QUOTA_EXCEEDED: 'The tenant has taken what it may take in a month of the calendar, in UTC.',
   CONFLICT: 'Two changes met, and this one gave way. Nothing of it was kept.',
   ROLLED_BACK: 'This mutation worked, another one of its operation did not. Nothing was kept.',
   TENANT_UNKNOWN: 'There is no tenant of that id.',

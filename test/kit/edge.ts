@@ -27,6 +27,7 @@ import type { Route } from '../../src/http/graphiql.ts'
 import { createHttpServer, type HttpServer, SERVER_SETTINGS } from '../../src/http/server.ts'
 import { authenticator } from '../../src/tenant/authenticate.ts'
 import { issueToken } from '../../src/tenant/issue.ts'
+import type { Limiter } from '../../src/tenant/limits/limiter.ts'
 import type { Role } from '../../src/tenant/types.ts'
 import { edgeLane } from './edge-lane.ts'
 import { placementOf } from './placements.ts'
@@ -79,6 +80,9 @@ function edgeSchema(): GraphQLSchema {
 export interface EdgeOptions {
   readonly mode?: Config['mode']
   readonly limits?: object
+  /** Of tenants, which are all on the plan 'standard'. */
+  readonly plans?: object
+  readonly limiter?: Limiter
   readonly http?: object
   readonly documents?: object
   readonly trusted?: () => TrustedDocuments
@@ -135,7 +139,8 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   const api: Api = {
     permissions,
     lane: lane(edgeLane(permissions, () => config)),
-    contextFor: (scope) => ({ scope }) as unknown as GatewayContext,
+    contextFor: (scope) => ({ scope: { rowsTaken: 0, ...scope } }) as unknown as GatewayContext,
+    jobTools: {} as Api['jobTools'],
   }
   const { authenticate } = authenticator({ issuers: config.tokens, clock: systemClock, emit })
   const made = createHttpServer({
@@ -144,6 +149,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     authenticate,
     placementOf: async (tenant) => placements.get(tenant) ?? null,
     emit,
+    limiter: options.limiter,
     clock: systemClock,
     parse: documentParser(() => config.limits),
     ...(options.countCompiled ? { countCompiled: options.countCompiled } : {}),
@@ -190,12 +196,14 @@ function edgePermissions(emit: (event: Event) => void) {
   )
 }
 
-function edgeConfig({ mode = 'development', limits = {}, http = {}, documents = {} }: EdgeOptions): Config {
+function edgeConfig(options: EdgeOptions): Config {
+  const { mode = 'development', limits = {}, plans = {}, http = {}, documents = {} } = options
   const file = configFile.parse({
     directory: { url: 'postgres://u:p@h/d' },
     shards: { a: { url: 'postgres://u:p@h/a' } },
     tokens: [{ issuer: 'edge', audience: 'edge', algorithms: ['HS256'], secrets: [EDGE_SECRET] }],
     limits,
+    plans,
     http,
     documents,
   })

@@ -11,6 +11,7 @@
  * gateway keeps to its share, so that the others have told theirs before anybody is granted what only looks free.
  */
 
+import type { TenantId } from '../../base/ids.ts'
 import type { Clock } from '../../base/time.ts'
 import { Counts, METERS, type Meter, type Pair, pair, type Rates, UNLIMITED } from './counts.ts'
 import { type Lease, leaseOf, NO_LEASE } from './lease.ts'
@@ -28,7 +29,7 @@ export interface House {
   /** How many gateways share the limits. */
   readonly gateways: () => number
   /** What a tenant has used this month by the ledger; undefined where that cannot be told now. Never rejects. */
-  readonly usedThisMonth?: ((tenant: string) => Promise<Pair | undefined>) | undefined
+  readonly usedThisMonth?: ((tenant: TenantId) => Promise<Pair | undefined>) | undefined
 }
 
 /** What is left as far as a gateway knows; infinite where there is no such limit. */
@@ -51,7 +52,7 @@ interface Waiting {
 }
 
 export class Account {
-  readonly #tenant: string
+  readonly #tenant: TenantId
   readonly #house: House
   readonly #own = new Counts()
   readonly #share: Share
@@ -69,7 +70,7 @@ export class Account {
   #seed: Pair | undefined
   #usedAt = 0
 
-  constructor(tenant: string, rates: Rates, house: House) {
+  constructor(tenant: TenantId, rates: Rates, house: House) {
     this.#tenant = tenant
     this.#rates = rates
     this.#house = house
@@ -127,8 +128,10 @@ export class Account {
 
   /** Read in the ledger what was used this month: where nobody else adds up what several gateways have accepted. */
   async learnMonth(): Promise<void> {
-    const used = await this.#house.usedThisMonth?.(this.#tenant)
+    const { clock, usedThisMonth } = this.#house
+    const used = await usedThisMonth?.(this.#tenant)
     if (!used) return
+    this.#own.move(clock.elapsed(), clock.now())
     for (const meter of METERS) this.#own.learnMonth(meter, Math.max(this.#own.month(meter), used[meter]))
   }
 
@@ -288,5 +291,3 @@ export class Account {
     if (used) this.#seed = used
   }
 }
-
-const NOTHING: Pair = [0, 0]

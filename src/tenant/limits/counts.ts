@@ -25,7 +25,9 @@ export function pair(of: (meter: Meter) => number): Pair {
 }
 
 /** The months of the calendar around a moment (Unix milliseconds): when the last one began, this one, the next two. */
-export function monthsAround(now: number): readonly [last: number, current: number, next: number, after: number] {
+export function monthsAround(
+  now: number,
+): readonly [last: number, current: number, next: number, after: number] {
   const date = new Date(now)
   const month = (by: number): number => Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + by)
   return [month(-1), month(0), month(1), month(2)]

@@ -1,0 +1,169 @@
+/** The limits of a tenant over several gateways, with a Redis of the test's own that is lost, emptied and comes back. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openRedis, type Redis } from '../../src/db/redis.ts'
+import { COST, REQUESTS } from '../../src/tenant/limits/counts.ts'
+import { countGateways } from '../../src/tenant/limits/gateways.ts'
+import { runRandom } from '../kit/random.ts'
+import { type RatedOptions, ratedGateways } from '../kit/rated.ts'
+import { startRedis } from '../kit/redis.ts'
+import { mostInWindow, sumOf } from '../kit/sliding.ts'
+
+const MINUTE = 60_000
+const LIMIT = 600
+
+const server = await startRedis()
+let redis: Redis
+beforeAll(async () => {
+  if (!server) return
+  const { promise: isUp, resolve } = Promise.withResolvers<void>()
+  const emit = ({ kind }: { kind: string }) => kind === 'redis.up' && resolve()
+  // A test looks at what is decided, on a machine that may be busy: not at how soon.
+  redis = openRedis({ url: server.url, prefix: 'limits', commandMs: 10_000, emit })
+  await isUp
+})
+afterAll(async () => {
+  redis?.end()
+  await server?.remove()
+})
+
+const gateways = (options: Partial<RatedOptions> = {}) =>
+  ratedGateways({ count: 4, rates: { perMinute: [LIMIT, -1] }, redis, ...options })
+
+describe.skipIf(!server)('with Redis', () => {
+  it('four gateways never let more pass in a minute than the limit, and let nearly all of it pass', async () => {
+    const rated = gateways()
+    await rated.press({ perSecond: 100, seconds: 600, random: runRandom().fork('shared') })
+    expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
+    expect(sumOf(rated.log) / (LIMIT * 10)).toBeGreaterThanOrEqual(0.98)
+    // Two questions a gateway and bucket at the most, however many ask.
+    expect(rated.questions).toBeLessThan((2 * 4 * 600) / 0.3)
+  })
+
+  it('asks once for all who wait', async () => {
+    const rated = gateways()
+    const verdicts = await Promise.all(Array.from({ length: LIMIT + 100 }, () => rated.take(0)))
+    expect(verdicts.filter(({ ok }) => ok)).toHaveLength(LIMIT)
+    expect(rated.questions).toBeLessThanOrEqual(3)
+  })
+
+  it('one gateway decides as one without Redis does', async () => {
+    const random = runRandom().fork('twins')
+    const rates = { perMinute: [50, 400], perMonth: [900, 7_000] } as const
+    const [alone, shared] = [{}, { redis }].map((with_) => ratedGateways({ rates, ...with_ }))
+    for (let i = 0; i < 4_000; i++) {
+      // Now and then a pause longer than a window; sixteen days and more in all, so that the month ends too.
+      const ms = random.chance(0.01) ? random.int(40 * 3_600_000) : random.int(1_500)
+      const meter = random.pick([REQUESTS, COST])
+      const units = meter === COST ? 1 + random.int(random.chance(0.1) ? 420 : 40) : 1
+      const verdicts = []
+      for (const one of [alone!, shared!]) {
+        one.advance(ms)
+        verdicts.push(await one.take(0, units, meter))
+      }
+      expect(verdicts[1]!.ok, `step ${i}: ${JSON.stringify(verdicts)}`).toBe(verdicts[0]!.ok)
+      if (random.chance(0.01)) shared!.accounts[0]!.rest()
+    }
+    expect(shared!.log.length).toBeGreaterThan(500)
+  })
+
+  it('what a gateway does not use of its lease, others may', async () => {
+    const rated = gateways({ count: 2 })
+    const random = runRandom().fork('unused')
+    await rated.press({ perSecond: 9, seconds: 20, random, gateways: 1 })
+    rated.advance(1_000)
+    rated.accounts[0]!.rest()
+    await rated.accounts[1]!.take(REQUESTS, 1)
+    const left = LIMIT - sumOf(rated.log) - 1
+    const verdicts = await Promise.all(Array.from({ length: left }, () => rated.take(1)))
+    expect(verdicts.every(({ ok }) => ok)).toBe(true)
+    expect((await rated.take(1)).ok).toBe(false)
+  })
+
+  it('an operation that does not fit takes nothing from those that do', async () => {
+    const rated = gateways({ count: 2, rates: { perMinute: [-1, 100] } })
+    expect((await rated.take(0, 60, COST)).ok).toBe(true)
+    expect(await rated.take(1, 70, COST)).toMatchObject({ ok: false, reason: 'cost', left: 40 })
+    expect(await rated.take(1, 101, COST)).toMatchObject({ ok: false, limit: 100 })
+    expect((await rated.take(0, 40, COST)).ok).toBe(true)
+  })
+
+  it('F48: clocks of gateways that are wrong by seconds change nothing', async () => {
+    const rated = gateways({ skews: [-5_000, 5_000, 0, 3_600_000] })
+    await rated.press({ perSecond: 100, seconds: 130, random: runRandom().fork('skew') })
+    expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
+    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.98 * LIMIT * 2)
+  })
+
+  it('F41: without Redis each has its share, and all together hardly more than the limit', async () => {
+    const random = runRandom().fork('away')
+    const rated = gateways()
+    await rated.press({ perSecond: 100, seconds: 65, random })
+    rated.isUp = false
+    await rated.press({ perSecond: 100, seconds: 150, random })
+    rated.isUp = true
+    await rated.press({ perSecond: 100, seconds: 150, random })
+    expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.25 * LIMIT)
+    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT * 6)
+  })
+
+  it('F41: a gateway that had used most of the limit leaves nothing to the others when Redis goes', async () => {
+    const rated = gateways()
+    await rated.take(1)
+    for (let i = 0; i < LIMIT - 10; i++) await rated.take(0)
+    rated.advance(300)
+    for (const one of [1, 2, 3]) await rated.take(one)
+    rated.isUp = false
+    for (let i = 0; i < 100; i++) for (const one of [0, 1, 2, 3]) await rated.take(one)
+    expect(sumOf(rated.log)).toBeLessThanOrEqual(LIMIT)
+  })
+
+  it('F43: emptied counters are told what was accepted', async () => {
+    const random = runRandom().fork('emptied')
+    const rated = gateways()
+    await rated.press({ perSecond: 100, seconds: 30, random })
+    await server!.command('flushall')
+    await rated.press({ perSecond: 100, seconds: 100, random })
+    expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.05 * LIMIT)
+  })
+
+  it('F43: a month that is lost begins with what the ledger has', async () => {
+    const rated = gateways({
+      count: 2,
+      rates: { perMonth: [100, -1] },
+      usedThisMonth: () => Promise.resolve([60, 0] as const),
+    })
+    await rated.take(0)
+    rated.advance(300)
+    const verdicts = []
+    for (let i = 0; i < 100; i++) {
+      rated.advance(10)
+      verdicts.push(await rated.take(i % 2))
+    }
+    expect(sumOf(rated.log)).toBe(40)
+    expect(verdicts.at(-1)).toMatchObject({ ok: false, reason: 'month', limit: 100, left: 0 })
+  })
+
+  it('tells a month what was accepted without Redis', async () => {
+    const rated = gateways({ count: 2, rates: { perMonth: [100, -1] } })
+    for (let i = 0; i < 10; i++) await rated.take(0)
+    rated.isUp = false
+    for (let i = 0; i < 30; i++) await rated.take(0)
+    rated.isUp = true
+    rated.advance(400)
+    await rated.take(0)
+    rated.advance(1_500)
+    await rated.take(0)
+    for (let i = 0; i < 100; i++) await rated.take(1)
+    expect(sumOf(rated.log)).toBe(100)
+  })
+
+  it('knows how many gateways there are', async () => {
+    const [one, two] = ['one', 'two'].map((name) => countGateways(redis, name))
+    await one!.beat()
+    await two!.beat()
+    expect(two!.count).toBe(2)
+    one!.end()
+    two!.end()
+  })
+})
