@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { loadConfig } from '../src/base/config.ts'
 import type { Event } from '../src/base/events.ts'
 import { deadlineIn, systemClock } from '../src/base/time.ts'
+import { Tally } from '../src/directory/tally.ts'
 import type { Placement } from '../src/directory/types.ts'
 import { readParameters } from '../src/http/body.ts'
 import { persistedDocuments } from '../src/http/documents.ts'
@@ -208,6 +209,8 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
   const answer = await operation.run({ ...requestOf(identity, placement), variables })
   if (typeof answer !== 'string') throw new Error('The compiled lane does not take the point query.')
   const done = doneEvent(identity.tenant, operation.name ?? '')
+  const read = statementDone(identity.tenant)
+  const tally = new Tally(systemClock)
   const run = { schema: permissions.schema, operation, variables, seconds: 0.001, errors: 0 }
   const nothing = (): undefined => undefined
   const documents = persistedDocuments(options)
@@ -231,12 +234,16 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
     part('permissions', nothing, () =>
       permissions.allows(operation.document, undefined, variables, identity),
     ),
-    step('answer', exchange, ({ response, requestId }) => send(response, headersWith(requestId), answer)),
+    step('answer', exchange, (one) => send(one, headersWith(one.requestId), answer)),
     step('metrics', nothing, () => {
       countCompiled(run)
       metrics.listener(done)
     }),
     step('log', nothing, () => log.listener(done)),
+    step('metering', nothing, () => {
+      tally.count(done)
+      tally.count(read)
+    }),
   ]
 }
 
@@ -252,7 +259,13 @@ function headersWith(requestId: string): string[] {
 function doneEvent(tenant: string, operation: string): Event {
   const requestId = '1b40c632-03af-4eaa-8e3d-461c9cf9c198'
   const answered = { method: 'POST', route: 'graphql', status: 200, durationMs: 1.234 } as const
-  return { kind: 'request.done', requestId, ...answered, tenant, lane: 'compiled', operation }
+  const metered = { cost: 2, bytesIn: 90, bytesOut: 120, errors: 0, subject: 'c775e7b757ede630' }
+  return { kind: 'request.done', requestId, ...answered, tenant, lane: 'compiled', operation, ...metered }
+}
+
+function statementDone(tenant: string): Event {
+  const times = { waitedMs: 0.01, durationMs: 0.412, databaseMs: 0.2 }
+  return { kind: 'statement.done', tenant, shard: 'shard-a', mode: 'read', ...times, rows: 1 }
 }
 
 /** A request as Node hands it over, its body on the way. */

@@ -1,10 +1,11 @@
 /** `tenant advise`: facts of tenants out of the directory, the shards and what operators say, and advice on them. */
 
 import { fail } from '../base/errors.ts'
-import type { TenantId } from '../base/ids.ts'
+import { type TenantId, tenantId } from '../base/ids.ts'
 import type { Client } from '../db/client.ts'
-import { findTenant, listTenants, type TenantRecord } from '../directory/tenants.ts'
+import { everyTenant, findTenant, findTenants, type TenantRecord } from '../directory/tenants.ts'
 import type { TenantSettings } from '../directory/types.ts'
+import { readLoads } from '../directory/usage-reports.ts'
 import { type Advice, advise, type TenantFacts, type Wishes } from './advise.ts'
 import { type Fleet, onDirectory } from './reach.ts'
 import { measureShard, measureTenants, type TableSize } from './tenant-sizes.ts'
@@ -25,13 +26,13 @@ export async function adviseTenant(
   tenant: TenantId,
   said: Partial<Wishes> = {},
 ): Promise<TenantAdvice> {
-  const { found, places } = await onDirectory(fleet.directoryUrl, async (directory) => ({
+  const { found, known } = await onDirectory(fleet.directoryUrl, async (directory) => ({
     found: await findTenant(directory, tenant),
-    places: await placesOf(directory),
+    known: await knownOf(directory),
   }))
   const hint = 'See "shardgate tenant list".'
   if (!found) return fail('TENANT_UNKNOWN', `There is no tenant "${tenant}".`, { tenant }, { hint })
-  const [advice] = await adviseAll(fleet, [found], places, said)
+  const [advice] = await adviseAll(fleet, [found], known, said)
   return advice!
 }
 
@@ -45,24 +46,18 @@ export async function adviseFleet(
   said: Partial<Wishes> = {},
   told: (done: number, total: number) => void = () => {},
 ): Promise<TenantAdvice[]> {
-  const { tenants, places } = await onDirectory(fleet.directoryUrl, async (directory) => ({
+  const { tenants, known } = await onDirectory(fleet.directoryUrl, async (directory) => ({
     tenants: await everybody(directory),
-    places: await placesOf(directory),
+    known: await knownOf(directory),
   }))
-  const all = await adviseAll(fleet, tenants, places, said, told)
+  const all = await adviseAll(fleet, tenants, known, said, told)
   return all.filter(({ advice, facts }) => advice !== facts.isolation)
 }
 
-const PAGE = 10_000
-
 /** Those that have a home: neither begun nor about to be gone. */
 async function everybody(directory: Client): Promise<TenantRecord[]> {
-  const found: TenantRecord[] = []
-  for (;;) {
-    const page = await listTenants(directory, PAGE, { after: found.at(-1)?.id ?? '' })
-    found.push(...page)
-    if (page.length < PAGE) return found.filter(({ state }) => state !== 'creating' && state !== 'purging')
-  }
+  const all = await everyTenant(directory)
+  return all.filter(({ state }) => state !== 'creating' && state !== 'purging')
 }
 
 interface OwnHome {
@@ -82,10 +77,33 @@ async function placesOf(directory: Client): Promise<OwnHome[]> {
   }))
 }
 
+/** What the directory knows of the fleet around a tenant. */
+interface Known {
+  readonly places: readonly OwnHome[]
+  /** Milliseconds of database time in 7 days, by tenant and by shard. */
+  readonly loads: ReadonlyMap<string, number>
+  readonly shardLoads: ReadonlyMap<string, number>
+}
+
+async function knownOf(directory: Client): Promise<Known> {
+  const loads = await readLoads(directory)
+  const shardLoads = new Map<string, number>()
+  for (const [id, { shard }] of await findTenants(directory, [...loads.keys()].map(tenantId))) {
+    shardLoads.set(shard, (shardLoads.get(shard) ?? 0) + (loads.get(id) ?? 0))
+  }
+  return { places: await placesOf(directory), loads, shardLoads }
+}
+
+/** Nothing where nothing is metered on its shard. */
+function loadOf({ id, shard }: TenantRecord, { loads, shardLoads }: Known): Pick<TenantFacts, 'load'> {
+  const all = shardLoads.get(shard)
+  return all === undefined ? {} : { load: { ms: loads.get(id) ?? 0, shardMs: all } }
+}
+
 async function adviseAll(
   fleet: Fleet,
   tenants: readonly TenantRecord[],
-  places: readonly OwnHome[],
+  known: Known,
   said: Partial<Wishes>,
   told: (done: number, total: number) => void = () => {},
 ): Promise<TenantAdvice[]> {
@@ -93,7 +111,7 @@ async function adviseAll(
   const sizes = await measureTenants(fleet, tenants, () => told(++done, tenants.length))
   const shards = new Map<string, Pick<TenantFacts, 'shardBytes' | 'schemas' | 'databases'>>()
   for (const key of new Set(tenants.map(({ shard }) => shard))) {
-    const own = places.filter(({ shard }) => shard === key)
+    const own = known.places.filter(({ shard }) => shard === key)
     const databases = own
       .filter(({ isolation }) => isolation === 'database')
       .map(({ namespace }) => namespace)
@@ -111,6 +129,7 @@ async function adviseAll(
       ...(promised !== undefined && { promised }),
       rows: sumOf(tables, 'rows'),
       bytes: sumOf(tables, 'bytes'),
+      ...loadOf(tenant, known),
       ...shards.get(tenant.shard)!,
       wishes: { ...wishesIn(tenant.settings), ...said },
     })

@@ -35,6 +35,8 @@ export interface TenantFacts {
   readonly bytes: number
   /** Of all tables on its shard, tenants' own schemas and databases included. */
   readonly shardBytes: number
+  /** Milliseconds of database time in the last 7 days: its own, and of all tenants on its shard; unset where nothing was metered. */
+  readonly load?: { readonly ms: number; readonly shardMs: number }
   /** Tenants on its shard that have a schema, and a database, of their own. */
   readonly schemas: number
   readonly databases: number
@@ -76,8 +78,8 @@ const SCHEMAS = { easy: 100, most: 1_000 }
 const DATABASES = { easy: 20, most: 50 }
 
 /** From when on one tenant is felt by its neighbours; a judgement. */
-const LARGE = { bytes: 1024 * MB, share: 0.2 }
-const HUGE = { bytes: 10 * 1024 * MB, share: 0.5 }
+const LARGE = { bytes: 1024 * MB, ms: 3_600_000, share: 0.2 }
+const HUGE = { bytes: 10 * 1024 * MB, ms: 36_000_000, share: 0.5 }
 
 /** Score all models and take the best; of equal ones the present one, then the simpler. */
 export function advise(facts: TenantFacts): Advice {
@@ -137,17 +139,32 @@ function operationPoints(model: Isolation, { schemas, databases, isolation }: Te
 }
 
 function scalePoints(model: Isolation, facts: TenantFacts): number {
-  const size = sizeOf(facts)
+  const size = weightOf(facts)
   if (size === 'small' || model === 'database') return 3
   if (model === 'schema') return 2
   return size === 'large' ? 1 : 0
 }
 
-function sizeOf({ bytes, shardBytes, wishes }: TenantFacts): 'small' | 'large' | 'huge' {
-  const expected = bytes * wishes.growth
+const WEIGHTS = ['small', 'large', 'huge'] as const
+type Weight = (typeof WEIGHTS)[number]
+
+/** By what it holds or by what it asks, whichever is more. */
+function weightOf(facts: TenantFacts): Weight {
+  const [size, load] = [sizeOf(facts), loadOf(facts)]
+  return WEIGHTS.indexOf(load) > WEIGHTS.indexOf(size) ? load : size
+}
+
+const sizeOf = ({ bytes, shardBytes, wishes }: TenantFacts): Weight =>
+  weigh(bytes, shardBytes, wishes.growth, 'bytes')
+
+const loadOf = ({ load, wishes }: TenantFacts): Weight =>
+  load ? weigh(load.ms, load.shardMs, wishes.growth, 'ms') : 'small'
+
+function weigh(own: number, all: number, growth: number, unit: 'bytes' | 'ms'): Weight {
+  const expected = own * growth
   // The others are taken to stay as they are.
-  const share = expected / Math.max(1, shardBytes - bytes + expected)
-  const is = (limit: typeof LARGE): boolean => expected >= limit.bytes && share >= limit.share
+  const share = expected / Math.max(1, all - own + expected)
+  const is = (limit: typeof LARGE): boolean => expected >= limit[unit] && share >= limit.share
   if (is(HUGE)) return 'huge'
   return is(LARGE) ? 'large' : 'small'
 }
@@ -180,6 +197,7 @@ function reasonsOf(facts: TenantFacts, scores: readonly Score[], best: Score): s
     `It has ${rows.toLocaleString('en')} rows and ${sizeText(bytes)}, ${shareText(bytes, shardBytes)} of what ${shard} holds.`,
     ...(wishes.growth === 1 ? [] : [`In a year it is expected to have ${sizeText(bytes * wishes.growth)}.`]),
     SCALE[sizeOf(facts)],
+    ...loadReasons(facts),
     `Before its first row a schema of its own takes ${overhead('schema')}, a database ${overhead('database')}.`,
     `${shard} has ${count(schemas, 'schema', 'schemas')} and ${count(databases, 'database', 'databases')} of tenants: each is a target of every migration, and each database has connections of its own.`,
     ...(wishes.region === undefined
@@ -190,6 +208,18 @@ function reasonsOf(facts: TenantFacts, scores: readonly Score[], best: Score): s
     ...scores.flatMap(({ model, unfit }) => (unfit === undefined ? [] : [`Not ${NAMES[model]}: ${unfit}.`])),
     conclusion(facts, best),
   ]
+}
+
+function loadReasons({ load, shard, wishes, ...facts }: TenantFacts): string[] {
+  if (!load) return []
+  const took = `In 7 days it took ${hoursText(load.ms)} of database time, ${shareText(load.ms, load.shardMs)} of what all on ${shard} took.`
+  const weight = loadOf({ load, shard, wishes, ...facts })
+  return weight === 'small' ? [took] : [took, LOAD[weight]]
+}
+
+const LOAD = {
+  large: `That is a fifth or more, and ${hoursText(LARGE.ms)} or more: its neighbours wait for it.`,
+  huge: `That is half or more, and ${hoursText(HUGE.ms)} or more: what it does decides how its neighbours fare.`,
 }
 
 const SCALE = {
@@ -209,6 +239,12 @@ const count = (n: number, one: string, many: string): string => `${n} ${n === 1 
 export function sizeText(bytes: number): string {
   const [unit, name] = bytes >= 1024 * MB ? [1024 * MB, 'GB'] : bytes >= 0.1 * MB ? [MB, 'MB'] : [1024, 'kB']
   return `${(bytes / unit).toFixed(1).replace(/\.0$/, '')} ${name}`
+}
+
+/** '2.5 hours' */
+function hoursText(ms: number): string {
+  const hours = (ms / 3_600_000).toFixed(1).replace(/\.0$/, '')
+  return `${hours} ${hours === '1' ? 'hour' : 'hours'}`
 }
 
 function shareText(part: number, whole: number): string {

@@ -33,6 +33,9 @@ function factsOf({ wishes, ...more }: Case): TenantFacts {
   }
 }
 
+/** Hours of database time: its own, and of all on its shard. */
+const load = (own: number, all: number) => ({ ms: own * 3_600_000, shardMs: all * 3_600_000 })
+
 describe('the matrix', () => {
   it.each<[string, Case, Isolation]>([
     ['a small tenant stays among shared tables', {}, 'shared'],
@@ -45,6 +48,13 @@ describe('the matrix', () => {
     ['rules that ask for data apart mean a database', { wishes: { compliance: true } }, 'database'],
     ['tables of its own mean a schema for a small one', { wishes: { customTables: true } }, 'schema'],
     ['and a database for one of 100 MB', { bytes: 100 * MB, wishes: { customTables: true } }, 'database'],
+    [
+      'one that takes a third of the database time gets one',
+      { bytes: 100 * MB, load: load(2, 6) },
+      'database',
+    ],
+    ['one that takes most of next to none does not', { bytes: 100 * MB, load: load(0.4, 0.5) }, 'shared'],
+    ['nor one that takes much of a busy shard', { bytes: 100 * MB, load: load(20, 200) }, 'shared'],
     ['a region alone moves nobody', { wishes: { region: 'eu' } }, 'shared'],
     ['the plan is a promise', { promised: 'schema' }, 'schema'],
     ['the strongest too', { promised: 'database' }, 'database'],
@@ -66,6 +76,15 @@ describe('the matrix', () => {
     ],
   ])('%s', (_, facts, wanted) => {
     expect(advise(factsOf(facts)).advice).toBe(wanted)
+  })
+
+  it('says what a tenant takes of the database time, where it is metered', () => {
+    const reasons = (facts: Case) => advise(factsOf(facts)).reasons.join('\n')
+    expect(reasons({ load: load(2.5, 5) })).toContain(
+      'In 7 days it took 2.5 hours of database time, 50 % of what all on shard-a took.\nThat is a fifth or more, and 1 hour or more',
+    )
+    expect(reasons({ load: load(0, 5) })).toMatch(/it took 0 hours of database time, 0 % of/)
+    expect(reasons({})).not.toContain('database time')
   })
 
   it('never advises what is unfit, however many points it has', () => {

@@ -7,6 +7,7 @@ import type { TenantId } from '../../base/ids.ts'
 import type { Client } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { appendAudit } from '../../directory/audit.ts'
+import { eraseJobs } from '../jobs/erase.ts'
 import { operatorOf } from '../operations/run.ts'
 import type { Step } from '../operations/types.ts'
 import { left, type PurgeAt, type PurgeInput, type PurgeMemory, tenantOf } from './purge-steps.ts'
@@ -15,9 +16,10 @@ import { sampleAnew } from './statistics.ts'
 import { setTombstone } from './tombstones.ts'
 
 /** Tables of the directory that have held values of the tenant. */
-const DIRECTORY_TABLES = ['tenant', 'operation', 'export', 'placement', 'target', 'data_migration'].map(
-  (name) => ({ schema: 'directory', name }),
-)
+const DIRECTORY_TABLES = [
+  ...['tenant', 'operation', 'export', 'placement', 'target', 'data_migration'],
+  ...['usage_hour', 'usage_month', 'usage_storage'],
+].map((name) => ({ schema: 'directory', name }))
 
 /** Tables of the directory that keep the id of a tenant that is gone. */
 const KEPT = ['audit', 'move', 'operation', 'receipt', 'tombstone']
@@ -41,10 +43,11 @@ async function end(at: PurgeAt): Promise<Pick<PurgeMemory, 'receipt' | 'sha256'>
   const { directory, fleet, operation } = at
   const { place, epoch } = left(at)
   const tenant = tenantOf(at)
+  const usage = await removeUsage(directory, tenant)
   await scrub(directory, tenant, operation)
   await sampleAnew(directory, DIRECTORY_TABLES)
   const looked = await requireGone(directory, tenant)
-  const document = await receiptOf(at, looked)
+  const document = await receiptOf(at, looked, usage)
   const { id: receipt, hash: sha256 } = await insertReceipt(directory, 'tenant.purge', tenant, document)
   await setTombstone(directory, { tenant, ...place, epoch: epoch + 1, receipt })
   const details = { operation, receipt, sha256 }
@@ -68,6 +71,25 @@ async function scrub(directory: Client, tenant: TenantId, operation: string): Pr
   await directory.query(compile(sql`delete from directory.export where tenant_id = ${id}`))
   // Placement, targets and data migrations go with it.
   await directory.query(compile(sql`delete from directory.tenant where id = ${id}`))
+  await eraseJobs(directory, tenant)
+}
+
+/**
+ * Before the tenant's row, which holds back gateways that write: whoever is moving its hours into months has ended
+ * then, and needs that row. What was used is told by the exports of before; the receipt says how much was removed.
+ */
+async function removeUsage(directory: Client, tenant: TenantId): Promise<Record<string, number>> {
+  const removed: Record<string, number> = {}
+  for (const [what, table] of [['hours', 'usage_hour'] as const, ['months', 'usage_month'] as const]) {
+    const [row] = await directory.query(
+      compile(sql`
+        with gone as (
+          delete from ${sql.identifier('directory', table)} where tenant_id = ${sql.value(tenant)} returning 1)
+        select count(*) as rows from gone`),
+    )
+    removed[what] = Number(row?.rows)
+  }
+  return removed
 }
 
 /** Look at every table of the directory that names tenants, those of later releases too. Gives their names. */
@@ -91,7 +113,11 @@ async function requireGone(directory: Client, tenant: TenantId): Promise<string[
   return names
 }
 
-async function receiptOf(at: PurgeAt, directoryTables: readonly string[]): Promise<object> {
+async function receiptOf(
+  at: PurgeAt,
+  directoryTables: readonly string[],
+  usage: Readonly<Record<string, number>>,
+): Promise<object> {
   const { directory, input, memory, operation, fleet } = at
   const { place, epoch, tables, rows, hash } = left(at)
   const [begun] = await directory.query(
@@ -114,6 +140,7 @@ async function receiptOf(at: PurgeAt, directoryTables: readonly string[]): Promi
     reason: input.reason ?? null,
     erased: { rows, contentHash: hash, tables: tables.filter((table) => table.rows > 0) },
     exports: memory.exports,
+    usage,
     lookedThrough: { ...memory.scan, otherShards: memory.others, directory: directoryTables },
   }
 }

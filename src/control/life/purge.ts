@@ -182,6 +182,6 @@ function stepsOf({ isolation, namespace, shard }: Subject): string[] {
     'leave a fence in the state "purged"',
     'remove its exports',
     'look through every table for rows that are left',
-    'write the receipt and remove it from the directory',
+    'write the receipt and remove it from the directory, with what it has used',
   ]
 }

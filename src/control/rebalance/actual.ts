@@ -3,7 +3,8 @@
 import type { Client } from '../../db/client.ts'
 import { listShards, readSettings } from '../../directory/shards.ts'
 import { readStatistics } from '../../directory/statistics.ts'
-import { listTenants, type TenantRecord } from '../../directory/tenants.ts'
+import { everyTenant, type TenantRecord } from '../../directory/tenants.ts'
+import { readLoads } from '../../directory/usage-reports.ts'
 import { listMoves } from '../move/store.ts'
 import type { MoveRecord } from '../move/types.ts'
 import { unfinishedOf } from '../operations/store.ts'
@@ -15,9 +16,6 @@ import type { Actual } from './types.ts'
 const CREATING = 'its creation is not finished'
 const PURGING = 'it is being purged'
 
-/** Tenants that one statement reads. */
-const PAGE = 10_000
-
 /**
  * Read the directory; nobody has a size yet.
  *
@@ -27,7 +25,7 @@ export async function readActual(directory: Client): Promise<Actual> {
   const { namespace } = (await readSettings(directory)) ?? notSetUp()
   const rows = await directory.query('select shard from directory.bucket order by no')
   const shards = (await listShards(directory)).map(({ key }) => key)
-  const tenants = await everybody(directory)
+  const tenants = await everyTenant(directory)
   const ids = tenants.map(({ id }) => id)
   const operations = await unfinishedOf(directory, ids)
   const moves = new Map((await listMoves(directory, { all: false })).map((move) => [move.tenant, move]))
@@ -40,6 +38,7 @@ export async function readActual(directory: Client): Promise<Actual> {
     buckets: rows.map(({ shard }) => shard ?? ''),
     shards,
     databaseMs,
+    loads: await readLoads(directory),
     tenants: tenants.map((tenant) => {
       const { id, plan, bucket, shard, isolation, namespace: own, epoch } = tenant
       const held = heldBy(tenant, moves.get(id), operations.get(id))
@@ -70,15 +69,6 @@ export async function measured(
       const rows = tables.reduce((sum, table) => sum + table.rows, 0)
       return { ...tenant, rows, bytes: tables.reduce((sum, table) => sum + table.bytes, 0) }
     }),
-  }
-}
-
-async function everybody(directory: Client): Promise<TenantRecord[]> {
-  const found: TenantRecord[] = []
-  for (;;) {
-    const page = await listTenants(directory, PAGE, { after: found.at(-1)?.id ?? '' })
-    found.push(...page)
-    if (page.length < PAGE) return found
   }
 }
 

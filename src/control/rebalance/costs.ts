@@ -12,12 +12,15 @@ export interface Costs {
 }
 
 /**
- * `load` is database time. Statistics know it by shard and not by tenant, so the time of a shard is dealt out to its
- * tenants by their bytes; a shard that has none yet is reckoned at the mean of the others, and without any statistics
- * bytes stand for themselves.
+ * `load` is database time, as the ledger has it of each tenant. Where nothing is metered there are the statistics, which
+ * know it by shard: then the time of a shard is dealt out to its tenants by their bytes; a shard that has none yet is
+ * reckoned at the mean of the others, and without any statistics bytes stand for themselves.
  */
-export function costsOf(measure: Measure, { tenants, databaseMs }: Actual): Costs {
+export function costsOf(measure: Measure, { tenants, databaseMs, loads }: Actual): Costs {
   if (measure === 'count') return { unit: 'tenants', of: () => 1 }
+  if (measure === 'load' && tenants.some(({ id }) => loads.has(id))) {
+    return { unit: 'ms of database time in 7 days', of: ({ id }) => loads.get(id) ?? 0 }
+  }
   const bytes = new Map<string, number>()
   for (const { shard, bytes: own } of tenants) bytes.set(shard, (bytes.get(shard) ?? 0) + own)
   const timed = [...bytes].filter(([shard, held]) => (databaseMs.get(shard) ?? 0) > 0 && held > 0)

@@ -69,6 +69,8 @@ export interface Actual {
   readonly shards: readonly string[]
   /** Milliseconds of database time that lists have taken, by shard; of shards without statistics nothing. */
   readonly databaseMs: ReadonlyMap<string, number>
+  /** Milliseconds of database time that tenants have taken lately, as they were metered; of the others nothing. */
+  readonly loads: ReadonlyMap<string, number>
   readonly tenants: readonly ActualTenant[]
 }
 

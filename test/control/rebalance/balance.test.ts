@@ -2,11 +2,12 @@
 
 import { describe, expect, it } from 'vitest'
 import { balance, type Placed, spreadOf } from '../../../src/control/rebalance/balance.ts'
+import { costsOf, type Measure } from '../../../src/control/rebalance/costs.ts'
 import { isAllowed, takesTenants } from '../../../src/control/rebalance/desired.ts'
 import { Room } from '../../../src/control/rebalance/room.ts'
 import type { DesiredShard } from '../../../src/control/rebalance/types.ts'
 import { runRandom } from '../../kit/random.ts'
-import { randomFleet, shard, tenant } from './random-fleet.ts'
+import { actual, randomFleet, shard, tenant } from './random-fleet.ts'
 
 const random = runRandom().fork('balance')
 
@@ -25,6 +26,22 @@ const run = (shards: readonly DesiredShard[], all: readonly Placed[], until = 0.
   balance(shards, all, roomOf(shards, all), until)
 
 const ab = [shard('shard-a'), shard('shard-b')]
+
+describe('the cost of a tenant', () => {
+  const tenants = [tenant('idle', { bytes: 3_000 }), tenant('busy', { bytes: 1_000 })]
+  const fleet = { ...actual(['shard-a'], tenants), databaseMs: new Map([['shard-a', 400]]) }
+  const costs = (measure: Measure, loads: [string, number][]) => {
+    const { of, unit } = costsOf(measure, { ...fleet, loads: new Map(loads) })
+    return [unit, ...tenants.map(of)]
+  }
+
+  it('is its own database time where that is metered, and its part of the shard by size where it is not', () => {
+    expect(costs('load', [['busy', 900]])).toEqual(['ms of database time in 7 days', 0, 900])
+    expect(costs('load', [])).toEqual(['ms of database time, by size', 300, 100])
+    expect(costs('load', [['purged', 5]])).toEqual(['ms of database time, by size', 300, 100])
+    expect(costs('size', [['busy', 900]])).toEqual(['bytes', 3_000, 1_000])
+  })
+})
 
 describe('the balancer', () => {
   it('moves the largest tenant that is no more than half of the difference', () => {

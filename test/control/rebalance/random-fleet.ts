@@ -40,6 +40,7 @@ export function actual(buckets: readonly string[], tenants: readonly ActualTenan
     buckets,
     shards: [...new Set(buckets)].sort(),
     databaseMs: new Map(),
+    loads: new Map(),
     tenants,
   }
 }
