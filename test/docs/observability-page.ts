@@ -13,7 +13,7 @@ export interface ListedFamily {
 /** Name → what the page says of it. Rows of its tables: | `name` | type | `label` `label` | meaning | */
 export function listedFamilies(): ReadonlyMap<string, ListedFamily> {
   const rows = readFileSync(PAGE, 'utf8').matchAll(
-    /^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([^|]*) \| [^|]+ \|$/gm,
+    /^\| `([a-z_]+)` \| (counter|gauge|histogram) \|([^|]*)\| [^|]+ \|$/gm,
   )
   return new Map(
     [...rows].map(([, name = '', type = '', labels = '']) => [
