@@ -20,7 +20,7 @@ export const cache = z.strictObject({
   entries: z
     .int()
     .min(1)
-    .max(10_000_000)
+    .max(1_000_000)
     .default(20_000)
     .describe('Answers kept in the memory of a gateway, at most.'),
   bytes: z

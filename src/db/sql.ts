@@ -20,12 +20,31 @@ export interface Statement {
   readonly name?: string
   /** Of a statement that reads lists: what they ask, for whoever counts. */
   readonly lists?: readonly ListShape[]
+  /** For whoever keeps answers. Null: nothing that is served. Left out: nobody knows, and it may be anything. */
+  readonly changes?: Changed | null
+}
+
+/** What a statement changes. */
+export interface Changed {
+  /** 'schema.name'. */
+  readonly table: string
+  /** Other rows may change with its own: a trigger, a key that follows. */
+  readonly reaches: boolean
+  /** Where the primary key stands in each row that comes back; null where it does not. */
+  readonly key: readonly number[] | null
+  /** Of a statement that returns rows of several kinds: the first cell of those that it has changed. */
+  readonly tag?: string
 }
 
 /** Turn a fragment into a prepared statement. */
 export function compile(fragment: SQL): Statement {
   const { text, values } = sql.compile(fragment)
   return { text, values: values as Value[], name: statementName(text) }
+}
+
+/** As `compile`, for a fragment that changes nothing that is served: it reads, or writes to tables of our own. */
+export function inert(fragment: SQL): Statement {
+  return { ...compile(fragment), changes: null }
 }
 
 /** Give `text` the name under which each connection prepares it. */

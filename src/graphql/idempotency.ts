@@ -13,7 +13,7 @@ import { createHash } from 'node:crypto'
 import { type ExecutionArgs, type ExecutionResult, print } from 'graphql'
 import { fail } from '../base/errors.ts'
 import { sqlState } from '../db/connection.ts'
-import { compile, sql } from '../db/sql.ts'
+import { inert, sql } from '../db/sql.ts'
 import type { GatewayContext, RequestScope } from './context.ts'
 
 /** Bytes of an answer that is kept: as many as a request may have by default. */
@@ -46,7 +46,7 @@ export async function claimKey(args: ExecutionArgs): Promise<Claim | ExecutionRe
     fail('BAD_USER_INPUT', 'The header Idempotency-Key wants 1 to 255 printable ASCII characters, once.')
   }
   const { tenant } = scope.identity
-  const statement = compile(sql`
+  const statement = inert(sql`
     select state, answer
     from shardgate.claim_key(${sql.value(tenant)}, ${sql.value(key)}, ${sql.value(hashOf(args, scope))})`)
   const [rows = []] = await scope.run([statement]).catch(explainMissing)
@@ -72,7 +72,7 @@ async function keepAnswer(scope: RequestScope, key: string, { data }: ExecutionR
     fail('QUERY_TOO_COMPLEX', sentence, { limit: 'keptAnswerBytes', allowed: ANSWER_BYTES_MAX })
   }
   await scope.run([
-    compile(sql`
+    inert(sql`
       update shardgate.idempotency set answer = ${sql.value(answer)}
       where tenant_id = ${sql.value(scope.identity.tenant)} and key = ${sql.value(key)}`),
   ])

@@ -64,6 +64,8 @@ export type MeasureList = (plan: AggregatePlan) => Promise<readonly Row[]>
 export interface Lists {
   readonly tables: Tables
   readonly sizes: () => PageSizes
+  /** Whether answers with rows of a table may be kept; left out where none are. */
+  readonly keeps?: ((table: Table) => boolean) | undefined
 }
 
 /**

@@ -7,6 +7,7 @@
 
 import { type DocumentNode, getOperationAST, type OperationDefinitionNode, validate } from 'graphql'
 import { LRUCache } from 'lru-cache'
+import { Keeping } from '../cache/keeping.ts'
 import { compiledOperation } from './operation.ts'
 import type { Lane, LaneOperation, LaneParts } from './types.ts'
 
@@ -28,12 +29,15 @@ export function createLane(parts: LaneParts): Lane {
   const documents = textCache<Known>(DOCUMENTS_MAX, DOCUMENTS_CHARS_MAX)
   const refused = textCache<true>(REFUSED_MAX, REFUSED_CHARS_MAX)
   let madeFor: unknown[] = []
+  let keeping: Keeping | undefined
 
   /** Whatever was decided under other limits or for another schema is decided again. */
   function forgetOldOnes(): void {
-    const now = [parts.limits(), parts.permissions()]
+    const { cache, tables, limits } = parts
+    const now = [limits(), parts.permissions(), cache?.settings]
     if (now.every((part, i) => part === madeFor[i])) return
     madeFor = now
+    keeping = cache?.isOn ? new Keeping(cache, tables, limits()) : undefined
     documents.clear()
     refused.clear()
   }
@@ -59,7 +63,7 @@ export function createLane(parts: LaneParts): Lane {
       if (!node) return null
       const found = known.operations.get(node)
       if (found !== undefined) return found
-      const fresh = compiledOperation(parts, known.document, node, operationName)
+      const fresh = compiledOperation({ ...parts, keeping }, known.document, node, operationName)
       known.operations.set(node, fresh)
       return fresh
     },

@@ -1,7 +1,7 @@
 /**
  * One operation in the compiled lane:
  *
- *     variables ─▶ permissions ─▶ row estimate ─▶ plans of its lists ─▶ one batch ─▶ JSON text
+ *     variables ─▶ demand ─▶ permissions ─▶ (kept answer) ─▶ plans of its lists ─▶ one batch ─▶ JSON text
  *
  * Each step that finds something unusual steps back: the resolver lane does the operation from the start.
  */
@@ -20,18 +20,20 @@ import {
 import { LRUCache } from 'lru-cache'
 import { type GatewayError, isGatewayError } from '../../base/errors.ts'
 import type { Row } from '../../db/batch.ts'
+import type { Placement } from '../../directory/types.ts'
+import type { Table } from '../../model/types.ts'
 import type { Mode } from '../../shards/door.ts'
-import { estimateRows } from '../limits/estimate.ts'
+import type { Fresh } from '../cache/answers.ts'
+import { digest } from '../cache/keeping.ts'
+import { type Demand, demandOf } from '../limits/demand.ts'
 import { checkInputs } from '../limits/inputs.ts'
-import type { AnswerBounds } from './answer.ts'
 import type { Variables } from './arguments.ts'
+import { type AskedField, namesOf, textOf, UNBOUNDED } from './asked-fields.ts'
 import { failedResult } from './failed.ts'
 import { compileQuery, type RootField } from './root-fields.ts'
 import { conditionVariables, type Selections, selectionsOf } from './selections.ts'
 import { Settled, written } from './settled.ts'
-import { StepBack } from './step-back.ts'
-import type { LaneOperation, LaneParts, LaneRequest } from './types.ts'
-import type { Asked } from './unit.ts'
+import type { CompileParts, LaneOperation, LaneRequest } from './types.ts'
 import { type ReadVariables, variableReader } from './variables.ts'
 import { compileMutation } from './writes.ts'
 
@@ -39,6 +41,8 @@ import { compileMutation } from './writes.ts'
 interface Variant {
   readonly selections: Selections
   readonly fields: readonly RootField[]
+  /** Whether its answers may be kept, for all that is known without arguments. */
+  readonly isKept: boolean
 }
 
 /**
@@ -59,7 +63,7 @@ const READ_MAX = 10
 
 /** Null where the lane will never take it. */
 export function compiledOperation(
-  parts: LaneParts,
+  parts: CompileParts,
   document: DocumentNode,
   node: OperationDefinitionNode,
   operationName: string | null | undefined,
@@ -73,13 +77,14 @@ export function compiledOperation(
     kind,
     name: node.name?.value,
     document,
+    demand: (variables) => operation.demand(variables ?? {}),
     run: (request) => operation.run(request),
   }
 }
 
 class Operation {
   readonly conditions: readonly string[]
-  readonly #parts: LaneParts
+  readonly #parts: CompileParts
   readonly #document: DocumentNode
   readonly #node: OperationDefinitionNode
   readonly #name: string | null | undefined
@@ -88,11 +93,11 @@ class Operation {
   readonly #holdsInputs: boolean
   readonly #readVariables: ReadVariables
   readonly #id = ++operations
-  /** Whether no values of variables can make the row estimate too large. */
-  #isSmall: boolean | undefined
+  /** Of its document and its name. */
+  #digest: string | undefined
 
   constructor(
-    parts: LaneParts,
+    parts: CompileParts,
     document: DocumentNode,
     node: OperationDefinitionNode,
     name: string | null | undefined,
@@ -113,6 +118,7 @@ class Operation {
     try {
       if (this.#writes && request.idempotencyKey !== undefined) return null
       const variables = this.#coerce(request.variables ?? {})
+      if (!this.#fits(request, request.demand ?? this.demand(variables))) return null
       variant = this.variant(variables)
       if (!variant) return null
       const isAllowed = this.#allows(request)
@@ -120,7 +126,8 @@ class Operation {
       if (isAllowed === null) await this.#runRules(request)
       return await this.#answer(variant, variables, request)
     } catch (error) {
-      const final = error instanceof Settled ? error.error : isMixup(error) ? error : null
+      const isFinal = isMixup(error) || this.#isTooSlow(error, request)
+      const final = error instanceof Settled ? error.error : isFinal ? (error as Error) : null
       this.#report(error, request)
       return variant && final ? failedResult(variant.selections, final) : null
     }
@@ -137,16 +144,18 @@ class Operation {
   }
 
   #compile(variables: Variables): Variant | null {
-    const { permissions, tables, limits } = this.#parts
+    const { permissions, tables, limits, keeping } = this.#parts
+    const keeps = keeping && ((table: Table) => keeping.keeps(table))
     const conditions = Object.fromEntries(
       this.conditions.filter((name) => name in variables).map((name) => [name, variables[name]]),
     )
     try {
       const selections = selectionsOf(permissions().schema, this.#document, this.#node, conditions)
       const fields = this.#writes
-        ? compileMutation(selections, { tables, limits })
-        : compileQuery(selections, { tables, sizes: limits })
-      return { selections, fields }
+        ? compileMutation(selections, { tables, limits, keeps })
+        : compileQuery(selections, { tables, sizes: limits, keeps })
+      const isKept = keeps !== undefined && fields.every(({ tables }) => tables.every(keeps))
+      return { selections, fields, isKept }
     } catch (error) {
       this.#report(error)
       return null
@@ -166,9 +175,7 @@ class Operation {
     const { permissions, limits } = this.#parts
     const { schema } = permissions()
     if (this.#holdsInputs) checkInputs(schema, this.#node, variables, limits().rows)
-    const coerced = this.#readVariables(variables)
-    this.#checkEstimate(coerced)
-    return coerced
+    return this.#readVariables(variables)
   }
 
   #allows({ variables, identity }: LaneRequest): boolean | null {
@@ -186,38 +193,57 @@ class Operation {
     })
   }
 
-  #checkEstimate(variables: Variables): void {
-    this.#isSmall ??= this.#fits(this.#largest())
-    if (!this.#isSmall && !this.#fits(variables)) throw new StepBack()
-  }
-
-  #fits(variableValues: Variables): boolean {
+  demand(variables: Variables): Demand {
     const { permissions, limits } = this.#parts
-    const operation = { document: this.#document, operationName: this.#name, variableValues }
-    return estimateRows(permissions().schema, operation, limits()) <= READ_MAX * limits().rows
+    return demandOf(permissions().schema, this.#document, this.#node, variables, limits())
   }
 
-  /** Numbers as large as a page may be, and conditions that leave nothing out. */
-  #largest(): Variables {
-    const { pageSize } = this.#parts.limits()
-    const numbers = this.#definitions.map(({ variable }) => [variable.name.value, pageSize])
-    return Object.fromEntries(numbers)
+  /** Whether it cannot come to more than is read here, or than a write may answer, which is known only when it is done. */
+  #fits({ limits: own = {} }: LaneRequest, { rows }: Demand): boolean {
+    const limits = this.#parts.limits()
+    if (rows > READ_MAX * limits.rows) return false
+    if (!this.#writes) return true
+    return rows <= (own.rows ?? rows) && limits.answerBytes <= (own.answerBytes ?? limits.answerBytes)
   }
 
-  async #answer({ fields }: Variant, variables: Variables, request: LaneRequest): Promise<string> {
-    const { door, limits } = this.#parts
+  /** A statement has had all the time that the tenant's may have: to run it again would give it twice as much. */
+  #isTooSlow(error: unknown, { deadline }: LaneRequest): boolean {
+    return !this.#writes && deadline.statementMs !== undefined && isGatewayError(error, 'TIMEOUT')
+  }
+
+  async #answer({ fields, isKept }: Variant, variables: Variables, request: LaneRequest): Promise<string> {
+    const { keeping } = this.#parts
     const { tenant } = request.identity
-    const asked = fields.map(({ key, ask }) => ({ key, ...ask(variables, tenant) }))
+    const ask = () => fields.map(({ key, ask }) => ({ key, ...ask(variables, tenant) }))
+    if (this.#writes) return this.#write(ask(), request)
+    const read = (asked: readonly AskedField[]) => this.#read(asked, request)
+    if (!keeping || !isKept || !isOpen(request.placement)) return (await read(ask())).text
+    this.#digest ??= digest([this.#document.loc?.source.body, this.#name])
+    const question = keeping.question(this.#digest, this.#definitions, request)
+    return keeping.answer(question, request, ask, read)
+  }
+
+  #write(asked: readonly AskedField[], request: LaneRequest): Promise<string> {
+    const { taken = { rows: 0 } } = request
+    return written(
+      () => this.#send(asked, 'write', request),
+      (results) => textOf(asked, results, UNBOUNDED, taken),
+    )
+  }
+
+  async #read(asked: readonly AskedField[], request: LaneRequest): Promise<Fresh> {
+    const { limits: own = {}, taken = { rows: 0 } } = request
+    const results = await this.#send(asked, 'read', request)
+    const { rows, answerBytes } = this.#parts.limits()
+    const bytes = Math.min(answerBytes, own.answerBytes ?? answerBytes)
+    const text = textOf(asked, results, { rows: Math.min(rows, own.rows ?? rows), bytes }, taken)
+    return { text, names: () => namesOf(asked, results) }
+  }
+
+  async #send(asked: readonly AskedField[], mode: Mode, request: LaneRequest): Promise<Row[][]> {
     const statements = asked.flatMap((field) => field.statements)
-    const send = (mode: Mode) => door.batch(tenant, mode, request.deadline, statements)
-    if (this.#writes)
-      return written(
-        () => send('write'),
-        (results) => textOf(asked, results, UNBOUNDED),
-      )
-    const results = statements.length > 0 ? await send('read') : []
-    const { rows, answerBytes } = limits()
-    return textOf(asked, results, { rows, bytes: answerBytes })
+    const { identity, deadline } = request
+    return statements.length > 0 ? this.#parts.door.batch(identity.tenant, mode, deadline, statements) : []
   }
 
   #isInput(node: TypeNode): boolean {
@@ -228,25 +254,9 @@ class Operation {
   }
 }
 
-/** A write is bounded before it is sent. */
-const UNBOUNDED: AnswerBounds = { rows: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
-
-/** @throws StepBack  it would be larger than an answer may be */
-function textOf(
-  asked: readonly (Asked & Pick<RootField, 'key'>)[],
-  results: readonly Row[][],
-  bounds: AnswerBounds,
-): string {
-  const count = { rows: 0 }
-  let next = 0
-  let text = ''
-  for (const { key, statements, write } of asked) {
-    const found = results.slice(next, next + statements.length)
-    next += statements.length
-    text += `${text === '' ? '' : ','}${key}${write(found, bounds, count)}`
-    if (text.length > bounds.bytes) throw new StepBack()
-  }
-  return `{"data":{${text}}}`
+/** Whether the tenant is served: nobody but the router and the fence refuses it, and they are not asked for what is kept. */
+function isOpen({ state }: Placement): boolean {
+  return state === 'active' || state === 'read-only'
 }
 
 /** Whatever stands for something that may happen has a class of its own: steps back, refusals, errors of Postgres. */

@@ -20,6 +20,8 @@ import type { Asked, RowKey, Unit } from './unit.ts'
 /** A field of the answer: its name as JSON with the colon, and what gives its value. */
 export interface RootField {
   readonly key: string
+  /** Those that it reads whatever its arguments are. */
+  readonly tables: readonly Table[]
   /** @throws  the arguments are refused */
   readonly ask: Ask
 }
@@ -30,19 +32,15 @@ type Ask = (variables: Variables, tenant: TenantId) => Asked
 export function compileQuery(selections: Selections, lists: Lists): RootField[] {
   const type = selections.schema.getQueryType()
   if (!type) throw new StepBack()
-  return selections.root(type).map((selected) => ({
-    key: selected.key,
-    ask: askerOf(selected, type, selections, lists),
-  }))
+  return selections.root(type).map((selected) => {
+    const compiler = new Compiler(selections, lists, listWriter)
+    const ask = askerOf(selected, type, compiler)
+    return { key: selected.key, tables: compiler.levels.map(({ table }) => table), ask }
+  })
 }
 
-function askerOf(
-  { field, nodes }: Selected,
-  type: GraphQLObjectType,
-  selections: Selections,
-  lists: Lists,
-): Ask {
-  const compiler = new Compiler(selections, lists, listWriter)
+function askerOf({ field, nodes }: Selected, type: GraphQLObjectType, compiler: Compiler): Ask {
+  const { selections, lists } = compiler
   if (!field) return plainAsker(unitOf(compiler, constant(type.name)))
   const meaning = meaningOf(field)
   const argumentsOf = argumentReader(field, nodes[0]!)

@@ -20,7 +20,13 @@ import { type Asked, type RowKey, Unit } from './unit.ts'
 
 export function unitOf(compiler: Compiler, write: (answer: Answer) => string): Unit {
   const { sources, lists } = compiler
-  return new Unit({ levels: compiler.ordered(), sources, write, rowsMax: lists.sizes().rows })
+  return new Unit({
+    levels: compiler.ordered(),
+    sources,
+    write,
+    rowsMax: lists.sizes().rows,
+    keeps: lists.keeps,
+  })
 }
 
 /**
@@ -92,6 +98,8 @@ export class NodeRows {
     })
     return {
       statements: tables.flatMap(({ asked }) => asked.statements),
+      tables: tables.flatMap(({ asked }) => asked.tables),
+      names: (results) => tables.flatMap(({ asked }, i) => asked.names([results[i] ?? []])),
       write: (results, bounds, count) => {
         const texts: string[] = []
         for (const [i, { rows, places, asked }] of tables.entries()) {

@@ -21,7 +21,7 @@ export class Settled extends Error {
 const DOUBTS: readonly string[] = ['INTERNAL_SERVER_ERROR', 'OUTCOME_UNKNOWN', 'QUERY_TOO_COMPLEX']
 
 /** Whether a batch that failed with `error` has certainly had no effect: Postgres refused it, or never got it. */
-function isUndone(error: unknown): boolean {
+export function isUndone(error: unknown): boolean {
   return isGatewayError(error) ? !DOUBTS.includes(error.code) : sqlState(error) !== undefined
 }
 

@@ -13,10 +13,15 @@ import type { Deadline } from '../../base/time.ts'
 import type { Placement } from '../../directory/types.ts'
 import type { Door } from '../../shards/door.ts'
 import type { Identity } from '../../tenant/types.ts'
+import type { AnswerCache } from '../cache/answers.ts'
+import type { Keeping } from '../cache/keeping.ts'
 import type { GatewayContext } from '../context.ts'
+import type { Demand } from '../limits/demand.ts'
 import type { ParseDocument } from '../limits/limits.ts'
+import type { OwnLimits } from '../limits/own.ts'
 import type { Permissions } from '../permissions/permissions.ts'
 import type { Tables } from '../plan/types.ts'
+import type { RowCount } from './answer.ts'
 
 export interface Lane {
   /**
@@ -32,6 +37,8 @@ export interface LaneOperation {
   /** A GraphQL name; undefined for an operation without one. */
   readonly name: string | undefined
   readonly document: DocumentNode
+  /** What it asks for at the most. @param variables  as they came */
+  demand(variables: LaneRequest['variables']): Demand
   /**
    * The whole answer as JSON text. Null: the resolver lane has to answer, and nothing has had an effect. A result
    * with errors: nobody may run the operation again.
@@ -47,6 +54,14 @@ export interface LaneRequest {
   /** As they came: not coerced yet. */
   readonly variables: Readonly<Record<string, unknown>> | null | undefined
   readonly idempotencyKey: string | undefined
+  /** Of the operation with these variables, where it is known. */
+  readonly demand?: Demand
+  /** The tenant's own, where they are less than everybody's. */
+  readonly limits?: OwnLimits
+  /** Told how many rows the answer holds. */
+  readonly taken?: RowCount
+  /** Set by the lane where it has asked for a kept answer. */
+  cache?: 'hit' | 'miss'
 }
 
 export interface LaneParts {
@@ -60,4 +75,11 @@ export interface LaneParts {
   readonly contextFor: (request: LaneRequest) => GatewayContext
   /** Told of faults of the lane itself as `request.failed`: the answer comes from the resolvers all the same. */
   readonly emit: Emit
+  /** Left out, no answers are kept. */
+  readonly cache?: AnswerCache | undefined
+}
+
+export interface CompileParts extends LaneParts {
+  /** Left out while no answers are kept. */
+  readonly keeping: Keeping | undefined
 }

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { TenantId } from '../../base/ids.ts'
 import type { Row } from '../../db/batch.ts'
 import { prepared, type Statement, sql, type Value } from '../../db/sql.ts'
+import type { Table } from '../../model/types.ts'
 import { type AggregatePlan, wholeOf } from '../plan/aggregate-types.ts'
 import { parametersOf, type Slot, slot } from '../plan/slots.ts'
 import type { ListPlan } from '../plan/types.ts'
@@ -15,6 +16,7 @@ import type { Variables } from './arguments.ts'
 import { sortRows } from './found.ts'
 import { type Layout, layOut } from './layout.ts'
 import type { Level, MeasureLevel } from './levels.ts'
+import { addTables, type KeepsTable, namesRead, readKeys } from './reads.ts'
 import { groupsKey, listKey, mapGroups, mapList } from './shapes.ts'
 import type { ListSource } from './sources.ts'
 import { compileLevels, cursorPlaces, isBare, type LevelShape, listsOf, readMax } from './statement.ts'
@@ -29,17 +31,25 @@ export interface UnitParts {
   readonly sources: readonly ListSource[]
   readonly write: (answer: Answer) => string
   readonly rowsMax: number
+  /** Left out where no answers are kept. */
+  readonly keeps?: KeepsTable | undefined
 }
 
 /** A statement for all requests of one shape. */
 interface UnitStatement extends Pick<Statement, 'text' | 'name' | 'lists'> {
   readonly slots: readonly Slot[]
   readonly cursorPlaces: readonly (readonly number[])[]
+  /** All that it reads, where answers are kept. */
+  readonly tables: readonly Table[]
 }
 
 /** A unit with the values of a request. */
 export interface Asked {
   readonly statements: readonly Statement[]
+  /** All tables that the statements read, where answers are kept. */
+  readonly tables: readonly Table[]
+  /** Names of what their results hang on. */
+  names(results: readonly Row[][]): readonly string[]
   /** @param results  of the statements, in their order */
   write(results: readonly Row[][], bounds: AnswerBounds, count: RowCount): string
 }
@@ -75,6 +85,7 @@ export class Unit {
   constructor(parts: UnitParts) {
     this.#parts = parts
     const groups = parts.levels.flatMap((level) => (level.kind === 'measures' ? (level.groups ?? []) : []))
+    if (parts.keeps) readKeys(parts.levels, parts.keeps)
     this.#isConstant = [...parts.sources, ...groups].every(({ isConstant }) => isConstant)
     this.#layout = layOut(parts.levels, isBare(parts.levels))
   }
@@ -95,7 +106,7 @@ export class Unit {
       lists: known.lists!,
       values: parametersOf(known.slots, values, tenant),
     }
-    const { cursorPlaces: places = [] } = known ?? {}
+    const { cursorPlaces: places = [], tables = [] } = known ?? {}
     const { lists, aggregates } = plans
     const answerOf: AskedUnit['answerOf'] = (rows, bounds, count) => {
       if (rows.length >= readMax(rowsMax)) throw new StepBack()
@@ -111,6 +122,8 @@ export class Unit {
     }
     return {
       statements: statement ? [statement] : [],
+      tables,
+      names: ([rows = []]) => namesRead(levels, tables, sortRows(levels, rows), countOf(key)),
       answerOf,
       write: ([rows = []], bounds, count) => write(answerOf(rows, bounds, count)),
     }
@@ -157,8 +170,26 @@ export class Unit {
       if (level.kind === 'list')
         places[level.tag] = cursorPlaces(level, plans.lists[level.source!.index]!.order)
     }
-    return { ...prepared(text), lists: listsOf(shapes), slots, cursorPlaces: places }
+    return {
+      ...prepared(text),
+      lists: listsOf(shapes),
+      slots,
+      cursorPlaces: places,
+      tables: this.#tables(plans),
+    }
   }
+
+  #tables(plans: Plans): Table[] {
+    if (!this.#parts.keeps) return []
+    const found = new Set(this.#parts.levels.map(({ table }) => table))
+    addTables(plans, found)
+    return [...found]
+  }
+}
+
+/** Rows that a key asks for: it may hold a list of values for each column. */
+function countOf([first]: RowKey): number {
+  return first && typeof first.value === 'object' ? (first.value?.length ?? 0) : 1
 }
 
 function aggregateOf(level: MeasureLevel, lists: readonly ListPlan[], variables: Variables): AggregatePlan {

@@ -5,16 +5,25 @@
 
 import { LRUCache } from 'lru-cache'
 import type { TenantId } from '../../base/ids.ts'
-import { prepared, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
+import { type Changed, prepared, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
 import type { Table } from '../../model/types.ts'
 import { source } from '../plan/fragments.ts'
 import { ANY_TENANT, parametersOf, type Slot, slot } from '../plan/slots.ts'
-import { type Changes, deleteRow, insertRows, type Key, updateRow, upsertRow } from '../plan/writes.ts'
+import {
+  type Changes,
+  deleteRow,
+  insertRows,
+  type Key,
+  removed,
+  updateRow,
+  upsertRow,
+} from '../plan/writes.ts'
 import { Answer } from './answer.ts'
 import type { Variables } from './arguments.ts'
 import { sortRows } from './found.ts'
 import { type Layout, layOut } from './layout.ts'
 import type { RowLevel } from './levels.ts'
+import { type KeepsTable, readKeys } from './reads.ts'
 import { compileLevels, isBare, type LevelShape } from './statement.ts'
 import type { Asked } from './unit.ts'
 
@@ -40,9 +49,11 @@ export interface WriteUnitParts {
   /** @throws  the arguments are refused */
   readonly wantedBy: (variables: Variables) => Wanted
   readonly write: (answer: Answer) => string
+  /** Left out where no answers are kept. */
+  readonly keeps?: KeepsTable | undefined
 }
 
-interface WriteStatement extends Pick<Statement, 'text' | 'name'> {
+interface WriteStatement extends Pick<Statement, 'text' | 'name' | 'changes'> {
   readonly slots: readonly Slot[]
 }
 
@@ -61,6 +72,7 @@ export class WriteUnit {
 
   constructor(parts: WriteUnitParts) {
     this.#parts = parts
+    if (parts.keeps) readKeys(parts.levels.slice(0, 1), parts.keeps)
     this.#layout = layOut(parts.levels, isBare(parts.levels, parts))
   }
 
@@ -73,6 +85,8 @@ export class WriteUnit {
     const none = { plans: [], aggregates: [], cursorPlaces: [] }
     return {
       statements: [statement],
+      tables: [],
+      names: () => [],
       write: ([rows = []], bounds, count) =>
         write(new Answer({ tenant, found: sortRows(levels, rows), ...none, bounds, count })),
     }
@@ -96,7 +110,20 @@ export class WriteUnit {
     // Each row refers to one at the most, so that no level can grow.
     const { text, slots } = compileLevels(shapes, this.#layout, { rows: 1, surely })
     const { name } = prepared(text)
-    return { text, ...(name !== undefined && { name }), slots }
+    return { text, ...(name !== undefined && { name }), slots, changes: this.#changes(wanted) }
+  }
+
+  #changes({ verb }: Wanted): Changed {
+    const { table, levels } = this.#parts
+    if (verb === 'delete') return removed(table)
+    const [{ columns, cells, tag }] = levels as [RowLevel]
+    const key = table.primaryKey.map((column) => cells[columns.indexOf(column)] ?? -1)
+    return {
+      table: table.id,
+      reaches: table.reaches === true,
+      key: key.includes(-1) ? null : key,
+      ...(!isBare(levels, this.#parts) && { tag: String(tag) }),
+    }
   }
 }
 

@@ -26,6 +26,7 @@ import { argumentReader } from './arguments.ts'
 import { Compiler } from './compiler.ts'
 import type { RowLevel } from './levels.ts'
 import { constant } from './objects.ts'
+import type { KeepsTable } from './reads.ts'
 import type { RootField } from './root-fields.ts'
 import { rowWriter } from './rows.ts'
 import type { Selected, Selections } from './selections.ts'
@@ -40,19 +41,20 @@ const VALUE_BYTES_MIN = 1_000
 export interface WriteParts {
   readonly tables: Tables
   readonly limits: () => LimitsConfig
+  readonly keeps?: KeepsTable | undefined
 }
 
 /** @throws StepBack  it is not one write of one row, or what is selected with it is not known when it is written */
 export function compileMutation(selections: Selections, parts: WriteParts): RootField[] {
   const type = selections.schema.getMutationType()
   const fields = type ? selections.root(type) : []
-  const named = { statements: [], write: constant(type?.name ?? '') }
+  const named = { statements: [], tables: [], names: () => [], write: constant(type?.name ?? '') }
   // Several are a transaction of several statements, of which each may see what those before it have written.
   if (!type || fields.filter(({ field }) => field).length !== 1) throw new StepBack()
   return fields.map((selected) => {
-    if (!selected.field) return { key: selected.key, ask: () => named }
+    if (!selected.field) return { key: selected.key, tables: [], ask: () => named }
     const unit = writeUnit(selected, selected.field, selections, parts)
-    return { key: selected.key, ask: (variables, tenant) => unit.ask(variables, tenant) }
+    return { key: selected.key, tables: [], ask: (variables, tenant) => unit.ask(variables, tenant) }
   })
 }
 
@@ -77,6 +79,7 @@ function writeUnit(
   return new WriteUnit({
     table,
     levels,
+    keeps: parts.keeps,
     surely: verb === 'upsert' || (verb === 'create' && table.reaches === true),
     wantedBy: (variables) => wants(argumentsOf(variables)),
     write(answer) {

@@ -4,7 +4,7 @@
  */
 
 import type { TenantId } from '../../base/ids.ts'
-import { compile, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
+import { inert, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
 import {
   type AggregatePlan,
   type GroupOrderTerm,
@@ -33,13 +33,13 @@ export function aggregateStatement(
 ): Statement {
   const { table, parentColumns } = plan.list
   const measured = measuredSql(plan, tenant)
-  if (!parentColumns) return withShape(compile(measured), plan.list, false)
+  if (!parentColumns) return withShape(inert(measured), plan.list, false)
   const end = plan.groups
     ? sql`, ${groupOrder(plan, plan.groups, sql`a.`)} limit ${sql.value(rowsMax)}`
     : sql.blank
   const all = sql`select k.n, a.* from ${keys(table, parentColumns, parents)}
     cross join lateral (${measured}) as a order by k.n${end}`
-  return withShape(compile(all), plan.list, false)
+  return withShape(inert(all), plan.list, false)
 }
 
 /** The keys and measures of one list, under the names c0, c1, …; for children of the parent `k`. */

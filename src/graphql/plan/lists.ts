@@ -1,7 +1,7 @@
 /** Statements that read rows: the page of a list, rows by their keys. */
 
 import type { TenantId } from '../../base/ids.ts'
-import { compile, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
+import { inert, type SQL, type Statement, sql, type Value } from '../../db/sql.ts'
 import type { Table } from '../../model/types.ts'
 import { condition } from './conditions.ts'
 import { columns, from, isTenant, keys, matchesKey, type Source, source } from './fragments.ts'
@@ -28,12 +28,12 @@ export function listStatement(
   const page = sql`select ${outputs(of, order, values)} from ${from(of)}${computedBeside(of, order, tenant)}
     where ${pageConditions(of, plan, tenant)}
     order by ${orderBy(values, order)} limit ${sql.value(plan.limit + 1)}${offset}`
-  if (!plan.parentColumns) return withShape(compile(page), plan, true)
+  if (!plan.parentColumns) return withShape(inert(page), plan, true)
   const found = orderValues(of, order, of.alias)
   const pages = sql`select k.n, ${outputs(of, order, found)}
     from ${keys(plan.table, plan.parentColumns, parents)} cross join lateral (${page}) as t
     order by k.n, ${orderBy(found, order)} limit ${sql.value(rowsMax)}`
-  return withShape(compile(pages), plan, true)
+  return withShape(inert(pages), plan, true)
 }
 
 function outputs(of: Source, order: readonly OrderTerm[], values: readonly OrderValue[]): SQL {
@@ -52,7 +52,7 @@ export function lookupStatement(
   values: readonly Value[][],
 ): Statement {
   const of = source(table)
-  return compile(sql`select k.n, ${columns(of)} from ${keys(table, by, values)} join ${from(of)}
+  return inert(sql`select k.n, ${columns(of)} from ${keys(table, by, values)} join ${from(of)}
     on ${isTenant(of, tenant)} and ${matchesKey(of, by)}`)
 }
 

@@ -6,7 +6,16 @@
  */
 
 import type { TenantId } from '../../base/ids.ts'
-import { compile, type SQL, type Statement, sql, type Value, wireText } from '../../db/sql.ts'
+import {
+  type Changed,
+  compile,
+  inert,
+  type SQL,
+  type Statement,
+  sql,
+  type Value,
+  wireText,
+} from '../../db/sql.ts'
 import type { Column, ColumnType, Table } from '../../model/types.ts'
 import { condition } from './conditions.ts'
 import {
@@ -26,6 +35,17 @@ import type { Condition } from './types.ts'
 
 export type Changes = readonly { readonly column: Column; readonly value: Value }[]
 
+/** What a statement changes that returns the table's columns behind `before` other ones. A primary key never changes. */
+function changed(table: Table, before = 0): Changed {
+  const places = table.primaryKey.map((key) => before + table.columns.findIndex(({ name }) => name === key))
+  return { table: table.id, reaches: table.reaches === true, key: places }
+}
+
+/** Rows of any table may go with those that are deleted, or change: so their foreign keys may want it. */
+export function removed({ id }: Table): Changed {
+  return { table: id, reaches: true, key: null }
+}
+
 /**
  * Insert rows that all give the same columns, in this order; the others get their defaults.
  *
@@ -33,7 +53,10 @@ export type Changes = readonly { readonly column: Column; readonly value: Value 
  */
 export function insertStatement(table: Table, tenant: TenantId, rows: readonly Changes[]): Statement {
   const of = source(table)
-  return compile(sql`${insertRows(of, tenant, rows)} returning ${columns(of)}`)
+  return {
+    ...compile(sql`${insertRows(of, tenant, rows)} returning ${columns(of)}`),
+    changes: changed(table),
+  }
 }
 
 /**
@@ -50,7 +73,8 @@ export function upsertStatement(
   update: readonly string[],
 ): Statement {
   const of = source(table)
-  return compile(sql`${upsertRow(of, tenant, row, key, update)} returning ${columns(of)}`)
+  const statement = compile(sql`${upsertRow(of, tenant, row, key, update)} returning ${columns(of)}`)
+  return { ...statement, changes: changed(table) }
 }
 
 /** As `upsertStatement`, up to what it returns. */
@@ -79,9 +103,10 @@ export function updateStatement(
   changes: Changes,
 ): Statement {
   const of = source(table)
-  return compile(sql`update ${from(of)} set ${assignments(changes)}
+  const statement = compile(sql`update ${from(of)} set ${assignments(changes)}
     from ${keys(table, table.primaryKey, wanted)}
     where ${isTenant(of, tenant)} and ${matchesKey(of, table.primaryKey)} returning k.n, ${columns(of)}`)
+  return { ...statement, changes: changed(table, 1) }
 }
 
 // The columns of the constraint itself: in a tenant's own tables it may do without the tenant column.
@@ -124,9 +149,10 @@ export function deleteStatement(
 ): Statement {
   const of = source(table)
   const still = where ? sql` and ${condition(of, where, tenant)}` : sql.blank
-  return compile(sql`delete from ${from(of)} using ${keys(table, table.primaryKey, wanted)}
+  const statement = compile(sql`delete from ${from(of)} using ${keys(table, table.primaryKey, wanted)}
     where ${isTenant(of, tenant)} and ${matchesKey(of, table.primaryKey)}${still}
     returning k.n, ${columns(of)}`)
+  return { ...statement, changes: removed(table) }
 }
 
 /** How rows are held until the transaction ends; a lock asks for the right to update. */
@@ -142,7 +168,7 @@ export function chooseStatement(
 ): Statement {
   const of = source(table)
   const matches = where ? sql` and ${condition(of, where, tenant)}` : sql.blank
-  return compile(sql`select ${columns(of)} from ${from(of)} where ${isTenant(of, tenant)}${matches}
+  return inert(sql`select ${columns(of)} from ${from(of)} where ${isTenant(of, tenant)}${matches}
     order by ${inKeyOrder(of)} limit ${sql.value(limit)}${locking(lock)}`)
 }
 
@@ -155,7 +181,7 @@ export function lockStatement(
   lock: Lock,
 ): Statement {
   const of = source(table)
-  return compile(sql`select k.n, ${columns(of)} from ${keys(table, by, wanted)} join ${from(of)}
+  return inert(sql`select k.n, ${columns(of)} from ${keys(table, by, wanted)} join ${from(of)}
     on ${isTenant(of, tenant)} and ${matchesKey(of, by)}
     order by ${inKeyOrder(of)}${locking(lock)}`)
 }
