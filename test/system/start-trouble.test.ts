@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Ending, endCommands, processesOn, type RunningCommand, shardgate } from '../kit/command.ts'
 import { countOf, onEmbedded, type RowsOfTenant, rowsOn } from '../kit/embedded.ts'
 import { removeEmbedded, serverFolder } from '../kit/folders.ts'
+import { some } from '../kit/some.ts'
 
 const POLL = { timeout: 60_000, interval: 100 }
 const READY = /Ctrl-C stops everything/
@@ -130,10 +131,12 @@ describe('a data folder', () => {
     expect(err).toContain(`rm -r ${at}/data\n`)
   })
 
-  it.each([
-    ['with a server by half', 'data/shard-c/global/pg_control', 'rm -r {}/data'],
-    ['with torn notes', 'embedded.json', 'rm -r {}'],
-  ])('%s: the way out that is told leads out', async (_, torn, way) => {
+  it.each(
+    some(1, [
+      ['with a server by half', 'data/shard-c/global/pg_control', 'rm -r {}/data'],
+      ['with torn notes', 'embedded.json', 'rm -r {}'],
+    ] as const),
+  )('%s: the way out that is told leads out', async (_, torn, way) => {
     const at = copyOfAll()
     rmSync(join(at, torn))
     if (torn.endsWith('.json')) writeFileSync(join(at, torn), '{"secret": "')

@@ -17,6 +17,7 @@ import { sql } from '../../../src/db/sql.ts'
 import { ISOLATIONS, type Isolation } from '../../../src/directory/types.ts'
 import { onClaimed, relocated, type TwoShards, twoShards } from '../../kit/claimed-moves.ts'
 import { queueMove } from '../../kit/move-world.ts'
+import { some } from '../../kit/some.ts'
 
 let two: TwoShards
 let fleet: Fleet
@@ -88,7 +89,7 @@ describe('preparing a target and giving it up', () => {
     ['schema', 'shard-a', 'shared'] as const,
     ['schema', 'shard-a', 'database'] as const,
   ]
-  it.each(places)(
+  it.each(some(3, places))(
     'from %s to %s (%s): makes it frozen, twice the same, and leaves nothing',
     async (from, shard, isolation) => {
       const [tenant] = await tenants(from)
