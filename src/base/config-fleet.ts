@@ -54,7 +54,14 @@ export const shard = z.strictObject({
     .default({}),
   readConnections: count(3, 64).describe('Pipelined connections that short reads share.'),
   readDepth: count(16, 256).describe('Reads in flight on one pipelined connection, at most.'),
+  slowConnections: count(3, 64).describe('Connections for reads that take long, one at a time on each.'),
   writeConnections: count(8, 256).describe('Connections for mutations, one each.'),
+  overflowConnections: z
+    .int()
+    .min(0)
+    .max(256)
+    .default(4)
+    .describe('Connections for mutations on top, one for each tenant that has none; closed when idle.'),
   databaseConnections: count(32, 1_000).describe(
     "Connections to databases that are a tenant's own, all of them together.",
   ),
@@ -62,6 +69,18 @@ export const shard = z.strictObject({
     "Milliseconds after which the unused connections to a tenant's own database are closed.",
   ),
   connectMs: milliseconds(2_000, 60_000).describe('Milliseconds to wait for a new connection.'),
+  maxAgeMinutes: z
+    .int()
+    .min(0)
+    .max(10_080)
+    .default(60)
+    .describe('Minutes, give or take a tenth, after which a connection is replaced; 0 keeps it.'),
+  pingAfterMs: z
+    .int()
+    .min(1_000)
+    .max(3_600_000)
+    .default(30_000)
+    .describe('Milliseconds without an answer after which a connection is tried before it is used.'),
 })
 
 export const plan = z.strictObject({

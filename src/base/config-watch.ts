@@ -21,8 +21,8 @@ import { deepFreeze } from './freeze.ts'
 
 const RUNTIME: readonly RegExp[] = [
   /^limits\.\w+$/,
-  /^plans$/,
-  /^shards\.[^.]+\.(weight|readConnections|readDepth|writeConnections|connectMs)$/,
+  /^(plans|cache)$/,
+  /^shards\.[^.]+\.(weight|(read|slow|write|overflow)Connections|readDepth|connectMs|maxAgeMinutes|pingAfterMs)$/,
   /^tokens$/,
   /^moves\.(holdMs|holdRequests)$/,
   /^http\.(corsOrigins|compiledLane|drainMs|stopMs)$/,
@@ -72,7 +72,7 @@ export function diffConfig(current: Config, next: Config): ConfigDifference {
 const isRuntime = (path: string): boolean => RUNTIME.some((pattern) => pattern.test(path))
 
 /** Keys whose names come and go: each is one leaf. */
-const WHOLE: readonly string[] = ['plans']
+const WHOLE: readonly string[] = ['plans', 'cache']
 
 /** Path → value; a list is one leaf, because its items have no names. */
 function leavesOf(value: object, at = '', leaves = new Map<string, unknown>()): Map<string, unknown> {

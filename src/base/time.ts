@@ -41,6 +41,16 @@ export function deadlineIn(ms: number, clock: Clock = systemClock): Deadline {
   return { remainingMs: () => Math.max(0, end - clock.elapsed()) }
 }
 
+/** Whether nobody waits for the outcome any more. */
+export function isGone(deadline: Deadline): boolean {
+  let gone = false
+  const stay = deadline.whenGone?.(() => {
+    gone = true
+  })
+  stay?.()
+  return gone
+}
+
 /** Wait `ms` milliseconds; an aborted `signal` ends the wait early without an error. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

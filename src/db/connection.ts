@@ -114,6 +114,9 @@ interface Unready {
 }
 
 export class Connection {
+  /** Whether it shall be replaced; for its pool. */
+  isAged = false
+  #retired = false
   readonly #client: pg.Client
   readonly #outbox: Outbox
   readonly #prepared = new PreparedNames()
@@ -168,6 +171,11 @@ export class Connection {
     return oldest !== undefined && performance.now() - oldest > STALLED_MS
   }
 
+  /** Milliseconds since the session was last done with a batch. */
+  get quietMs(): number {
+    return performance.now() - this.#readyAt
+  }
+
   get usable(): boolean {
     return this.#lost === undefined
   }
@@ -216,6 +224,16 @@ export class Connection {
   /** Close at once; what is in flight fails. */
   destroy(reason: string): void {
     this.#fail(new Error(reason))
+  }
+
+  /** As `destroy`, of one that nobody is at work on: it was well, and is not wanted any more. */
+  retire(reason: string): void {
+    this.#retired = true
+    this.destroy(reason)
+  }
+
+  get isRetired(): boolean {
+    return this.#retired
   }
 
   // Of a statement without a name it comes too, after those with one.

@@ -11,7 +11,7 @@ import type { ShardConfig } from '../base/config.ts'
 import { type Clock, type Deadline, systemClock } from '../base/time.ts'
 import { type Connection, ConnectionLost } from '../db/connection.ts'
 import { databaseUrl } from '../db/database-url.ts'
-import { Pool, type PoolStats } from '../db/pool.ts'
+import { Pool, type PoolSizes, type PoolStats } from '../db/pool.ts'
 import { WaitingLine } from '../db/waiting-line.ts'
 import { DatabaseAway, isDatabaseAway } from './failures.ts'
 
@@ -163,10 +163,11 @@ export class TenantDatabases {
     return { pool, users: 0, usedAt: this.#clock.elapsed() }
   }
 
-  #sizes(): { connectMs: number; shared: number; depth: number; exclusive: number } {
-    const { connectMs, readDepth, writeConnections } = this.#config
+  #sizes(): PoolSizes {
+    const { connectMs, readDepth, writeConnections, maxAgeMinutes, pingAfterMs } = this.#config
     const exclusive = Math.min(EXCLUSIVE_MAX, writeConnections)
-    return { connectMs, shared: SHARED, depth: readDepth, exclusive }
+    const maxAgeMs = maxAgeMinutes * 60_000
+    return { connectMs, shared: SHARED, depth: readDepth, exclusive, maxAgeMs, pingAfterMs }
   }
 
   #judged(home: Home, error: unknown): unknown {

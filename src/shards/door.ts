@@ -16,7 +16,7 @@ import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
-import type { Deadline } from '../base/time.ts'
+import { type Deadline, isGone } from '../base/time.ts'
 import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
 import { type Connection, ConnectionLost, type Meter } from '../db/connection.ts'
 import type { Check, Pool } from '../db/pool.ts'
@@ -33,9 +33,11 @@ import {
   refusalOfFence,
 } from './failures.ts'
 import { BEGIN, beginTenant, hasLostRole, type Mode, ROLLBACK, SHARED_LOCK_MS, tenantOf } from './fence.ts'
+import type { Applicant } from './lanes.ts'
 import type { ForHome } from './namespaces.ts'
 import type { Routed } from './routing.ts'
 import type { OwnDatabase, Shard } from './shard.ts'
+import { telling, type Waited } from './telling.ts'
 
 export type { Mode } from './fence.ts'
 
@@ -81,11 +83,28 @@ export interface DoorParts {
   readonly routed: Routed
   /** Statements name the schema that tenants share; those with one of their own have theirs in its place. */
   readonly forHome: ForHome
+  /** How much of a shard a tenant may have beside others. Left out, all have the same. */
+  readonly shareOf?: ShareOf
   readonly emit: Emit
   readonly failpoints?: Failpoints
 }
 
-export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: DoorParts): Door {
+export type ShareOf = (placement: Placement) => number
+
+export function openDoor({
+  routed,
+  forHome,
+  shareOf = () => 1,
+  emit,
+  failpoints = noFailpoints,
+}: DoorParts): Door {
+  const told = telling(emit, forHome)
+  const applicant = (placement: Placement): Applicant => ({
+    tenant: placement.tenant,
+    isolation: placement.isolation,
+    share: shareOf(placement),
+  })
+
   /**
    * The tenant that the fence has set must be the one asked for: see the head of this file.
    *
@@ -113,19 +132,26 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     meter: Meter,
   ): Promise<Row[][]> {
     shard.requireSafe(statements)
-    const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
-    const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
-    const all = [...before, fence, ...forHome(placement, statements)]
+    const entering = shard.lanes.enter(applicant(placement), statements, deadline)
+    // A turn that is there at once costs no wait, not even for the next microtask.
+    const { isSlow, done } = entering instanceof Promise ? await entering : entering
+    const workedBefore = meter.workedMs
     let lostRole: Promise<boolean> | undefined
     let isFenceSilent = false
-    const check: Check = (results, connection, refusal) => {
-      requireTenant(results, refusal ? null : all.length, placement.tenant, shard)
-      isFenceSilent = tenantOf(results) === ''
-      if (refusal && isFenceSilent && mayHaveLostRole(refusal)) lostRole = hasLostRole(connection)
-    }
     try {
-      const database = databaseOf(placement, deadline)
-      const results = await shard.use((pool) => pool.batch(all, deadline, check, meter), database)
+      const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
+      const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
+      const all = [...before, fence, ...forHome(placement, statements)]
+      const check: Check = (results, connection, refusal) => {
+        requireTenant(results, refusal ? null : all.length, placement.tenant, shard)
+        isFenceSilent = tenantOf(results) === ''
+        if (refusal && isFenceSilent && mayHaveLostRole(refusal)) lostRole = hasLostRole(connection)
+      }
+      // A write goes on without its client: many send it and do not wait.
+      const endsWithClient = isSlow && mode === 'read'
+      if (endsWithClient && isGone(deadline)) fail('TIMEOUT', 'The client did not wait for the answer.')
+      const send = (pool: Pool): Promise<Result[]> => pool.batch(all, deadline, check, meter, endsWithClient)
+      const results = await shard.use(send, databaseOf(placement, deadline), isSlow)
       return results.slice(before.length + 1).map(({ rows }) => rows)
     } catch (error) {
       if (await lostRole)
@@ -133,6 +159,8 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
       if (mode === 'write' && isAnswerLost(error)) return outcomeUnknown(error)
       if (isFenceSilent && error instanceof Error && isOfOldTables(error)) throw new BeforeFence(error)
       throw error
+    } finally {
+      done(meter.workedMs - workedBefore)
     }
   }
 
@@ -146,7 +174,7 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
       told({ placement, shard, mode, deadline }, statements, (meter) => {
         const send = () => sendBatch(shard, placement, mode, deadline, statements, meter)
         return send().catch((error: unknown) => {
-          if (mayTryAgain(error, mode) && deadline.remainingMs() > 0) return send()
+          if (mayTryAgain(error, mode) && deadline.remainingMs() > 0 && !isGone(deadline)) return send()
           throw error
         })
       }),
@@ -159,7 +187,11 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     deadline: Deadline,
     work: (session: TenantSession) => Promise<Outcome<T>>,
   ): Promise<T> {
-    return routed({ tenant, mode, deadline }, (shard, placement) => {
+    return routed({ tenant, mode, deadline }, async (shard, placement) => {
+      const cameAt = performance.now()
+      const turn = await shard.lanes.hold(applicant(placement), deadline)
+      const begunAt = performance.now()
+      const waited: Waited = { ms: begunAt - cameAt }
       const transaction = (pool: Pool): Promise<T> =>
         pool.exclusive(deadline, async (connection) => {
           await failpoints.hit('session.before-begin')
@@ -172,9 +204,11 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
             if (!open) fail('ROLLED_BACK', 'The transaction of this statement has ended.')
             shard.requireSafe([statement])
             const [own = statement] = forHome(placement, [statement])
-            const [rows = []] = await told({ placement, shard, mode, deadline }, [statement], async (meter) => [
-              await runOne(connection, own, deadline, meter),
-            ]).catch((error: unknown) => {
+            const [rows = []] = await told(
+              { placement, shard, mode, deadline, waited },
+              [statement],
+              async (meter) => [await runOne(connection, own, deadline, meter)],
+            ).catch((error: unknown) => {
               throw explain(error, mode)
             })
             return rows
@@ -187,7 +221,11 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
           await failpoints.hit('session.after-commit')
           return value
         })
-      return shard.use(transaction, databaseOf(placement, deadline))
+      try {
+        return await shard.use(transaction, databaseOf(placement, deadline))
+      } finally {
+        turn.done(performance.now() - begunAt)
+      }
     })
   }
 
@@ -208,58 +246,7 @@ export function openDoor({ routed, forHome, emit, failpoints = noFailpoints }: D
     }
   }
 
-  /** Runs statements, and tells of them. */
-  async function told(
-    { placement, shard: { key: shard }, mode, deadline }: Teller,
-    statements: readonly Statement[],
-    work: (meter: Meter) => Promise<Row[][]>,
-  ): Promise<Row[][]> {
-    const started = performance.now()
-    const meter: Meter = { workedMs: 0 }
-    let results: Row[][] = []
-    let rows = 0
-    let failure: unknown
-    try {
-      results = await work(meter)
-      for (const result of results) rows += result.length
-      tellLists(shard, statements, results, performance.now() - started)
-      return results
-    } catch (error) {
-      failure = error
-      throw error
-    } finally {
-      const ended = performance.now()
-      const { sentAt = ended, workedMs: databaseMs } = meter
-      const [waitedMs, durationMs] = [sentAt - started, ended - sentAt]
-      const { tenant, epoch } = placement
-      const { requestId, witness } = deadline
-      emit({ kind: 'statement.done', requestId, tenant, shard, mode, waitedMs, durationMs, databaseMs, rows })
-      witness?.ran({
-        ...{ shard, epoch, mode, waitedMs, durationMs, error: failure },
-        texts: forHome(placement, statements).map(({ text }) => text),
-        rows: results.map(({ length }) => length),
-      })
-    }
-  }
-
-  /** Statements of one batch are answered together: each counts with its share of the time. */
-  function tellLists(shard: string, statements: readonly Statement[], results: Row[][], ms: number): void {
-    const durationMs = ms / statements.length
-    for (const [i, { lists = [] }] of statements.entries()) {
-      const rows = results[i]?.length ?? 0
-      for (const list of lists) emit({ kind: 'list.done', shard, list, durationMs, rows })
-    }
-  }
-
   return { batch, withTenant }
-}
-
-/** Of whom a statement is told, and to whom. */
-interface Teller {
-  readonly placement: Placement
-  readonly shard: Shard
-  readonly mode: Mode
-  readonly deadline: Deadline
 }
 
 async function runOne(

@@ -6,7 +6,7 @@ import { type Clock, deadlineIn, systemClock } from '../base/time.ts'
 import type { Result } from '../db/batch.ts'
 import type { Placement } from '../directory/types.ts'
 import { Buffering, type HoldLimits } from './buffering.ts'
-import { type Door, openDoor } from './door.ts'
+import { type Door, openDoor, type ShareOf } from './door.ts'
 import { type Fence, fenceFrom, lookAtFence } from './fence.ts'
 import { forHomeOf } from './namespaces.ts'
 import type { Router } from './router.ts'
@@ -19,6 +19,8 @@ export interface DoorsParts {
   /** The schema that statements name; tenants with one of their own have theirs in its place. */
   readonly schema: string
   readonly moves: () => HoldLimits
+  /** As `DoorParts.shareOf`. */
+  readonly shareOf?: ShareOf
   readonly emit: Emit
   readonly failpoints?: Failpoints
   readonly clock?: Clock
@@ -31,7 +33,7 @@ export interface Doors {
 }
 
 export function openDoors(parts: DoorsParts): Doors {
-  const { router, shards, schema, moves, emit, failpoints, clock = systemClock } = parts
+  const { router, shards, schema, moves, shareOf, emit, failpoints, clock = systemClock } = parts
   const forHome = forHomeOf(schema)
   // A look that takes long costs the connection that it is on, with what others have in flight there.
   const fenceAt = (placement: Placement): Promise<Fence | null> =>
@@ -44,6 +46,7 @@ export function openDoors(parts: DoorsParts): Doors {
         routed: createRouting({ router, shards, buffering, fits }),
         forHome,
         emit,
+        ...(shareOf && { shareOf }),
         ...(failpoints && { failpoints }),
       }),
   }

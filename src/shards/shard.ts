@@ -8,23 +8,25 @@
  * not served; the others never notice.
  */
 
-import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
+import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
 import type { ShardConfig } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import { type Deadline, deadlineIn } from '../base/time.ts'
 import { type Connection, sqlState } from '../db/connection.ts'
 import { Pool, type PoolStats } from '../db/pool.ts'
-import { prepared, type Statement } from '../db/sql.ts'
+import type { Statement } from '../db/sql.ts'
 import { TenantDatabases } from './databases.ts'
 import { DatabaseAway, tripsBreaker } from './failures.ts'
+import { Lanes, poolSizesOf } from './lanes.ts'
+import { IDENTITY, reasonAgainst, strangerReason } from './proof.ts'
 import { NONE_REFUSED, type RefusedTables, refusedTables } from './refused-tables.ts'
 
 /** Failures in a row after which the breaker opens. */
 const FAILURES_MAX = 3
 /** Milliseconds between two tries of an open breaker. Half a second keeps recovery under three. */
 const RETRY_MS = 500
-/** Callers that may wait for a connection of one shard. */
+/** Callers that may wait for a connection to be opened: in front of them are the lines of the lanes. */
 const WAITING_MAX = 1_000
 
 export interface ShardOptions {
@@ -48,7 +50,11 @@ export class Shard {
   readonly key: string
   /** As the directory has it. */
   readonly id: string
+  /** Where to stand in line before `use`. */
+  readonly lanes: Lanes
   readonly #pool: Pool
+  /** Of the slow lane. */
+  readonly #slow: Pool
   readonly #databases: TenantDatabases
   readonly #breaker: ReturnType<typeof circuitBreaker>
   readonly #emit: Emit
@@ -56,6 +62,9 @@ export class Shard {
   #state: ShardState = 'unseen'
   /** Something has failed since the breaker was last told of a success. */
   #hasFailed = false
+  /** Until the next trial of an open breaker. */
+  #trial: NodeJS.Timeout | undefined
+  #ended = false
   #refusedTables: RefusedTables = NONE_REFUSED
 
   constructor({ key, config, id, emit }: ShardOptions) {
@@ -64,44 +73,49 @@ export class Shard {
     this.#emit = emit
     this.#config = config
     const onDestroyed = (reason: string): void => emit({ kind: 'connection.destroyed', shard: key, reason })
-    this.#pool = new Pool({
+    this.lanes = new Lanes(config)
+    const options = {
       url: config.url,
-      connectMs: config.connectMs,
       applicationName: 'shardgate',
-      shared: config.readConnections,
-      depth: config.readDepth,
-      exclusive: config.writeConnections,
       waiting: WAITING_MAX,
-      onConnect: (connection) => this.#check(connection),
+      onConnect: (connection: Connection) => this.#check(connection),
       onDestroyed,
-    })
+    }
+    const sizes = poolSizesOf(config)
+    this.#pool = new Pool({ ...options, ...sizes.main })
+    this.#slow = new Pool({ ...options, ...sizes.slow })
     this.#databases = new TenantDatabases({
       config,
       onConnect: (connection, name) => this.#checkDatabase(connection, name),
       onDestroyed,
     })
     this.#breaker = circuitBreaker(handleWhen(tripsBreaker), {
-      halfOpenAfter: RETRY_MS,
+      // Somewhat less than between two trials: one that came too early would be none.
+      halfOpenAfter: RETRY_MS / 2,
       breaker: new ConsecutiveBreaker(FAILURES_MAX),
     })
-    this.#breaker.onBreak((broken) => emit({ kind: 'shard.down', shard: key, reason: reasonOf(broken) }))
+    this.#breaker.onBreak((broken) => {
+      emit({ kind: 'shard.down', shard: key, reason: reasonOf(broken) })
+      this.#tryLater()
+    })
     this.#breaker.onReset(() => emit({ kind: 'shard.up', shard: key }))
   }
 
   /** Of its own database and of those of its tenants together. */
   get stats(): PoolStats {
-    const [own, theirs] = [this.#pool.stats, this.#databases.stats]
-    return {
-      shared: own.shared + theirs.shared,
-      exclusiveInUse: own.exclusiveInUse + theirs.exclusiveInUse,
-      exclusiveIdle: own.exclusiveIdle + theirs.exclusiveIdle,
-      waiting: own.waiting + theirs.waiting,
+    const sum = { shared: 0, exclusiveInUse: 0, exclusiveIdle: 0, waiting: this.lanes.waiting }
+    for (const { stats } of [this.#pool, this.#slow, this.#databases]) {
+      sum.shared += stats.shared
+      sum.exclusiveInUse += stats.exclusiveInUse
+      sum.exclusiveIdle += stats.exclusiveIdle
+      sum.waiting += stats.waiting
     }
+    return sum
   }
 
   /** False while requests are refused without a try: not admitted yet, or the breaker is open. */
   get available(): boolean {
-    return this.#state === 'admitted' && this.#breaker.state !== CircuitState.Open
+    return this.#state === 'admitted' && this.#breaker.state === CircuitState.Closed
   }
 
   get url(): string {
@@ -152,12 +166,10 @@ export class Shard {
   /** Take over numbers that may change at run time. The URL may not: it needs a restart. */
   reconfigure(config: ShardConfig): void {
     this.#config = config
-    this.#pool.resize({
-      shared: config.readConnections,
-      depth: config.readDepth,
-      exclusive: config.writeConnections,
-      connectMs: config.connectMs,
-    })
+    this.lanes.resize(config)
+    const { main, slow } = poolSizesOf(config)
+    this.#pool.resize(main)
+    this.#slow.resize(slow)
     this.#databases.reconfigure(config)
   }
 
@@ -165,18 +177,16 @@ export class Shard {
    * Run `work` on the pool, counted by the breaker.
    *
    * @param database  the tenant's own one, to run it there
+   * @param isSlow    whether it is for the slow lane
    * @throws SHARD_UNAVAILABLE  the shard has not been admitted; BrokenCircuitError while the breaker is open
    * @throws                    what `TenantDatabases.use` throws
    */
-  async use<T>(work: (pool: Pool) => Promise<T>, database?: OwnDatabase): Promise<T> {
+  async use<T>(work: (pool: Pool) => Promise<T>, database?: OwnDatabase, isSlow = false): Promise<T> {
     if (this.#state !== 'admitted') fail('SHARD_UNAVAILABLE', 'The shard of the tenant is not served now.')
-    // The trial of a breaker that was open must be short: everybody waits for its end, and a transaction may last.
-    if (this.#breaker.state !== CircuitState.Closed) {
-      await this.#breaker.execute(() => this.#pool.batch([IDENTITY], deadlineIn(this.#config.connectMs)))
-      return this.#breaker.execute(() => this.#run(work, database))
-    }
+    // Whoever waited for the end of a trial would wait for a connect timeout where nothing answers.
+    if (this.#breaker.state !== CircuitState.Closed) throw new BrokenCircuitError()
     try {
-      const done = await this.#run(work, database)
+      const done = await this.#run(work, database, isSlow)
       if (this.#hasFailed) this.#tellBreaker(() => {})
       this.#hasFailed = false
       return done
@@ -189,8 +199,22 @@ export class Shard {
     }
   }
 
-  #run<T>(work: (pool: Pool) => Promise<T>, database: OwnDatabase | undefined): Promise<T> {
-    return database ? this.#databases.use(database.name, database.deadline, work) : work(this.#pool)
+  #run<T>(work: (pool: Pool) => Promise<T>, database: OwnDatabase | undefined, isSlow: boolean): Promise<T> {
+    if (database) return this.#databases.use(database.name, database.deadline, work)
+    return work(isSlow ? this.#slow : this.#pool)
+  }
+
+  /** The way back does not depend on who asks: a shard that is well again is found before its next request comes. */
+  #tryLater(): void {
+    if (this.#ended) return
+    clearTimeout(this.#trial)
+    this.#trial = setTimeout(() => void this.#try(), RETRY_MS).unref()
+  }
+
+  async #try(): Promise<void> {
+    const ask = () => this.#pool.batch([IDENTITY], deadlineIn(this.#config.connectMs))
+    await this.#breaker.execute(ask).catch(() => {})
+    if (this.#breaker.state !== CircuitState.Closed) this.#tryLater()
   }
 
   /**
@@ -204,6 +228,7 @@ export class Shard {
   /** Close what is open, so that the address is looked up anew: the server behind it was demoted. */
   dropConnections(): void {
     this.#pool.drop('the server only reads')
+    this.#slow.drop('the server only reads')
     this.#databases.drop('the server only reads')
   }
 
@@ -213,17 +238,20 @@ export class Shard {
   }
 
   end(): void {
+    this.#ended = true
+    clearTimeout(this.#trial)
     this.#pool.end()
+    this.#slow.end()
     this.#databases.end()
   }
 
   /** Why a database that carries the identity `id` is not this shard. */
   strangerReason(id: string | null | undefined): string {
-    return `its id is ${id ?? 'missing'}; the directory has ${this.id}`
+    return strangerReason(id, this.id)
   }
 
   async #check(connection: Connection): Promise<void> {
-    const reason = await this.#reasonAgainst(connection)
+    const reason = await reasonAgainst(connection, this.id, this.#config.connectMs)
     if (reason === undefined) return
     this.#emit({ kind: 'shard.refused', shard: this.key, reason })
     fail(
@@ -233,38 +261,18 @@ export class Shard {
   }
 
   async #checkDatabase(connection: Connection, database: string): Promise<void> {
-    const reason = await this.#reasonAgainst(connection).catch((error: unknown) => {
-      if (['42P01', '42501', '3F000'].includes(sqlState(error) ?? ''))
-        return 'it was not set up as one of a tenant'
-      throw error
-    })
+    const reason = await reasonAgainst(connection, this.id, this.#config.connectMs).catch(
+      (error: unknown) => {
+        if (['42P01', '42501', '3F000'].includes(sqlState(error) ?? ''))
+          return 'it was not set up as one of a tenant'
+        throw error
+      },
+    )
     if (reason === undefined) return
     this.#emit({ kind: 'database.refused', shard: this.key, database, reason })
     throw new DatabaseAway(reason)
   }
-
-  /** Why a new connection must not be used. */
-  async #reasonAgainst(connection: Connection): Promise<string | undefined> {
-    const [result] = await connection.batch([IDENTITY], deadlineIn(this.#config.connectMs))
-    const [id, tooMighty] = result?.rows[0] ?? []
-    if (id !== this.id) return this.strangerReason(id)
-    return tooMighty ? `the role of its url ${tooMighty}` : undefined
-  }
 }
-
-const IDENTITY = prepared(`
-  select i.id,
-    case
-      when r.rolsuper then 'is a superuser'
-      when r.rolbypassrls then 'may bypass row-level security'
-      when exists (
-        select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where pg_catalog.pg_has_role(r.oid, c.relowner, 'usage') and c.relkind in ('r', 'p')
-          and n.nspname not like 'pg\\_%'
-      ) then 'owns tables, or may act as their owner'
-    end
-  from shardgate.identity i, pg_catalog.pg_roles r
-  where r.rolname = current_user`)
 
 function reasonOf(broken: unknown): string {
   const error = (broken as { error?: unknown }).error

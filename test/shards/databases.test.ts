@@ -19,10 +19,14 @@ const CONFIG = {
   capacity: {},
   readConnections: 2,
   readDepth: 16,
+  slowConnections: 3,
   writeConnections: 8,
+  overflowConnections: 4,
   databaseConnections: 3,
   databaseIdleMs: 60_000,
   connectMs: 2_000,
+  maxAgeMinutes: 0,
+  pingAfterMs: 30_000,
 }
 
 let fleet: TestFleet
