@@ -24,8 +24,8 @@ import { createFront, type FrontOptions } from './front.ts'
 import type { Route } from './graphiql.ts'
 import { createGraphql, type GraphqlOptions } from './graphql.ts'
 import { OpenExchanges } from './open-exchanges.ts'
-import { answerBrokenRequest } from './sockets.ts'
 import { rateHeaders } from './rates.ts'
+import { answerBrokenRequest } from './sockets.ts'
 import type { Tracing } from './tracing.ts'
 
 export interface HttpServerOptions

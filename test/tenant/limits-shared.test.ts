@@ -152,7 +152,7 @@ describe.skipIf(!server)('with Redis', () => {
     rated.isUp = true
     rated.advance(400)
     await rated.take(0)
-    rated.advance(1_500)
+    rated.advance(2_500)
     await rated.take(0)
     for (let i = 0; i < 100; i++) await rated.take(1)
     expect(sumOf(rated.log)).toBe(100)

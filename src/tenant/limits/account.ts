@@ -7,7 +7,7 @@
  *         └─▶ Redis away ───────────────▶ this gateway's share of the limit
  *
  * The counters of this process know what it has accepted, whoever granted it: so its share goes on where leases end.
- * When Redis is back, or has lost its counters, it is told what was accepted without it; for a second after that the
+ * When Redis is back, or has lost its counters, it is told what was accepted without it; for two seconds after that the
  * gateway keeps to its share, so that the others have told theirs before anybody is granted what only looks free.
  */
 
@@ -42,8 +42,8 @@ export interface Left {
   readonly monthS: number
 }
 
-/** Milliseconds with the share alone, once this gateway has told what it has accepted. */
-const SETTLE_MS = 1_000
+/** Milliseconds with the share alone, once this gateway has told what it has accepted: others may need half a second more. */
+const SETTLE_MS = 2_000
 
 interface Waiting {
   readonly meter: Meter
