@@ -138,10 +138,11 @@ describe('a month', () => {
   })
 
   it('forgets what was before it', () => {
-    const counts = new Counts()
-    counts.move(0, Date.UTC(2026, 0, 31))
+    const [counts, clock] = [new Counts(), manualClock(Date.UTC(2026, 0, 31, 23, 59, 59))]
+    counts.move(clock.elapsed(), clock)
     counts.take(COST, 5)
-    counts.move(1, Date.UTC(2026, 1, 1))
+    clock.advance(1_000)
+    counts.move(clock.elapsed(), clock)
     expect([counts.month(COST), counts.windows[COST].sum]).toEqual([0, 5])
   })
 })

@@ -106,14 +106,14 @@ export class Account {
 
   left(meter: Meter): Left {
     const { clock } = this.#house
-    const [now, wall] = [clock.elapsed(), clock.now()]
-    this.#own.move(now, wall)
+    const now = clock.elapsed()
+    this.#own.move(now, clock)
     const { oldest } = this.#own.windows[meter]
     return {
       minute: this.#leftOfMinute(meter, now),
       month: this.#leftOfMonth(meter),
       resetS: oldest === undefined ? 0 : secondsOf(msUntilGone(oldest, now)),
-      monthS: secondsOf(this.#own.monthEnds - wall),
+      monthS: this.#rates.perMonth[meter] === UNLIMITED ? 0 : secondsOf(this.#own.monthEnds - clock.now()),
     }
   }
 
@@ -131,7 +131,7 @@ export class Account {
     const { clock, usedThisMonth } = this.#house
     const used = await usedThisMonth?.(this.#tenant)
     if (!used) return
-    this.#own.move(clock.elapsed(), clock.now())
+    this.#own.move(clock.elapsed(), clock)
     for (const meter of METERS) this.#own.learnMonth(meter, Math.max(this.#own.month(meter), used[meter]))
   }
 
@@ -157,7 +157,7 @@ export class Account {
   }
 
   #takeAlone(meter: Meter, units: number, now: number): Verdict {
-    this.#own.move(now, this.#house.clock.now())
+    this.#own.move(now, this.#house.clock)
     if (this.#leftOfMinute(meter, now) < units || this.#leftOfMonth(meter) < units) {
       return this.#refuse(meter, units, now)
     }
@@ -220,7 +220,7 @@ export class Account {
   }
 
   #question(now: number): Question {
-    this.#own.move(now, this.#house.clock.now())
+    this.#own.move(now, this.#house.clock)
     const asked = (meter: Meter): number[] =>
       this.#waiting.filter((one) => one.meter === meter).map(({ units }) => units)
     // A gateway that was away only tells: what it takes until others have told, is of its share.
@@ -247,7 +247,7 @@ export class Account {
   #hear(answer: Answer, sentAt: number): void {
     const { clock } = this.#house
     const now = clock.elapsed()
-    this.#own.move(now, clock.now())
+    this.#own.move(now, clock)
     if (this.#isAway) {
       this.#isAway = false
       this.#aloneUntil = now + SETTLE_MS

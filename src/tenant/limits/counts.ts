@@ -1,5 +1,6 @@
 /** The counters of one tenant in this process. Everything comes in pairs: requests, cost. */
 
+import type { Clock } from '../../base/time.ts'
 import { BUCKET_MS, bucketOf, Window } from './window.ts'
 
 /** Requests, and cost of operations. */
@@ -37,16 +38,20 @@ export class Counts {
   readonly windows: readonly [Window, Window] = [new Window(), new Window()]
   readonly #months: [number, number] = [0, 0]
   #monthEnds = 0
+  #bucket = -1
 
   /** When this month is over; Unix milliseconds. */
   get monthEnds(): number {
     return this.#monthEnds
   }
 
-  /** @param elapsed  milliseconds that only grow. @param wall  Unix milliseconds: they say which month it is */
-  move(elapsed: number, wall: number): void {
-    const bucket = bucketOf(elapsed)
+  /** Go on to the present. @param now  what the clock has `elapsed`; which month it is, is looked at once a bucket */
+  move(now: number, clock: Clock): void {
+    const bucket = bucketOf(now)
+    if (bucket === this.#bucket) return
+    this.#bucket = bucket
     for (const window of this.windows) window.move(bucket)
+    const wall = clock.now()
     if (wall < this.#monthEnds) return
     ;[, , this.#monthEnds] = monthsAround(wall)
     this.#months.fill(0)

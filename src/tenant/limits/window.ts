@@ -28,6 +28,8 @@ export class Window {
   readonly #counts = new Float64Array(COUNTED)
   #bucket = 0
   #sum = 0
+  /** No bucket before it holds anything. */
+  #first = 0
 
   /** Units that count. */
   get sum(): number {
@@ -46,19 +48,21 @@ export class Window {
     if (steps >= COUNTED) this.clear()
     else for (let i = 1; i <= steps; i++) this.#empty((this.#bucket + i) % COUNTED)
     this.#bucket = bucket
+    this.#first = Math.max(this.#first, bucket - COUNTED + 1)
   }
 
   /** @param bucket  default is the one that is being filled; one that counts no more changes nothing */
   add(units: number, bucket: number = this.#bucket): void {
     if (bucket > this.#bucket || bucket <= this.#bucket - COUNTED) return
     this.#counts[(bucket + COUNTED) % COUNTED]! += units
+    this.#first = this.#sum === 0 ? bucket : Math.min(this.#first, bucket)
     this.#sum += units
   }
 
   /** The bucket from which on at most `most` units count, if no more are added. */
   whenAtMost(most: number): number {
     let left = this.#sum
-    let bucket = this.#bucket - COUNTED + 1
+    let bucket = this.#first
     while (left > most && bucket <= this.#bucket) left -= this.#at(bucket++)
     return left < this.#sum ? bucket - 1 + COUNTED : this.#bucket
   }
@@ -66,9 +70,8 @@ export class Window {
   /** The first bucket that holds something. */
   get oldest(): number | undefined {
     if (this.#sum === 0) return undefined
-    let bucket = this.#bucket - COUNTED + 1
-    while (this.#at(bucket) === 0) bucket++
-    return bucket
+    while (this.#at(this.#first) === 0) this.#first++
+    return this.#first
   }
 
   /** Buckets that hold something, oldest first, with their units. */
