@@ -1,8 +1,8 @@
 /** The rows of an answer: estimated before it is made, counted while it is made, and refused whole. */
 
-import { parse, validate } from 'graphql'
+import { getOperationAST, parse, validate } from 'graphql'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { estimateRows } from '../../src/graphql/limits/estimate.ts'
+import { demandOf } from '../../src/graphql/limits/demand.ts'
 import { type Data, openWorldApi, type WorldApi } from '../kit/api.ts'
 import { type Gateway, startGateway, worldToken } from '../kit/gateway.ts'
 import { type Caller, openCaller } from '../kit/refusal.ts'
@@ -132,7 +132,7 @@ describe('an estimate', () => {
   const estimate = (source: string, variableValues: Record<string, unknown> = {}): number => {
     const document = parse(source)
     expect(validate(api.schema, document)).toEqual([])
-    return estimateRows(api.schema, { document, variableValues }, LIMITS)
+    return demandOf(api.schema, document, getOperationAST(document)!, variableValues, LIMITS).rows
   }
   const RING = '{ nodes { project { tasks(first: 100) '
 
@@ -148,6 +148,19 @@ describe('an estimate', () => {
     ['more than any page', '{ tasks(first: 5000) { nodes { rowId } } }', {}, 100],
     ['less than nothing', '{ tasks(first: -5) { nodes { rowId } } }', {}, 0],
     ['two lists', '{ a: tasks(first: 7) { totalCount } projects(first: 3) { totalCount } }', {}, 10],
+    [
+      'rows that others refer to',
+      '{ tasks(first: 7) { nodes { project { name } a: parent { project { name } } } } }',
+      {},
+      7 * (1 + 1 + 2),
+    ],
+    [
+      'rows by their ids',
+      'query($ids: [ID!]!) { nodes(ids: $ids) { id } a: nodes(ids: ["x"]) { id } }',
+      { ids: ['x', 'y'] },
+      3,
+    ],
+    ['one id where a list belongs', 'query($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids: 'x' }, 1],
     ['one row', '{ __typename project(id: "x") { name } }', {}, 0],
     ['lists in a list', '{ projects(first: 3) { nodes { tasks(first: 7) { totalCount } } } }', {}, 3 + 3 * 7],
     ['edges', '{ projects(first: 3) { edges { node { tasks(first: 7) { totalCount } } } } }', {}, 3 + 3 * 7],
@@ -158,11 +171,11 @@ describe('an estimate', () => {
       2 + 2 * 15,
     ],
     [
-      'fragments, each as often as it is spread',
+      'fragments, each as often as the executor meets it: fields of one name are one',
       `query { a: projects(first: 2) { ...P } b: projects(first: 3) { nodes { ... on Project { ...T } } ... { ...P } } }
        fragment P on ProjectConnection { nodes { ...T } } fragment T on Project { tasks(first: 5) { totalCount } }`,
       {},
-      2 + 2 * 5 + (3 + 3 * 10),
+      2 + 2 * 5 + (3 + 3 * 5),
     ],
     [
       'what is skipped',
@@ -170,7 +183,7 @@ describe('an estimate', () => {
       { x: true },
       3,
     ],
-    ['a ring', `{ tasks(first: 100) ${RING.repeat(2)}{ totalCount } ${'} } }'.repeat(2)} }`, {}, 1_010_100],
+    ['a ring', `{ tasks(first: 100) ${RING.repeat(2)}{ totalCount } ${'} } }'.repeat(2)} }`, {}, 1_020_200],
     ['groups', '{ tasks(first: 7) { groups(by: [{ state: VALUE }], first: 5) { count } } }', {}, 7 + 5],
     [
       'groups of children, once for each list and not for each of its rows',
@@ -222,7 +235,7 @@ describe('the whole gateway', () => {
 
   it('refuses a ring of full pages by its estimate, and lets wide queries pass', async () => {
     expect(await caller.refused({ query: `{ ${ring(100)} }` }, 'QUERY_TOO_COMPLEX')).toBe(
-      'The operation asks for up to 1010100 rows; 1000000 are allowed. Ask for shorter lists.',
+      'The operation asks for up to 1020200 rows; 1000000 are allowed. Ask for shorter lists.',
     )
     const query = '{ projects(first: 100) { nodes { tasks(first: 100) { nodes { parent { title } } } } } }'
     expect((await caller.data({ query })).projects.nodes.length).toBeGreaterThan(90)

@@ -13,7 +13,8 @@ const bomb = (name: string, query: string, variables?: object): Bomb => ({
   body: JSON.stringify({ query, variables }),
 })
 
-const times = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))
+const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i))
 const text = (count: number, make: (i: number) => string): string => times(count, make).join(' ')
 const around = (levels: number, open: string, inner: string, close: string): string =>
   open.repeat(levels) + inner + close.repeat(levels)
@@ -66,19 +67,32 @@ function dressedRings(): Bomb[] {
   const [one] = RINGS
   const sized = (args: string): string => ring(one, args, 'nodes')
   return [
-    bomb('a ring in a fragment', `query ($n: Int) { ...R } fragment R on Query { ${sized('(first: $n)')} }`, { n: 100 }),
-    bomb('a ring that is let in', `query ($n: Int, $x: Boolean!) { ... @include(if: $x) { ${sized('(first: $n)')} } }`, {
+    bomb('a ring in a fragment', `query ($n: Int) { ...R } fragment R on Query { ${sized('(first: $n)')} }`, {
       n: 100,
-      x: true,
     }),
-    bomb('a ring that is not skipped', `query ($x: Boolean = false) { ... @skip(if: $x) { ${sized('(first: 100)')} } }`),
+    bomb(
+      'a ring that is let in',
+      `query ($n: Int, $x: Boolean!) { ... @include(if: $x) { ${sized('(first: $n)')} } }`,
+      {
+        n: 100,
+        x: true,
+      },
+    ),
+    bomb(
+      'a ring that is not skipped',
+      `query ($x: Boolean = false) { ... @skip(if: $x) { ${sized('(first: 100)')} } }`,
+    ),
     bomb(
       'a ring behind a harmless operation',
       `query A { __typename } query B($n: Int = 100) { ${sized('(first: $n)')} }`,
     ),
-    bomb('a ring behind a write', `mutation ($n: Int) { deleteTask(id: "x") { ... on Task { ${inTask('(first: $n)')} } } }`, {
-      n: 100,
-    }),
+    bomb(
+      'a ring behind a write',
+      `mutation ($n: Int) { deleteTask(id: "x") { ... on Task { ${inTask('(first: $n)')} } } }`,
+      {
+        n: 100,
+      },
+    ),
     bomb(
       'a ring behind each of many writes',
       `mutation ($n: Int!) { updateTasks(filter: {}, patch: { done: true }, atMost: $n) { ... on TaskChanges { nodes { ${inTask('(first: 60)')} } } } }`,
@@ -92,7 +106,9 @@ function dressedRings(): Bomb[] {
   ]
 }
 
-const inTask = (args: string): string => `project { tasks${args} { nodes { project { tasks${args} { nodes { project {
+const inTask = (
+  args: string,
+): string => `project { tasks${args} { nodes { project { tasks${args} { nodes { project {
   tasks${args} { totalCount } } } } } } } }`
 
 function documents(): Bomb[] {
@@ -104,26 +120,59 @@ function documents(): Bomb[] {
     )}`
   return [
     ...[31, 60, 120, 200].flatMap((n) => [
-      bomb(`${n} aliases at the top`, repeated(n, (i) => `a${i}: __typename`)),
-      bomb(`${n} aliases of lists`, repeated(n, (i) => `a${i}: tasks(first: 100) { totalCount }`)),
+      bomb(
+        `${n} aliases at the top`,
+        repeated(n, (i) => `a${i}: __typename`),
+      ),
+      bomb(
+        `${n} aliases of lists`,
+        repeated(n, (i) => `a${i}: tasks(first: 100) { totalCount }`),
+      ),
       bomb(`${n} aliases in a row`, `{ tasks { nodes { ${text(n, (i) => `a${i}: title`)} } } }`),
-      bomb(`${n} aliases in a fragment`, `{ tasks { nodes { ...F } } } fragment F on Task { ${text(n, (i) => `a${i}: id`)} }`),
-      bomb(`${n} aliases by spreading`, `{ ${text(8, (i) => `t${i}: tasks { nodes { ...F } }`)} } fragment F on Task { ${text(n / 8, (i) => `a${i}: id`)} }`),
+      bomb(
+        `${n} aliases in a fragment`,
+        `{ tasks { nodes { ...F } } } fragment F on Task { ${text(n, (i) => `a${i}: id`)} }`,
+      ),
+      bomb(
+        `${n} aliases by spreading`,
+        `{ ${text(8, (i) => `t${i}: tasks { nodes { ...F } }`)} } fragment F on Task { ${text(n / 8, (i) => `a${i}: id`)} }`,
+      ),
     ]),
     ...[21, 50, 300].flatMap((n) => [
-      bomb(`${n} fields at the top`, repeated(n, (i) => (i % 2 ? '__typename' : 'tasks { totalCount }'))),
-      bomb(`${n} fields at the top of a mutation`, `mutation { ${text(n, () => 'deleteTask(id: "x") { __typename }')} }`),
+      bomb(
+        `${n} fields at the top`,
+        repeated(n, (i) => (i % 2 ? '__typename' : 'tasks { totalCount }')),
+      ),
+      bomb(
+        `${n} fields at the top of a mutation`,
+        `mutation { ${text(n, () => 'deleteTask(id: "x") { __typename }')} }`,
+      ),
     ]),
     ...[13, 20, 40, 90].flatMap((n) => [
       bomb(`${n} levels`, `{ tasks { nodes ${around(n, '{ parent ', '{ id }', ' }')} } }`),
-      bomb(`${n} levels behind fragments`, `{ tasks { nodes { ...P } } } fragment P on Task ${around(n, '{ parent ', '{ id }', ' }')}`),
-      bomb(`${n} levels of inline fragments and rows`, `{ tasks { nodes ${around(n, '{ ... on Task { parent ', '{ id }', ' } }')} } }`),
-      bomb(`${n} levels of introspection`, `{ __schema { types { fields { type ${around(n, '{ ofType ', '{ name }', ' }')} } } } }`),
+      bomb(
+        `${n} levels behind fragments`,
+        `{ tasks { nodes { ...P } } } fragment P on Task ${around(n, '{ parent ', '{ id }', ' }')}`,
+      ),
+      bomb(
+        `${n} levels of inline fragments and rows`,
+        `{ tasks { nodes ${around(n, '{ ... on Task { parent ', '{ id }', ' } }')} } }`,
+      ),
+      bomb(
+        `${n} levels of introspection`,
+        `{ __schema { types { fields { type ${around(n, '{ ofType ', '{ name }', ' }')} } } } }`,
+      ),
     ]),
     ...[33, 100, 400].flatMap((n) => [
       bomb(`${n} times one field`, `{ tasks { nodes { ${text(n, () => 'title')} } } }`),
-      bomb(`${n} times one list`, `{ projects { nodes { ${text(Math.min(n, 120), () => 'tasks { nodes { id } }')} } } }`),
-      bomb(`${n} times one fragment`, `{ tasks { nodes { ${text(n, () => '...F')} } } } fragment F on Task { id title }`),
+      bomb(
+        `${n} times one list`,
+        `{ projects { nodes { ${text(Math.min(n, 120), () => 'tasks { nodes { id } }')} } } }`,
+      ),
+      bomb(
+        `${n} times one fragment`,
+        `{ tasks { nodes { ${text(n, () => '...F')} } } } fragment F on Task { id title }`,
+      ),
     ]),
     ...[6, 20, 51, 200].flatMap((n) => [
       bomb(`${n} directives at one place`, `{ __typename ${'@skip(if: false) '.repeat(Math.min(n, 140))} }`),
@@ -131,27 +180,46 @@ function documents(): Bomb[] {
       bomb(`${n} directives on an operation`, `query ${'@aa'.repeat(n)} { __typename }`),
     ]),
     ...[10, 30, 60].flatMap((n) => [
-      bomb(`2^${n} fields`, fragments(n, (name) => `...${name} ...${name}`)),
-      bomb(`2^${n} fields in inline fragments`, fragments(n, (name) => `...${name} ... { ...${name} }`)),
-      bomb(`2^${n} rows`, fragments(n, (name) => `parent { ...${name} } a: parent { ...${name} }`)),
+      bomb(
+        `2^${n} fields`,
+        fragments(n, (name) => `...${name} ...${name}`),
+      ),
+      bomb(
+        `2^${n} fields in inline fragments`,
+        fragments(n, (name) => `...${name} ... { ...${name} }`),
+      ),
+      bomb(
+        `2^${n} rows`,
+        fragments(n, (name) => `parent { ...${name} } a: parent { ...${name} }`),
+      ),
     ]),
-    bomb('a circle of fragments', '{ tasks { nodes { ...A } } } fragment A on Task { ...B } fragment B on Task { ...A }'),
+    bomb(
+      'a circle of fragments',
+      '{ tasks { nodes { ...A } } } fragment A on Task { ...B } fragment B on Task { ...A }',
+    ),
     bomb('a fragment in itself', '{ tasks { nodes { ...A } } } fragment A on Task { parent { ...A } }'),
     bomb('1,100 tokens', `{ tasks { nodes { ${text(1_100, (i) => `f${i}`)} } } }`),
     bomb('100 kB of brackets', `{ tasks(filter: ${'['.repeat(100_000)}`),
     bomb('100 kB of braces', '{'.repeat(100_000)),
     bomb('100 kB of objects', `{ tasks(filter: ${'{a:'.repeat(33_000)}`),
-    bomb('200 fields that there are not', `{ ${text(20, (i) => `no${i}`)} tasks { nodes { ${text(200, (i) => `no${i}`)} } } }`),
+    bomb(
+      '200 fields that there are not',
+      `{ ${text(20, (i) => `no${i}`)} tasks { nodes { ${text(200, (i) => `no${i}`)} } } }`,
+    ),
     bomb('400 variables', `query (${text(300, (i) => `$v${i}: Int`)}) { __typename }`),
     bomb('a list of 500 in the document', `{ nodes(ids: [${text(500, (i) => `"${i}"`)}]) { id } }`),
-    bomb('conditions in the document', `{ tasks(filter: { or: [${text(110, () => '{ done: { eq: true } }')}] }) { totalCount } }`),
+    bomb(
+      'conditions in the document',
+      `{ tasks(filter: { or: [${text(110, () => '{ done: { eq: true } }')}] }) { totalCount } }`,
+    ),
   ]
 }
 
 /** What the values of variables hold; documents that any client may send. */
 function variables(): Bomb[] {
   const filtered = 'query ($f: TaskFilter) { tasks(first: 1, filter: $f) { nodes { id } } }'
-  const creates = 'mutation ($p: [CreateProjectInput!]!) { createProjects(input: $p) { ... on ProjectChanges { count } } }'
+  const creates =
+    'mutation ($p: [CreateProjectInput!]!) { createProjects(input: $p) { ... on ProjectChanges { count } } }'
   const create = 'mutation ($p: CreateProjectInput!) { createProject(input: $p) { __typename } }'
   // As text: JSON.stringify fills the call stack before the gateway gets to see anything.
   const nested = (levels: number, open: string, close: string): string =>
@@ -176,7 +244,10 @@ function variables(): Bomb[] {
       [300, 2_000, 5_000].map((n) => bomb(`${n} ${name} in a variable`, filtered, { f: make(n) })),
     ),
     ...deep.flatMap(([name, open, close]) =>
-      [110, 1_000, 7_000].map((n) => ({ name: `${n} ${name}, one in the other`, body: nested(n, open, close) })),
+      [110, 1_000, 7_000].map((n) => ({
+        name: `${n} ${name}, one in the other`,
+        body: nested(n, open, close),
+      })),
     ),
     ...[1_001, 20_000].flatMap((n) => [
       bomb(`a list of ${n} to compare with`, filtered, { f: { title: { in: times(n, (i) => `${i}`) } } }),
@@ -195,13 +266,21 @@ function variables(): Bomb[] {
     ...[101, 10_000, 2_147_483_647, -1, 4_294_967_296, 1e300].flatMap((n) => [
       bomb(`a page of ${n}`, 'query ($n: Int) { tasks(first: $n) { nodes { id } } }', { n }),
       bomb(`a page of ${n} from the end`, 'query ($n: Int) { tasks(last: $n) { nodes { id } } }', { n }),
-      bomb(`a page of ${n} below rows`, 'query ($n: Int) { projects { nodes { tasks(first: $n) { nodes { id } } } } }', { n }),
+      bomb(
+        `a page of ${n} below rows`,
+        'query ($n: Int) { projects { nodes { tasks(first: $n) { nodes { id } } } } }',
+        { n },
+      ),
     ]),
     ...[10_001, 2_147_483_647].map((n) =>
       bomb(`${n} rows to pass over`, 'query ($n: Int) { tasks(offset: $n) { nodes { id } } }', { n }),
     ),
     ...[10_001, 2_147_483_647, -1].flatMap((n) => [
-      bomb(`${n} rows to delete`, 'mutation ($n: Int!) { deleteTasks(filter: {}, atMost: $n) { __typename } }', { n }),
+      bomb(
+        `${n} rows to delete`,
+        'mutation ($n: Int!) { deleteTasks(filter: {}, atMost: $n) { __typename } }',
+        { n },
+      ),
       bomb(
         `${n} rows to change`,
         'mutation ($n: Int!) { updateTasks(filter: {}, patch: { done: true }, atMost: $n) { __typename } }',
@@ -224,14 +303,24 @@ function variables(): Bomb[] {
     bomb('5,000 groupings', 'query ($by: [TaskGroupBy!]!) { tasks { groups(by: $by) { count } } }', {
       by: times(5_000, () => ({ state: 'VALUE' })),
     }),
-    bomb('a page of groups', 'query ($n: Int) { tasks { groups(by: [{ state: VALUE }], first: $n) { count } } }', {
-      n: 10_000,
+    bomb(
+      'a page of groups',
+      'query ($n: Int) { tasks { groups(by: [{ state: VALUE }], first: $n) { count } } }',
+      {
+        n: 10_000,
+      },
+    ),
+    bomb('a cursor of 200 kB', 'query ($c: String) { tasks(after: $c) { nodes { id } } }', {
+      c: 'x'.repeat(200_000),
     }),
-    bomb('a cursor of 200 kB', 'query ($c: String) { tasks(after: $c) { nodes { id } } }', { c: 'x'.repeat(200_000) }),
     bomb('an id of 200 kB', 'query ($id: ID!) { task(id: $id) { id } }', { id: 'x'.repeat(200_000) }),
-    bomb('50 wrong values', `query (${text(50, (i) => `$v${i}: Int`)}) { ${text(20, (i) => `tasks(first: $v${i}) { totalCount }`)} }`, {
-      ...Object.fromEntries(times(50, (i) => [`v${i}`, 'x'])),
-    }),
+    bomb(
+      '50 wrong values',
+      `query (${text(50, (i) => `$v${i}: Int`)}) { ${text(20, (i) => `tasks(first: $v${i}) { totalCount }`)} }`,
+      {
+        ...Object.fromEntries(times(50, (i) => [`v${i}`, 'x'])),
+      },
+    ),
   ]
 }
 
@@ -246,8 +335,17 @@ function bodies(): Bomb[] {
     { name: '200 kB of open lists', body: '['.repeat(200_000) },
     { name: '200 kB of open objects', body: '{"a":'.repeat(40_000) },
     { name: 'a number of 200,000 digits', body: `{"query":${'9'.repeat(200_000)}}` },
-    { name: 'a hash that nobody has registered', body: JSON.stringify({ extensions: { persistedQuery: { version: 1, sha256Hash: 'a'.repeat(64) } } }) },
+    {
+      name: 'a hash that nobody has registered',
+      body: JSON.stringify({ extensions: { persistedQuery: { version: 1, sha256Hash: 'a'.repeat(64) } } }),
+    },
   ]
 }
 
-export const BOMBS: readonly Bomb[] = [...rings(), ...dressedRings(), ...documents(), ...variables(), ...bodies()]
+export const BOMBS: readonly Bomb[] = [
+  ...rings(),
+  ...dressedRings(),
+  ...documents(),
+  ...variables(),
+  ...bodies(),
+]

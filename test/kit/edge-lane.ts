@@ -7,6 +7,7 @@ import { execute, getOperationAST, Kind, type OperationDefinitionNode, validate 
 import type { Config } from '../../src/base/config.ts'
 import type { Lane, LaneRequest } from '../../src/graphql/compiled/types.ts'
 import type { GatewayContext } from '../../src/graphql/context.ts'
+import { demandOf } from '../../src/graphql/limits/demand.ts'
 import { checkDocument } from '../../src/graphql/limits/limits.ts'
 import type { Permissions } from '../../src/graphql/permissions/permissions.ts'
 
@@ -34,7 +35,9 @@ export function edgeLane(permissions: Permissions, config: () => Config): Lane {
         const { errors, data } = await execute({ schema, ...asked })
         return errors ? null : JSON.stringify({ data })
       }
-      return { kind: operation.operation, name, document, run }
+      const demand = (variables: LaneRequest['variables']) =>
+        demandOf(schema, document, operation, variables ?? {}, config().limits)
+      return { kind: operation.operation, name, document, demand, run }
     },
   }
 }

@@ -5,7 +5,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 /** Milliseconds of CPU of all threads that live. */
 export function cpuMs(pid: number): number {
   const tasks = readdirSync(`/proc/${pid}/task`)
-  const nanoseconds = tasks.map((task) => Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0))
+  const nanoseconds = tasks.map((task) =>
+    Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0),
+  )
   return nanoseconds.reduce((sum, one) => sum + one, 0) / 1_000_000
 }
 

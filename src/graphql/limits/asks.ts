@@ -155,7 +155,8 @@ class Reader {
       return { kind: 'object', isIn, points: PRICES.whole, below }
     if (meaning?.kind === 'nodes')
       return { kind: 'each', isIn, points: PRICES.part, rows: this.#page(node, 'ids'), below }
-    const isOne = meaning?.kind === 'node' || (meaning?.kind === 'relation' && meaning.relation.kind === 'one')
+    const isOne =
+      meaning?.kind === 'node' || (meaning?.kind === 'relation' && meaning.relation.kind === 'one')
     if (isOne) return { kind: 'each', isIn, points: PRICES.part, rows: () => 1, below }
     return { kind: 'object', isIn, points: price ?? 0, below }
   }
@@ -220,8 +221,10 @@ class Reader {
   #isIn(ways: Selected['ways']): Ask['isIn'] {
     if (ways.some((guards) => guards.length === 0)) return () => true
     for (const { variable } of ways.flat()) this.#variable(variable)
-    const lets = (values: Values) => ({ variable, leavesOutIf }: Guard) =>
-      values.value(variable) !== leavesOutIf
+    const lets =
+      (values: Values) =>
+      ({ variable, leavesOutIf }: Guard) =>
+        values.value(variable) !== leavesOutIf
     return (values) => ways.some((guards) => guards.every(lets(values)))
   }
 

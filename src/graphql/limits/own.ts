@@ -40,7 +40,12 @@ export function isWithinOwn(document: DocumentNode, demand: Demand, own: OwnLimi
 
 function excessOfDocument(document: DocumentNode, own: OwnLimits): Excess | undefined {
   const { depth, aliases, rootFields, documentTokens } = own
-  if (depth === undefined && aliases === undefined && rootFields === undefined && documentTokens === undefined)
+  if (
+    depth === undefined &&
+    aliases === undefined &&
+    rootFields === undefined &&
+    documentTokens === undefined
+  )
     return undefined
   const measured = measureOf(document)
   return (
