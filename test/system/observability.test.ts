@@ -182,16 +182,29 @@ describe('the log', () => {
     const [tenant, other] = tenants
     const secret = 'hush-hush-4711'
     const text = tenant.canary.text('project-1')
+    // A fault that nobody expects, in the words of Postgres: the log has it whole, but for what it quotes.
+    await world.sql(
+      tenant.shard,
+      `create function app.fault() returns trigger language plpgsql as
+         $$ begin raise exception 'invalid thing: "%"', new.title using errcode = 'XX001'; end $$`,
+    )
+    await world.sql(
+      tenant.shard,
+      'create trigger fault before insert on app.tasks for each row execute function app.fault()',
+    )
+    const projectId = String(tenant.canary.number(1))
+    const byName = `projects(filter: { name: { eq: "${text}" } })`
     const bodies = [
-      { query: `{ projects(filter: { name: { eq: "${text}" } }) { nodes { id name } } }` },
-      { query: `{ projects(filter: { name: { eq: "${text}" } }) { nodes { nowhere } } }` },
+      { query: `{ ${byName} { nodes { id name } } }` },
+      { query: `{ ${byName} { nodes { nowhere } } }` },
       { query: 'query ($id: BigInt!) { projectBy(rowId: $id) { name } }', variables: { id: text } },
       {
-        query: 'mutation ($n: String!) { createProject(input: { rowId: 1, name: $n }) { __typename } }',
-        variables: { n: text },
+        query: 'mutation ($input: CreateTaskInput!) { createTask(input: $input) { __typename } }',
+        variables: { input: { rowId: 900, projectId, title: text } },
       },
       {
-        query: `mutation { createTask(input: { rowId: 1, projectRowId: ${tenant.canary.number(1)}, title: "${text}" }) { __typename } }`,
+        query: 'mutation ($input: CreateProjectInput!) { createProject(input: $input) { __typename } }',
+        variables: { input: { rowId: projectId, name: text } },
       },
       { query: `query Q_${secret.replaceAll('-', '_')} { __typename }`, extensions: { password: secret } },
       { query: `{ node(id: "${Buffer.from(text).toString('base64')}") { id } }` },
@@ -214,6 +227,9 @@ describe('the log', () => {
     const { requestId } = await observed.ask(tenant, '{}')
     await expect.poll(() => lineOf(requestId)).toBeDefined()
     const output = observed.gateway.output()
+    expect(
+      logged(observed.gateway, 'request.failed').map(({ error }) => error.cause?.code ?? error.code),
+    ).toContain('XX001')
     expect(world.scanner.scan(null, output)).toEqual([])
     const passwords = world.shards.map(({ appUrl }) => new URL(appUrl).password).filter((word) => word !== '')
     for (const word of [world.secret, ...passwords]) expect(output).not.toContain(word)
