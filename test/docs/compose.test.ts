@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { type Config, EMBEDDED, loadConfig } from '../../src/base/config.ts'
 import { commandLine } from '../../src/commands/program.ts'
 import { composeFile, dockerStages, exampleEnvironment, read, variablesOf } from './compose-file.ts'
@@ -141,7 +142,9 @@ describe('the compose file', () => {
     for (const name of GATEWAYS) {
       const given = Object.keys(services[name]?.environment ?? {})
       expect(given.filter((variable) => !known.includes(variable))).toEqual([])
-      expect(given.sort()).toEqual(inFile.filter((variable) => !operators.includes(variable)).sort())
+      expect(given.sort()).toEqual(
+        [...inFile.filter((variable) => !operators.includes(variable)), 'REDIS_URL'].sort(),
+      )
     }
     const setup = Object.keys(services.setup?.environment ?? {})
     const options = ['SHARDGATE_ADMIN_PASSWORD', 'SHARDGATE_ADMIN_USER']
@@ -189,6 +192,17 @@ describe('the compose file', () => {
     }
   })
 
+  it('leads all gateways to one Redis, which keeps nothing on a disk and makes room when it is full', () => {
+    const urls = GATEWAYS.map((name) => configOf(name).redis.url ?? '')
+    expect(new Set(urls).size).toBe(1)
+    const { hostname, port } = new URL(urls[0] ?? '')
+    const { command = [], ports, volumes } = services[hostname] ?? {}
+    expect([port, ports, volumes]).toEqual(['6379', undefined, undefined])
+    expect(command.join(' ')).toMatch(
+      /--save {2}--appendonly no --maxmemory \d+mb --maxmemory-policy allkeys-lru/,
+    )
+  })
+
   it('sets up with a command that there is', () => {
     const [verb, option, folder = ''] = services.setup?.command ?? []
     const found = verbs.find((command) => command.name() === verb)
@@ -229,7 +243,11 @@ describe('the compose file', () => {
 
   it('opens one port, of the proxy, which leads to the public port of each gateway', () => {
     const open = Object.entries(services).filter(([, service]) => service.ports !== undefined)
-    expect(open.map(([name]) => name)).toEqual(['proxy'])
+    expect(open.map(([name, { profiles }]) => [name, profiles])).toEqual([
+      ['proxy', undefined],
+      ['grafana', ['observability']],
+    ])
+    for (const [, { ports = [] }] of open) expect(ports.join()).toMatch(/^127\.0\.0\.1:/)
     const caddy = read('examples/compose/Caddyfile')
     const [, , inside = ''] = (services.proxy?.ports?.[0] ?? '').split(':')
     expect(caddy).toContain(`\n:${inside} {`)
@@ -247,7 +265,29 @@ describe('the compose file', () => {
       .filter((volume) => volume.startsWith('.'))
       .map((volume) => volume.split(':')[0] ?? '')
     expect(bound.filter((path) => !exists(path))).toEqual([])
-    expect(bound).toHaveLength(2)
+    expect(bound).toHaveLength(5)
+  })
+
+  it('lets Prometheus read each gateway with a token of an operator, and Grafana read Prometheus', () => {
+    const folder = 'examples/observability'
+    const { rule_files, scrape_configs } = parse(read(`${folder}/prometheus.yml`))
+    const [{ job_name, authorization, static_configs }] = scrape_configs
+    expect(static_configs[0].targets).toEqual(GATEWAYS.map((name) => `${name}:${DEFAULTS.adminPort}`))
+    const mount = services.prometheus?.volumes?.join() ?? ''
+    expect(mount).toBe(`./${folder}:/etc/prometheus:ro`)
+    for (const file of rule_files) expect(exists(file.replace('/etc/prometheus', folder)), file).toBe(true)
+    const token = authorization.credentials_file.replace('/etc/prometheus', folder)
+    expect(read('.gitignore').split('\n')).toContain(token)
+    expect(read(`${folder}/alerts.yml`)).toContain(`job="${job_name}"`)
+    const grafana = `${folder}/grafana/provisioning`
+    const [source] = parse(read(`${grafana}/datasources/prometheus.yml`)).datasources
+    expect(new URL(source.url)).toMatchObject({ hostname: 'prometheus', port: '9090' })
+    const [provider] = parse(read(`${grafana}/dashboards/shardgate.yml`)).providers
+    expect(services.grafana?.volumes?.join()).toContain(`dashboards:${provider.options.path}:ro`)
+    const dashboard = read(`${folder}/grafana/dashboards/shardgate.json`)
+    const sources = [...dashboard.matchAll(/"type": "prometheus",\s+"uid": "([^"]*)"/g)].map(([, uid]) => uid)
+    expect([...new Set(sources)]).toEqual([source.uid])
+    expect(services.prometheus?.profiles).toEqual(services.grafana?.profiles)
   })
 
   it('gives a stopping gateway the time that it takes', () => {
