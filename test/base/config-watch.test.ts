@@ -282,6 +282,7 @@ describe('what needs a restart', () => {
     ['tokens', { tokens: [...base.tokens, { ...base.tokens[0], issuer: 'j' }] }],
     ['http.corsOrigins', { http: { corsOrigins: ['https://app.example.com'] } }],
     ['limits.bodyBytes', { limits: { ...base.limits, bodyBytes: 1_000 } }],
+    ['plans', { plans: { gold: { limits: { requestsPerMinute: 5 } } } }],
     [
       'shards.a.writeConnections',
       { shards: { ...base.shards, a: { ...base.shards.a, writeConnections: 2 } } },

@@ -49,6 +49,14 @@ describe('commands that are refused', () => {
     [2, /Too many arguments/, ['tenant', 'offboard', 'acme', 'acme-2']],
     [2, /Wanted a whole number from 0 to 3650/, ['tenant', 'offboard', 'acme', '--days', '-1']],
     [2, /wanted \+name or -name; "beta" came/, ['tenant', 'set', 'acme', '--feature', 'beta']],
+    [2, /wanted a name and a number, "depth=8"; "depth" came/, ['tenant', 'set', 'acme', '--limit', 'depth']],
+    [2, /no limit "dept"\. Did you mean "depth"/, ['tenant', 'set', 'acme', '--limit', 'dept=8']],
+    [
+      2,
+      /depth: wanted a whole number from 1 to 100; 101 came/,
+      ['tenant', 'set', 'acme', '--limit', 'depth=101'],
+    ],
+    [2, /no limit "speed"\. They are requestsPerMinute, /, ['tenant', 'set', 'acme', '--no-limit', 'speed']],
     [2, /on and off at once/, ['tenant', 'set', 'acme', '--feature', '+a', '--feature', '-a']],
     [2, /wanted a JSON object/, ['tenant', 'set', 'acme', '--settings', '[1]']],
     [2, /wanted a JSON object or @file/, ['tenant', 'set', 'acme', '--settings', '@no-such-file']],
@@ -106,6 +114,10 @@ describe('the way of a tenant', () => {
     expect((await cli('tenant', 'set', 'acme', '--plan', 'gold')).out).toBe(
       'acme is so already; nothing was changed.\n',
     )
+    const limits = ['--limit', 'depth=14', '--limit', 'requestsPerMinute=6000']
+    expect((await cli('tenant', 'set', 'acme', ...limits)).out).toMatch(/^Changed of acme: limits\.\n/)
+    expect((await cli('tenant', 'set', 'acme', '--no-limit', 'depth', '--limit', 'rows=5')).status).toBe(0)
+    expect((await cli('tenant', 'show', 'acme')).out).toMatch(/limits +\{"rows":5,"requestsPerMinute":6000\}/)
     expect((await cli('tenant', 'suspend', 'acme', '--reason', 'unpaid')).out).toBe(
       'acme was active and is suspended.\nRequests are refused with TENANT_SUSPENDED. The way back: shardgate tenant resume acme\n',
     )
