@@ -3,6 +3,11 @@
 import { scrub } from '../base/scrub.ts'
 import { Late } from './within.ts'
 
+/** Whatever answers is no Redis. */
+export class Stranger extends Error {
+  override readonly name = 'Stranger'
+}
+
 /** What came of something that was asked, as it is counted. `away`: it was not even tried. */
 export type RedisResult = 'answered' | 'away' | 'late' | 'lost' | 'unfit' | 'refused'
 
@@ -28,7 +33,8 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'something that is not an Error was thrown'
   // "unknown command, with args beginning with: …" quotes the arguments.
   if (isReply(error)) return scrub(error.message.replace(/,? with args beginning with.*/s, ''))
-  if (error instanceof Late || isLost(error)) return scrub(error.message || codeOf(error) || error.name)
+  if (error instanceof Late || error instanceof Stranger || isLost(error))
+    return scrub(error.message || codeOf(error) || error.name)
   // Of code that reads what was stored: "Unexpected token … in …" quotes it.
   return error.name
 }

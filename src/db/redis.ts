@@ -3,12 +3,12 @@
  * must be able to do without: an answer comes within `commandMs`, or none comes, and nothing is ever thrown.
  */
 
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import type { Redis as Client } from 'ioredis'
 import type { Emit } from '../base/events.ts'
 import { Channels, gapsOf } from './redis-channels.ts'
 import { KeptConnection } from './redis-connection.ts'
-import { isForgotten, type RedisResult, reasonOf, resultOf } from './redis-faults.ts'
+import { isForgotten, type RedisResult, reasonOf, resultOf, Stranger } from './redis-faults.ts'
 import { within } from './within.ts'
 
 /**
@@ -86,7 +86,13 @@ export function openRedis(options: RedisOptions): Redis {
  * What a new connection must be able to do before anybody waits for it: run a script that writes. A full or a
  * read-only server answers to PING and GET, and would be taken for a good one at each trial.
  */
-const TRIAL = `return redis.call('set', KEYS[1], '1', 'px', 1000)`
+const TRIAL = `redis.call('set', KEYS[1], ARGV[1], 'px', 1000) return ARGV[1]`
+
+async function tryOut(client: Client, prefix: string): Promise<void> {
+  const word = randomUUID()
+  const answer = await client.eval(TRIAL, 1, `${prefix}:trial`, word)
+  if (answer !== word) throw new Stranger('what is there does not answer as Redis does')
+}
 
 class OpenRedis implements Redis {
   readonly prefix: string
@@ -108,7 +114,7 @@ class OpenRedis implements Redis {
     this.#kept = new KeptConnection({
       url,
       name: 'shardgate',
-      check: (client) => client.eval(TRIAL, 1, `${prefix}:trial`),
+      check: (client) => tryOut(client, prefix),
       checkMs: commandMs,
       onUp: () => {
         emit({ kind: 'redis.up' })

@@ -6,6 +6,9 @@ import { openRedis, type Redis } from '../../src/db/redis.ts'
 type RedisEvent = Extract<Event, { kind: `redis.${string}` }>
 type Of<K> = Extract<RedisEvent, { kind: K }>
 
+/** More than a machine that is busy with other tests takes for an answer. */
+export const COMMAND_MS = 500
+
 export interface Heard {
   readonly redis: Redis
   readonly events: readonly RedisEvent[]
@@ -21,7 +24,7 @@ export function hearRedis(url: string, prefix = 'test'): Heard {
   const redis = openRedis({
     url,
     prefix,
-    commandMs: 50,
+    commandMs: COMMAND_MS,
     emit: (event) => {
       events.push(event as RedisEvent)
       wake()

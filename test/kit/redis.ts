@@ -21,7 +21,7 @@ export interface TestRedis {
   /** On 127.0.0.1; the same after `start`. */
   readonly port: number
   readonly url: string
-  /** Give a command on a connection of the test's own: `command('client', 'pause', 1000)`. */
+  /** Give a command on a connection of its own: `command('client', 'pause', 1000)`. Waits for a server that starts. */
   command(name: string, ...args: (string | number)[]): Promise<unknown>
   /** End it without a word. What it has in memory is lost. */
   kill(): Promise<void>
@@ -49,19 +49,25 @@ async function launch(program: string): Promise<TestRedis> {
   const url = `redis://127.0.0.1:${port}`
   let server: ChildProcessByStdio<Writable, Readable, null> | undefined
   let pid = 0
-  let client: Client | undefined
 
   async function start(): Promise<void> {
     const args = [...SETTINGS, '--port', String(port), '--dir', folder]
     server = spawn('sh', ['-c', SCRIPT, program, ...args], { stdio: ['pipe', 'pipe', 'ignore'] })
     pid = Number(await once(server.stdout, 'data'))
-    client = new Client(url, { protocol: 2, retryStrategy: (times) => Math.min(times * 10, 100) })
+    await command('ping')
+  }
+
+  async function command(name: string, ...args: (string | number)[]): Promise<unknown> {
+    const client = new Client(url, COMMAND)
     client.on('error', () => {}) // Not there yet, or killed.
-    await client.ping()
+    try {
+      return await client.call(name, ...args)
+    } finally {
+      client.disconnect()
+    }
   }
 
   async function kill(): Promise<void> {
-    client?.disconnect()
     if (server?.exitCode !== null) return
     const gone = once(server, 'exit')
     server.stdin.end()
@@ -72,7 +78,7 @@ async function launch(program: string): Promise<TestRedis> {
   return {
     port,
     url,
-    command: async (name, ...args) => client?.call(name, ...args),
+    command,
     kill,
     start,
     suspend: () => void process.kill(pid, 'SIGSTOP'),
@@ -86,6 +92,14 @@ async function launch(program: string): Promise<TestRedis> {
 
 /** The server ends with our end of the pipe: also when the test's process is killed. */
 const SCRIPT = '"$0" "$@" > /dev/null 2>&1 & echo $!; cat; kill -9 $!; wait'
+
+/** Whatever state the server is in: asked whether it is ready, one that is busy says no. */
+const COMMAND = {
+  protocol: 2,
+  enableReadyCheck: false,
+  retryStrategy: () => 10,
+  maxRetriesPerRequest: 1_000,
+} as const
 
 const SETTINGS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--protected-mode', 'no']
 
