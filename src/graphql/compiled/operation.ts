@@ -126,7 +126,7 @@ class Operation {
       if (isAllowed === null) await this.#runRules(request)
       return await this.#answer(variant, variables, request)
     } catch (error) {
-      const isFinal = isMixup(error) || this.#isTooSlow(error, request)
+      const isFinal = isMixup(error) || isShed(error) || this.#isTooSlow(error, request)
       const final = error instanceof Settled ? error.error : isFinal ? (error as Error) : null
       this.#report(error, request)
       return variant && final ? failedResult(variant.selections, final) : null
@@ -264,6 +264,11 @@ function isFault(error: unknown): boolean {
   return (
     error instanceof Error && [Error, TypeError, ReferenceError].some((fault) => error.constructor === fault)
   )
+}
+
+/** Who is refused because there is too much to do must not come again by the other lane. */
+function isShed(error: unknown): error is GatewayError {
+  return isGatewayError(error, 'OVERLOADED')
 }
 
 /** The answer was another request's: the door has raised the alarm, and the operation must not run again. */

@@ -19,6 +19,8 @@ export class Settled extends Error {
  * After these it is not known that nothing was kept. An answer of too many bytes is one that came: QUERY_TOO_COMPLEX.
  */
 const DOUBTS: readonly string[] = ['INTERNAL_SERVER_ERROR', 'OUTCOME_UNKNOWN', 'QUERY_TOO_COMPLEX']
+/** Nothing was kept, and the shard has no room for a second try. */
+const SHED = 'OVERLOADED'
 
 /** Whether a batch that failed with `error` has certainly had no effect: Postgres refused it, or never got it. */
 export function isUndone(error: unknown): boolean {
@@ -33,7 +35,7 @@ export function isUndone(error: unknown): boolean {
  */
 export async function written<T>(write: () => Promise<T>, answer: (result: T) => string): Promise<string> {
   const result = await write().catch((error: unknown) => {
-    throw isUndone(error) ? new StepBack() : new Settled(error as Error)
+    throw isUndone(error) && !isGatewayError(error, SHED) ? new StepBack() : new Settled(error as Error)
   })
   try {
     return answer(result)
