@@ -6,12 +6,14 @@
 import { setFlagsFromString } from 'node:v8'
 import type { Config } from './base/config.ts'
 import { type ConfigWatch, watchConfig } from './base/config-watch.ts'
+import { fail } from './base/errors.ts'
 import { tenantId } from './base/ids.ts'
 import { deadlineIn, systemClock } from './base/time.ts'
 import { VERSION } from './base/version.ts'
-import type { RunGateway, RunningGateway } from './commands/serve.ts'
+import type { RunGateway, RunningGateway, RunOptions } from './commands/serve.ts'
 import { withClient } from './db/client.ts'
 import { listTenants } from './directory/tenants.ts'
+import { usageOf } from './directory/usage-reader.ts'
 import { readTrustedDocuments } from './graphql/documents/trusted.ts'
 import { exampleQueries } from './graphql/examples.ts'
 import { hearLostErrors } from './graphql/lost-errors.ts'
@@ -19,11 +21,12 @@ import { transactionPlugin } from './graphql/transaction.ts'
 import { type AdminOptions, createAdminServer } from './http/admin.ts'
 import { graphiqlRoutes, type Route } from './http/graphiql.ts'
 import { ensureGraphiqlAssets } from './http/graphiql-assets.ts'
-import { listenOnBoth, portOf } from './http/listen.ts'
+import { listenAdmin, listenOnBoth, portOf } from './http/listen.ts'
 import { operationMetrics } from './http/operation-metrics.ts'
 import { createHttpServer, type HttpServerOptions } from './http/server.ts'
 import { createShutdown, stopOnSignals } from './http/shutdown.ts'
 import { createTenantApis } from './http/tenant-apis.ts'
+import { createTracing } from './http/tracing.ts'
 import {
   authenticatorOf,
   type Closers,
@@ -42,7 +45,7 @@ const GRAPHIQL_TENANTS = 200
 const EXAMPLES_MS = 5_000
 
 /** Build the gateway and listen. Resolves when both ports are open. Throws as its parts do. */
-export const runGateway: RunGateway = async ({ config, load }) => {
+export const runGateway: RunGateway = async ({ config, load, only }) => {
   keepYoungObjectsYoung()
   const closers: Closers = []
   try {
@@ -57,7 +60,8 @@ export const runGateway: RunGateway = async ({ config, load }) => {
     const parts = await makeParts(live, watchers, closers)
     const watch = watchConfig({ config, load, emit, apply: (next) => reconfigure(live, parts, next) })
     closers.push(watch.stop)
-    return await openPorts(live, parts, watch, closers)
+    if (only === 'jobs') requireJobs(parts)
+    return await openPorts(live, parts, { watch, only }, closers)
   } catch (error) {
     closeAll(closers)
     throw error
@@ -76,32 +80,40 @@ function keepYoungObjectsYoung(): void {
 async function openPorts(
   live: Live,
   parts: Parts,
-  watch: ConfigWatch,
+  { watch, only }: { readonly watch: ConfigWatch; readonly only: RunOptions['only'] },
   closers: Closers,
 ): Promise<RunningGateway> {
-  const { emit, statistics } = parts
-  const http = createHttpServer(await publicPort(live, parts))
+  const { emit, statistics, meter, jobs } = parts
+  const tracing = createTracing()
+  const http = createHttpServer({ ...(await publicPort(live, parts)), tracing })
   const admin = createAdminServer(adminPort(live, parts, () => shutdown.draining()))
   const shutdown = createShutdown({
     http,
     admin,
     // On a developer's machine there is no balancer that has to notice.
     times: () => ({ ...live.config.http, ...(live.config.mode === 'development' && { drainMs: 1 }) }),
+    begin: () => void jobs?.drain(live.config.http.stopMs),
     close: async () => {
-      await statistics.flush()
+      await jobs?.stop(live.config.http.stopMs)
+      await Promise.all([statistics.flush(), meter?.flush(), tracing?.flush()])
       closeAll(closers)
     },
     emit,
   })
-  await listenOnBoth(http.server, admin, live.config)
+  await (only === 'jobs' ? listenAdmin(admin, live.config) : listenOnBoth(http.server, admin, live.config))
   // Before anybody hears that it listens: a SIGHUP that comes at once would end the process otherwise.
   const stopped = stopOnSignals(shutdown, () => void watch.reload())
   emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
   return { port: portOf(http.server), adminPort: portOf(admin), stopped, stop: shutdown.stop }
 }
 
+function requireJobs({ jobs }: Parts): void {
+  if (!jobs)
+    fail('CONFIG_INVALID', 'extensions: wanted one that defines jobs; there is nothing else to work on.')
+}
+
 async function publicPort(live: Live, parts: Parts): Promise<HttpServerOptions> {
-  const { emit, metrics, placements, shapes, apiOf, parse } = parts
+  const { emit, metrics, placements, shapes, apiOf, parse, limiter } = parts
   const operations = operationMetrics(metrics.registry)
   const options: HttpServerOptions = {
     config: () => live.config,
@@ -112,6 +124,7 @@ async function publicPort(live: Live, parts: Parts): Promise<HttpServerOptions> 
     parse,
     plugins: [operations.plugin, transactionPlugin()],
     countCompiled: operations.countCompiled,
+    limiter,
     emit,
     clock: systemClock,
   }
@@ -125,6 +138,7 @@ function adminPort(live: Live, { emit, metrics, fleet }: Parts, draining: () => 
     registry: metrics.registry,
     draining,
     shards: () => [...fleet.values()].map(({ key, available }) => ({ shard: key, isUp: available })),
+    usage: (question) => usageOf(live.config.directory.url, question),
     authenticate: (authorization) => live.gate.authenticate(authorization),
     emit,
   }

@@ -6,38 +6,54 @@
 
 import { dirname } from 'node:path'
 import type { Config } from './base/config.ts'
+import { watchDirectory } from './base/directory-metrics.ts'
 import { fail } from './base/errors.ts'
 import { type Emit, eventBus } from './base/events.ts'
+import type { TenantId } from './base/ids.ts'
 import { createLog } from './base/log.ts'
-import { watchPools } from './base/metric-readings.ts'
+import { watchPools, watchRedis } from './base/metric-readings.ts'
 import { createMetrics, type Metrics } from './base/metrics.ts'
 import { systemClock } from './base/time.ts'
 import { VERSION } from './base/version.ts'
+import { type JobService, openJobs } from './control/jobs/service.ts'
 import { withClient } from './db/client.ts'
 import { connectionHint } from './db/connection-hint.ts'
+import { openRedis, type Redis } from './db/redis.ts'
 import type { PlacementCache } from './directory/cache.ts'
 import { openCopies } from './directory/copies.ts'
+import { directoryLedger, type UsageMeter, usageMeter } from './directory/meter.ts'
 import { listShards } from './directory/shards.ts'
 import { type StatisticsRecorder, statisticsRecorder } from './directory/statistics.ts'
+import type { Placement } from './directory/types.ts'
+import { monthsOf } from './directory/usage-periods.ts'
+import { ownUsage } from './directory/usage-reader.ts'
+import type { TenantAccount } from './graphql/account.ts'
 import { type Api, createApis } from './graphql/apis.ts'
+import { AnswerCache } from './graphql/cache/answers.ts'
 import { type TrustedDocuments, unfitDocuments } from './graphql/documents/trusted.ts'
 import { loadExtensions } from './graphql/extension.ts'
+import { jobsOfExtensions, type KnownJobs } from './graphql/jobs/rules.ts'
+import { jobRunner } from './graphql/jobs/runner.ts'
 import { documentParser, type ParseDocument } from './graphql/limits/limits.ts'
 import { admitShards } from './shards/admission.ts'
 import type { Door } from './shards/door.ts'
-import { openDoors } from './shards/doors.ts'
+import { type Doors, openDoors } from './shards/doors.ts'
 import { type Fleet, openFleet } from './shards/fleet.ts'
 import { watchRecorded } from './shards/recorded.ts'
 import { createRouter } from './shards/router.ts'
 import { type Fits, ownHomesOnly } from './shards/routing.ts'
 import { openShapes, type Shape, type Shapes } from './shards/shapes.ts'
 import { type Authenticator, authenticator } from './tenant/authenticate.ts'
+import type { Pair } from './tenant/limits/counts.ts'
+import { createLimiter, type Limiter } from './tenant/limits/limiter.ts'
+import { limitsOf } from './tenant/limits.ts'
 
 /** Those who hear of what happens. */
 export interface Watchers {
   readonly emit: Emit
   readonly metrics: Metrics
   readonly statistics: StatisticsRecorder
+  readonly meter: UsageMeter | undefined
 }
 
 /** What a gateway is made of, in the order in which it is made. */
@@ -47,6 +63,11 @@ export interface Parts extends Watchers {
   readonly shapes: Shapes
   readonly apiOf: (shape: Shape) => Api
   readonly parse: ParseDocument
+  /** Left out where no extension defines a job. */
+  readonly jobs?: JobService | undefined
+  /** Left out where no address is configured. */
+  readonly redis: Redis | undefined
+  readonly limiter: Limiter
 }
 
 /** What a reload may replace while the gateway runs. */
@@ -64,8 +85,9 @@ export async function makeParts(live: Live, watchers: Watchers, closers: Closers
   const { emit, metrics } = watchers
   const { url } = config.directory
   const ids = await withClient(url, listShards).catch((cause: unknown) => directoryAway(cause, url))
-  const { placements, structures, end: endCopies } = await openCopies(config, emit)
+  const { placements, structures, figures, end: endCopies } = await openCopies(config, emit)
   closers.push(endCopies)
+  watchDirectory(metrics.registry, figures)
   const fleet = openFleet(config, new Map(ids.map(({ key, id }) => [key, id])), emit)
   closers.push(() => endFleet(fleet))
   watchPools(metrics.registry, () => [...fleet.values()].map(({ key, stats }) => ({ shard: key, ...stats })))
@@ -76,8 +98,17 @@ export async function makeParts(live: Live, watchers: Watchers, closers: Closers
   const extensions = await loadExtensions(config.extensions, dirname(config.file))
   const limits = () => live.config.limits
   const parse = documentParser(limits)
-  const doorFor = doorsOf(live, placements, fleet, { emit, shapes: () => shapes })
-  const apiOf = createApis({ limits, extensions, parse, doorFor, emit })
+  const doors = doorsOf(live, placements, fleet, emit)
+  const doorFor = (shape: Shape): Door => doorTo(shape, doors, live, () => shapes)
+  const known = jobsOfExtensions(extensions)
+  const jobs = await jobsOf(live, known, doors, { emit, closers })
+  const redis = redisOf(config, watchers, closers)
+  const account = accountOf(live, closers)
+  const limiter = createLimiter({ redis, usedThisMonth: (tenant) => usedThisMonth(account, tenant) })
+  closers.push(() => limiter.end())
+  const cache = new AnswerCache({ config: () => live.config.cache, emit, redis })
+  closers.push(() => cache.end())
+  const apiOf = createApis({ limits, extensions, parse, doorFor, account, cache, jobs: jobs?.book, emit })
   const prepare = (shape: Shape): void => void apiOf(shape)
   const shapes: Shapes = openShapes({
     shards: fleet,
@@ -88,28 +119,59 @@ export async function makeParts(live: Live, watchers: Watchers, closers: Closers
     emit,
   })
   await tellUnfit(live, apiOf(shapes.main), emit)
-  return { ...watchers, placements, fleet, shapes, apiOf, parse }
+  await jobs?.start(jobRunner({ ...known, find: (tenant) => placements.find(tenant), shapes, apiOf }))
+  return { ...watchers, placements, fleet, shapes, apiOf, parse, jobs, redis, limiter }
+}
+
+/** Without an address there is none, and each gateway has limits and copies of its own. */
+function redisOf(config: Config, { emit, metrics }: Watchers, closers: Closers): Redis | undefined {
+  const { url, ...settings } = config.redis
+  if (url === undefined) {
+    emit({ kind: 'redis.none' })
+    return undefined
+  }
+  const redis = openRedis({ url, ...settings, emit })
+  closers.push(() => redis.end())
+  watchRedis(metrics.registry, redis)
+  return redis
+}
+
+/** What ran in this month, and what it cost, as the ledger has it; undefined where nobody knows now. */
+async function usedThisMonth(account: TenantAccount, tenant: TenantId): Promise<Pair | undefined> {
+  const now = systemClock.now()
+  const used = await account.usage(tenant, monthsOf({ from: now, to: now + 1 }))?.catch(() => undefined)
+  return used && [used.operations, Math.ceil(used.cost)]
+}
+
+/** The way into the queue of jobs, where an extension defines some. */
+async function jobsOf(
+  live: Live,
+  { rules }: KnownJobs,
+  doors: Doors,
+  { emit, closers }: { readonly emit: Emit; readonly closers: Closers },
+): Promise<JobService | undefined> {
+  if (rules.size === 0) return undefined
+  const jobs = await openJobs({ config: () => live.config, rules, door: doors.door(), emit })
+  closers.push(() => void jobs.stop(0))
+  return jobs
+}
+
+function doorsOf(live: Live, placements: PlacementCache, shards: Fleet, emit: Emit): Doors {
+  const [schema = 'public'] = live.config.tenancy.schemas
+  const router = createRouter(placements, emit)
+  const shareOf = ({ plan }: Placement): number => live.config.plans[plan]?.share ?? 1
+  return openDoors({ router, shards, schema, moves: () => live.config.moves, shareOf, emit })
 }
 
 /** Statements reach tables of the shape that they were made for, and never those of others: a tenant may be moved. */
-function doorsOf(
-  live: Live,
-  placements: PlacementCache,
-  shards: Fleet,
-  { emit, shapes }: { readonly emit: Emit; readonly shapes: () => Shapes },
-): (shape: Shape) => Door {
-  const { schemas, global } = live.config.tenancy
-  const [schema = 'public'] = schemas
-  const router = createRouter(placements, emit)
-  const doors = openDoors({ router, shards, schema, moves: () => live.config.moves, emit })
-  return ({ id, model }) => {
-    const fits: Fits = (placement, deadline) => {
-      const found = shapes().of(placement, deadline)
-      return found instanceof Promise ? found.then((shape) => shape.id === id) : found.id === id
-    }
-    const isForAll = model.tables.every((table) => table.tenantColumn !== null || global.includes(table.id))
-    return doors.door(isForAll ? fits : ownHomesOnly(fits))
+function doorTo({ id, model }: Shape, doors: Doors, { config }: Live, shapes: () => Shapes): Door {
+  const { global } = config.tenancy
+  const fits: Fits = (placement, deadline) => {
+    const found = shapes().of(placement, deadline)
+    return found instanceof Promise ? found.then((shape) => shape.id === id) : found.id === id
   }
+  const isForAll = model.tables.every((table) => table.tenantColumn !== null || global.includes(table.id))
+  return doors.door(isForAll ? fits : ownHomesOnly(fits))
 }
 
 export async function tellUnfit({ trusted, config }: Live, { permissions }: Api, emit: Emit): Promise<void> {
@@ -129,9 +191,33 @@ export function observers(config: Config, closers: Closers): Watchers {
   const log = createLog(config.logLevel)
   process.on('exit', log.flush)
   closers.push(() => process.off('exit', log.flush))
-  const metrics = createMetrics({ version: VERSION, logDropped: log.dropped })
+  const { topTenants } = config.metrics
+  const metrics = createMetrics({ version: VERSION, logDropped: log.dropped, topTenants })
   const statistics = statisticsRecorder({ url: config.directory.url })
-  return { emit: eventBus(log.listener, metrics.listener, statistics.listener), metrics, statistics }
+  const { usage: settings, directory } = config
+  const emit: Emit = (event) => tell(event)
+  const meter = settings.meter
+    ? usageMeter({ settings, ledger: directoryLedger(directory.url), emit })
+    : undefined
+  if (meter) closers.push(meter.end)
+  const tell = eventBus(
+    log.listener,
+    metrics.listener,
+    statistics.listener,
+    ...(meter ? [meter.listener] : []),
+  )
+  return { emit, metrics, statistics, meter }
+}
+
+/** What tenants may know of their usage and limits. */
+function accountOf(live: Live, closers: Closers): TenantAccount {
+  const { url } = live.config.directory
+  const own = ownUsage(url)
+  closers.push(own.end)
+  return {
+    usage: (tenant, span) => (live.config.usage.meter ? own.of(tenant, span) : null),
+    limits: (placement) => limitsOf(live.config.plans, placement),
+  }
 }
 
 function endFleet(fleet: Fleet): void {

@@ -1,14 +1,19 @@
 /**
  * What no table has, added in code: a field computed from its own row, a type, a query that runs SQL of its own in
- * the caller's tenant, a mutation of several steps, hooks that keep rules of the help desk, and who may use what.
+ * the caller's tenant, a mutation of several steps, hooks that keep rules of the help desk, a job of every night, and who
+ * may use what.
  */
 
-import { type Extension, refuse } from '../../src/graphql/extension.ts'
+import { type Extension, enqueue, refuse } from '../../src/graphql/extension.ts'
 
 interface AssigneeLoad {
   readonly name: string
   readonly openTickets: number
 }
+
+/** Days after which a ticket that is resolved is closed. */
+const QUIET_DAYS = 14
+const TICKETS_AT_ONCE = 50
 
 const DONE: readonly unknown[] = ['resolved', 'closed']
 
@@ -29,6 +34,21 @@ export default {
       },
     },
   }),
+
+  jobs: {
+    closeResolved: {
+      schedule: { cron: '0 3 * * *' },
+      async run({ table, context }) {
+        const tickets = table('Ticket')
+        const quietSince = new Date(Date.now() - QUIET_DAYS * 24 * 3_600_000).toISOString()
+        const filter = { status: { eq: 'resolved' }, updatedAt: { lt: quietSince } }
+        const found = await tickets.list({ filter, first: TICKETS_AT_ONCE }, context)
+        for (const ticket of found) await tickets.update(ticket, { status: 'closed' }, context)
+        // The rest in transactions of their own: this one holds the rows that it has changed.
+        if (found.length === TICKETS_AT_ONCE) await enqueue(context, 'closeResolved')
+      },
+    },
+  },
 
   extend({ builder, table, type, column, sql, statement }) {
     const status = column('Ticket', 'status')

@@ -4,8 +4,12 @@
  */
 
 import { z } from 'zod'
+import { cache } from './config-cache.ts'
 import { count, databaseUrl, milliseconds, moves, pin, plan, shard, shardKey } from './config-fleet.ts'
+import { jobs } from './config-jobs.ts'
+import { metrics } from './config-metrics.ts'
 import { redis } from './config-redis.ts'
+import { usage } from './config-usage.ts'
 
 const issuer = z
   .strictObject({
@@ -246,7 +250,11 @@ export const configFile = z.strictObject({
     .default(30)
     .describe('Days between the offboarding of a tenant and the moment from which it may be purged.'),
   moves: moves.prefault({}),
+  jobs: jobs.prefault({}),
+  usage: usage.prefault({}),
   redis: redis.prefault({}),
+  cache: cache.prefault({}),
+  metrics: metrics.prefault({}),
   extensions: z
     .array(z.string().min(1))
     .default([])

@@ -139,8 +139,6 @@ type FleetEvent = Extract<
       | `directory.${string}`
       | `cache.${string}`
       | `keys.${string}`
-      | `job.${string}`
-      | `queue.${string}`
       | `redis.${string}`
       | `move.${string}`
       | `usage.${string}`
@@ -271,6 +269,7 @@ function jobLine(event: Extract<Event, { kind: 'job.done' }>): LogLine {
     id,
     tenant,
     attempt,
+    end,
     durationMs: Math.round(durationMs),
     ...(reason !== undefined && { reason: scrub(reason) }),
   })

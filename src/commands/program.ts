@@ -15,6 +15,7 @@ import { addConfigCommands } from './config.ts'
 import { contextMaker } from './context.ts'
 import { addCopyCommands } from './copy.ts'
 import { addDoctorCommand } from './doctor.ts'
+import { addJobsCommands } from './jobs.ts'
 import { addLifeCommands } from './life.ts'
 import { addMigrateCommands } from './migrate.ts'
 import { addMoveCommands } from './move.ts'
@@ -27,6 +28,7 @@ import { addServeCommand, addStartCommand, type RunGateway } from './serve.ts'
 import { addSetupCommand } from './setup.ts'
 import { addTenantCommands } from './tenant.ts'
 import { addTokenCommand } from './token.ts'
+import { addUsageCommands } from './usage.ts'
 
 /**
  * Run one command line, `args` without program and file.
@@ -81,6 +83,8 @@ export function commandLine(terminal: Terminal, run: RunGateway): Command {
   addMoveCommands(program, contextOf)
   addOperationCommands(program, contextOf)
   addAuditCommands(program, contextOf)
+  addJobsCommands(program, contextOf, run)
+  addUsageCommands(program, contextOf)
   addTokenCommand(program, contextOf)
   return program
 }

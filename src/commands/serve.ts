@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly config: Config
   /** Reads the file again at a change. */
   readonly load: (file: string) => Config
+  /** Run jobs and serve nobody. */
+  readonly only?: 'jobs'
 }
 
 export type RunGateway = (options: RunOptions) => Promise<RunningGateway>

@@ -5,6 +5,7 @@ import type { Config } from '../base/config.ts'
 import { fail } from '../base/errors.ts'
 import { renewHomes } from '../control/homes/renew.ts'
 import { type Installation, install, type ShardInstall } from '../control/install.ts'
+import { installQueue } from '../control/jobs/install.ts'
 import { readMigrations } from '../control/migrate/files.ts'
 import { migrateFleet } from '../control/migrate/up.ts'
 import type { RolePasswords } from '../control/roles.ts'
@@ -55,6 +56,7 @@ export function addSetupCommand(program: Command, contextOf: MakeContext): void 
       const config = configOf(context)
       const report = (sentence: string): void => context.terminal.err(`${sentence}\n`)
       await install({ ...installationOf(config, options), report })
+      await installQueue(config.directory.url)
       const homes = await renewHomes(fleetOf(config))
       if (homes > 0) report(`${homes} databases of tenants are ready.`)
       context.print(await migrateAll(config, options.migrations), setupText)

@@ -15,6 +15,7 @@ import { tenantId } from '../base/ids.ts'
 import { ensureDatabase, ensureLogin } from '../control/bootstrap.ts'
 import { renewHomes } from '../control/homes/renew.ts'
 import { install } from '../control/install.ts'
+import { installQueue } from '../control/jobs/install.ts'
 import { createTenant } from '../control/lifecycle.ts'
 import { migrateFleet } from '../control/migrate/up.ts'
 import { type Fleet, onDirectory, onHome, type ShardAccess } from '../control/reach.ts'
@@ -143,7 +144,7 @@ async function prepare(
       passwords: state.passwords,
     })),
   })
-  await renewHomes(fleetOf(config))
+  await Promise.all([renewHomes(fleetOf(config)), installQueue(config.directory.url)])
 }
 
 // "Put the right URL back" helps nobody who has no URL: a part of the data was removed or exchanged.

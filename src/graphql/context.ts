@@ -8,6 +8,7 @@
 
 import type { FieldNode } from 'graphql'
 import { fail, GatewayError } from '../base/errors.ts'
+import { once } from '../base/once.ts'
 import type { Deadline } from '../base/time.ts'
 import { BATCH_BYTES_MAX, type Row, tooManyBytes } from '../db/batch.ts'
 import { isBadParameter, sqlState } from '../db/connection.ts'
@@ -16,6 +17,9 @@ import type { Placement } from '../directory/types.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
 import { isOfOldTables } from '../shards/failures.ts'
 import type { Identity } from '../tenant/types.ts'
+import type { TenantAccount } from './account.ts'
+import type { Jobs } from './jobs/book.ts'
+import type { OwnLimits } from './limits/own.ts'
 import { createLoaders, type Loaders, type Room } from './loaders.ts'
 import type { ListPlan } from './plan/types.ts'
 import { type CurrentTenant, currentTenantOf } from './tenant-view.ts'
@@ -31,6 +35,10 @@ export interface ScopeParts {
   readonly idempotencyKey?: string | undefined
   /** Bytes of the values in the answer, at most; without limit when it is left out. */
   readonly answerBytes?: number
+  /** The tenant's own limits, where they are less than everybody's. */
+  readonly limits?: OwnLimits
+  /** What the tenant may know of its usage and limits; left out, nobody can say. */
+  readonly account?: TenantAccount
 }
 
 export class RequestScope {
@@ -41,6 +49,8 @@ export class RequestScope {
   readonly door: Door
   readonly loaders: Loaders
   readonly idempotencyKey: string | undefined
+  readonly limits: OwnLimits
+  readonly account: TenantAccount | undefined
   readonly #answerBytes: number
   /** The answer is one that was kept for the idempotency key. */
   replayed = false
@@ -67,6 +77,7 @@ export class RequestScope {
       door,
       idempotencyKey,
       answerBytes = Number.POSITIVE_INFINITY,
+      limits = {},
     } = parts
     this.identity = identity
     this.placement = placement
@@ -74,7 +85,9 @@ export class RequestScope {
     this.deadline = deadline
     this.door = door
     this.idempotencyKey = idempotencyKey
-    this.#answerBytes = answerBytes
+    this.limits = limits
+    this.account = parts.account
+    this.#answerBytes = Math.min(answerBytes, limits.answerBytes ?? answerBytes)
     this.loaders = createLoaders(identity.tenant, (statements) => this.run(statements))
   }
 
@@ -96,11 +109,22 @@ export class RequestScope {
    * Count rows on their way into the answer. Rows that the loaders have already cost no database time, so
    * nothing else would stop a short document from multiplying them until the memory is full.
    *
-   * @throws QUERY_TOO_COMPLEX  they are more than `max`
+   * @param max  for everybody; of the tenant there may be fewer
+   * @throws QUERY_TOO_COMPLEX  they are more
    */
   take(rows: number, max: number): void {
     this.#rows += rows
-    if (this.#rows > max) this.#refuse(max)
+    const most = this.#rowsMax(max)
+    if (this.#rows > most) this.#refuse(most)
+  }
+
+  /** Rows in the answer so far. */
+  get rowsTaken(): number {
+    return this.#rows
+  }
+
+  #rowsMax(max: number): number {
+    return Math.min(max, this.limits.rows ?? max)
   }
 
   /**
@@ -118,7 +142,8 @@ export class RequestScope {
 
   /** How many rows may still be taken when there may be `max` in all. */
   room(max: number): Room {
-    return { left: () => Math.max(0, max - this.#rows), refuse: () => this.#refuse(max) }
+    const most = this.#rowsMax(max)
+    return { left: () => Math.max(0, most - this.#rows), refuse: () => this.#refuse(most) }
   }
 
   /** Why the answer may not be given: it would hold too many rows, and has holes instead of them. */
@@ -129,13 +154,14 @@ export class RequestScope {
   /**
    * Count rows that the operation writes, children included.
    *
-   * @throws QUERY_TOO_COMPLEX  they are more than `max`
+   * @throws QUERY_TOO_COMPLEX  they are more than `max`, or the tenant may
    */
   countWrites(rows: number, max: number): void {
     this.#written += rows
-    if (this.#written <= max) return
-    const message = `The operation writes more than ${max} rows; send several with fewer.`
-    fail('QUERY_TOO_COMPLEX', message, { limit: 'writtenRows', allowed: max })
+    const allowed = this.#rowsMax(max)
+    if (this.#written <= allowed) return
+    const message = `The operation writes more than ${allowed} rows; send several with fewer.`
+    fail('QUERY_TOO_COMPLEX', message, { limit: 'writtenRows', allowed })
   }
 
   /** Whether the operation is a mutation, whose transaction is open. */
@@ -247,18 +273,6 @@ interface KnownPlan {
   readonly plan: () => ListPlan
 }
 
-/** What `make` gives or throws, again and again. */
-export function once<T>(make: () => T): () => T {
-  try {
-    const made = make()
-    return () => made
-  } catch (error) {
-    return () => {
-      throw error
-    }
-  }
-}
-
 // Classes 0A, 22 and 54 of SQLSTATE, or not readable: the value, or its size in an index, is at fault and not the
 // system (0A000 is money that is not a number).
 // Postgres's own message may quote values.
@@ -276,4 +290,6 @@ function valueError(error: unknown): GatewayError | undefined {
 /** The GraphQL context, as resolvers and extensions see it. */
 export interface GatewayContext {
   readonly scope: RequestScope
+  /** Left out where no jobs can be asked for; `enqueue` of extension.ts is the way to them. */
+  readonly jobs?: Jobs | undefined
 }

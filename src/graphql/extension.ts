@@ -20,6 +20,8 @@ import { compile, type SQL, type Statement, sql } from '../db/sql.ts'
 import type { Model, Table } from '../model/types.ts'
 import type { Builder } from './builder.ts'
 import type { GatewayContext } from './context.ts'
+import type { JobDefinition, JobDefinitions, JobRun } from './jobs/definition.ts'
+import { enqueue } from './jobs/enqueue.ts'
 import type { Fields } from './mutations/fields.ts'
 import { type TableHandle, tableHandle } from './mutations/handles.ts'
 import { HOOK_NAMES, type TableHooks } from './mutations/hooks.ts'
@@ -27,7 +29,8 @@ import type { RowWriter } from './mutations/types.ts'
 import type { Grant } from './permissions/rules.ts'
 import type { RowRef, SchemaParts } from './types.ts'
 
-export type { Fields, GatewayContext, Row, TableHandle, TableHooks }
+export type { Fields, GatewayContext, JobDefinition, JobRun, Row, TableHandle, TableHooks }
+export { enqueue }
 
 export interface Extension {
   /**
@@ -37,6 +40,8 @@ export interface Extension {
   readonly permissions?: Readonly<Record<string, Grant>>
   /** By GraphQL type: what runs before and after rows of it are written. */
   hooks?(tools: ExtensionTools): Readonly<Record<string, TableHooks>>
+  /** By name: what runs later, for one tenant each (docs/jobs.md). */
+  readonly jobs?: JobDefinitions
   extend?(tools: ExtensionTools): void
 }
 
@@ -136,7 +141,7 @@ export async function loadExtensions(paths: readonly string[], folder: string): 
   return Promise.all(paths.map((path, i) => loadExtension(resolve(folder, path), `extensions[${i}]`)))
 }
 
-const PARTS: readonly string[] = ['permissions', 'hooks', 'extend'] satisfies (keyof Extension)[]
+const PARTS: readonly string[] = ['permissions', 'hooks', 'jobs', 'extend'] satisfies (keyof Extension)[]
 
 async function loadExtension(path: string, key: string): Promise<Extension> {
   const loaded = await import(pathToFileURL(path).href).catch((cause: Error) =>

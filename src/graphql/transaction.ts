@@ -20,6 +20,7 @@ import { raisedState, violation } from '../db/connection.ts'
 import { isOfOldTables } from '../shards/failures.ts'
 import type { GatewayContext } from './context.ts'
 import { claimKey, isClaim } from './idempotency.ts'
+import { forwardJobs } from './jobs/enqueue.ts'
 
 type Execute = (args: ExecutionArgs) => Promise<ExecutionResult> | ExecutionResult
 
@@ -34,7 +35,8 @@ export function transactionPlugin(): Plugin {
 }
 
 export async function executeInTransaction(execute: Execute, args: ExecutionArgs): Promise<ExecutionResult> {
-  const { scope } = args.contextValue as GatewayContext
+  const context = args.contextValue as GatewayContext
+  const { scope } = context
   try {
     const answer = await scope.door.withTenant(scope.identity.tenant, 'write', scope.deadline, (session) =>
       scope.within(session, () => outcomeOf(execute, args).catch(refused)),
@@ -43,6 +45,8 @@ export async function executeInTransaction(execute: Execute, args: ExecutionArgs
   } catch (error) {
     scope.hasOldTables ||= isOfOldTables(error)
     throw deferredViolation(error) ?? error
+  } finally {
+    forwardJobs(context)
   }
 }
 

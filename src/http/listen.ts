@@ -8,11 +8,16 @@ import { fail } from '../base/errors.ts'
 
 /** The private port first: who listens on the public one is seen to be alive. @throws SETUP_FAILED  a port is taken */
 export async function listenOnBoth(http: Server, admin: Server, config: Config): Promise<void> {
-  await listen(admin, config.adminPort, config.adminHost, 'ADMIN_PORT')
+  await listenAdmin(admin, config)
   await listen(http, config.port, config.host, 'PORT').catch((error: unknown) => {
     admin.close()
     throw error
   })
+}
+
+/** The private port alone: of a process that serves nobody. @throws as `listenOnBoth` */
+export function listenAdmin(admin: Server, { adminPort, adminHost }: Config): Promise<void> {
+  return listen(admin, adminPort, adminHost, 'ADMIN_PORT')
 }
 
 async function listen(server: Server, port: number, host: string, name: string): Promise<void> {
@@ -28,6 +33,7 @@ async function listen(server: Server, port: number, host: string, name: string):
   })
 }
 
+/** Where a server listens; 0 for one that does not. */
 export function portOf(server: Server): number {
-  return (server.address() as AddressInfo).port
+  return (server.address() as AddressInfo | null)?.port ?? 0
 }

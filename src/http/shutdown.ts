@@ -19,6 +19,8 @@ export interface ShutdownOptions {
   readonly admin: Server
   /** Milliseconds; read when the first signal comes. */
   readonly times: () => { readonly drainMs: number; readonly stopMs: number }
+  /** Called when it begins: for what else ends meanwhile. */
+  readonly begin?: () => void
   /** Closes what requests need: called when none is open any more. */
   readonly close: () => Promise<void>
   readonly emit: Emit
@@ -47,9 +49,10 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
 }
 
 async function shutDown(options: ShutdownOptions, reason: string, hurry: AbortSignal): Promise<void> {
-  const { http, admin, times, close, emit } = options
+  const { http, admin, times, begin, close, emit } = options
   const { drainMs, stopMs } = times()
   emit({ kind: 'gateway.draining', reason })
+  begin?.()
   http.drain()
   await sleep(drainMs, hurry)
   await closeServer(http.server, stopMs, hurry)

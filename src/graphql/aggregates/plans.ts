@@ -4,7 +4,7 @@
  */
 
 import type { FieldNode } from 'graphql'
-import { once } from '../context.ts'
+import { once } from '../../base/once.ts'
 import { type AggregatePlan, COUNT, wholeOf } from '../plan/aggregate-types.ts'
 import type { ListPlan } from '../plan/types.ts'
 

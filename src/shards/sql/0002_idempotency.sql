@@ -39,7 +39,8 @@ $$;
 --
 -- A second transaction with the same key waits in the insert until the first has ended. What it then finds must
 -- be read by a statement of its own, with a snapshot from after the wait: hence PL/pgSQL and VOLATILE.
--- Keys of more than a day are removed a few at a time, the wanted one among them.
+-- Keys of more than a day are removed a few at a time, the wanted one among them. Jobs that wait here for the queue
+-- (shards/job-rows.ts) are no answers, and stay.
 create or replace function shardgate.claim_key(
   tenant text, wanted text, request text, out state text, out answer text)
   language plpgsql volatile
@@ -49,9 +50,11 @@ declare
 begin
   delete from shardgate.idempotency i
   where i.tenant_id = tenant and i.created_at < pg_catalog.now() - interval '24 hours'
+    and (i.request_hash <> 'job' or i.answer is null)
     and (i.key = wanted or i.key = any (array(
       select o.key from shardgate.idempotency o
       where o.tenant_id = tenant and o.created_at < pg_catalog.now() - interval '24 hours'
+        and (o.request_hash <> 'job' or o.answer is null)
       order by o.created_at limit 20 for update skip locked)));
   insert into shardgate.idempotency (tenant_id, key, request_hash) values (tenant, wanted, request)
   on conflict (tenant_id, key) do nothing;
