@@ -13,9 +13,11 @@
  * Spans hold what the log may hold, and SQL without values. Neither the document nor what an error says is in them.
  */
 
+import { setTimeout } from 'node:timers/promises'
 import {
   type Context,
   createTraceState,
+  type ProxyTracerProvider,
   ROOT_CONTEXT,
   type Span,
   SpanKind,
@@ -34,6 +36,8 @@ export interface Tracing {
   begin(exchange: Exchange): void
   /** End its spans. */
   end(exchange: Exchange, done: Extract<Event, { kind: 'request.done' }>): void
+  /** Send what waits, for the end of the process. Takes two seconds at most, and never rejects. */
+  flush(): Promise<void>
 }
 
 /** Undefined where nobody records traces. To be asked when the gateway starts, after every `--import`. */
@@ -49,15 +53,25 @@ export function createTracing(): Tracing | undefined {
       if (spans.isRecording) exchange.deadline.witness = spans
     },
     end: (exchange, done) => open.get(exchange)?.end(done),
+    flush: () =>
+      Promise.race([flushProvider().catch(() => {}), setTimeout(FLUSH_MS, undefined, { ref: false })]),
   }
+}
+
+const FLUSH_MS = 2_000
+
+/** SDKs collect spans for some seconds, and know how to be asked for them; the API does not. */
+async function flushProvider(): Promise<void> {
+  const provider: object = trace.getTracerProvider()
+  const own: unknown = 'getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider
+  await (own as { forceFlush?: () => Promise<void> }).forceFlush?.()
 }
 
 /** The provider stands for another one, until an SDK is started; it may be of another copy of the API. */
 function recordingTracer(): Tracer | undefined {
   const provider: object = trace.getTracerProvider()
   if (!('getDelegateTracer' in provider)) return trace.getTracer('shardgate', VERSION)
-  const { getDelegateTracer } = provider as { getDelegateTracer: (...name: string[]) => Tracer | undefined }
-  return getDelegateTracer.call(provider, 'shardgate', VERSION)
+  return (provider as ProxyTracerProvider).getDelegateTracer('shardgate', VERSION)
 }
 
 /** Characters of the statements of one span. */

@@ -396,3 +396,8 @@ describe('metrics', () => {
     }
   })
 })
+
+it('a gateway that stops has its SDK send what waits', async () => {
+  await observed.gateway.stop()
+  expect(observed.spans().at(-1)?.name).toBe('flushed')
+})
