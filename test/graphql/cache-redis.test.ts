@@ -106,7 +106,7 @@ describe.skipIf(!redis)('two gateways and a Redis', () => {
     third.end()
   })
 
-  describe('F47: what lies there and is not ours is a miss and an alarm', () => {
+  describe('fault 47: what lies there and is not ours is a miss and an alarm', () => {
     it.each([
       ['garbage', () => 'garbage'],
       ['an empty line', () => '\n{}'],
@@ -191,6 +191,7 @@ describe.skipIf(!redis)('two gateways and a Redis', () => {
 
     it('killed and back with what it had before a write', async () => {
       await fill(a)
+      await b.ask(tenant, TITLES)
       const kept = await Promise.all(
         ((await server.command('keys', 'test:cache:*')) as string[]).map(
           async (key) => [key, await dump(key)] as const,
@@ -227,6 +228,16 @@ describe.skipIf(!redis)('two gateways and a Redis', () => {
     if (typeof value === 'string') await server.command('set', key, value, 'px', 60_000)
     else await server.command('hset', key, ...Object.entries(value).flat())
   }
+
+  it('does not trust it with what it did not take: a full one refuses changes and still gives answers', async () => {
+    await fill(a)
+    await server.command('config', 'set', 'maxmemory', 1)
+    await rename(a, 'while it was full')
+    await server.command('config', 'set', 'maxmemory', 0)
+    await until(() => a.redis!.isUp)
+    expect((await a.ask(tenant, TITLES)).text).toContain('while it was full')
+    await until(async () => (await b.ask(tenant, TITLES)).text?.includes('while it was full') === true)
+  })
 
   it('goes on without it, and never behind its own writes', async () => {
     await fill(a)

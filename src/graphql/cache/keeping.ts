@@ -3,12 +3,24 @@
 import { hash } from 'node:crypto'
 import type { VariableDefinitionNode } from 'graphql'
 import type { LimitsConfig } from '../../base/config.ts'
+import type { Deadline } from '../../base/time.ts'
 import { VERSION } from '../../base/version.ts'
+import type { Placement } from '../../directory/types.ts'
 import type { Table } from '../../model/types.ts'
-import type { LaneRequest } from '../compiled/types.ts'
-import type { Asked } from '../compiled/unit.ts'
+import type { Identity } from '../../tenant/types.ts'
 import type { Tables } from '../plan/types.ts'
 import type { AnswerCache, Fresh, Question } from './answers.ts'
+
+/** A request, as far as its answer hangs on it. */
+export interface Asking {
+  readonly identity: Identity
+  readonly placement: Placement
+  readonly deadline: Deadline
+  /** As they came. */
+  readonly variables: Readonly<Record<string, unknown>> | null | undefined
+  /** The tenant's own, where they are less than everybody's. */
+  readonly limits?: { readonly rows?: number | undefined; readonly answerBytes?: number | undefined }
+}
 
 export class Keeping {
   readonly cache: AnswerCache
@@ -39,9 +51,9 @@ export class Keeping {
    *
    * @param told  told which of them it is
    */
-  async answer<T extends Pick<Asked, 'tables'>>(
+  async answer<T extends { readonly tables: readonly Table[] }>(
     question: Question,
-    told: Pick<LaneRequest, 'cache'>,
+    told: { cache?: 'hit' | 'miss' },
     ask: () => readonly T[],
     read: (asked: readonly T[]) => Promise<Fresh>,
   ): Promise<string> {
@@ -64,7 +76,7 @@ export class Keeping {
    * @param operation  of its document and its name: `digest`
    * @param variables  that the operation declares
    */
-  question(operation: string, variables: readonly VariableDefinitionNode[], request: LaneRequest): Question {
+  question(operation: string, variables: readonly VariableDefinitionNode[], request: Asking): Question {
     const { identity, placement, deadline, limits = {} } = request
     const { tenant, roles } = identity
     const asking = [tenant, placement.epoch, roles.length > 1 ? [...roles].sort() : roles]
