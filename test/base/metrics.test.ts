@@ -1,9 +1,12 @@
 /** The contract of base/metrics.ts: the families, and that no caller can make series without end. */
 
+import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
+import { type DirectoryFigures, watchDirectory } from '../../src/base/directory-metrics.ts'
 import type { Event } from '../../src/base/events.ts'
 import { watchPools } from '../../src/base/metric-readings.ts'
 import { boundedLabel, createMetrics } from '../../src/base/metrics.ts'
+import { manualClock } from '../kit/clock.ts'
 
 const request = (over: object): Event =>
   ({
@@ -16,8 +19,8 @@ const request = (over: object): Event =>
     ...over,
   }) as Event
 
-async function series(events: readonly Event[]): Promise<string[]> {
-  const { registry, listener } = createMetrics({ version: '1.2.3' })
+async function series(events: readonly Event[], options: { topTenants?: number } = {}): Promise<string[]> {
+  const { registry, listener } = createMetrics({ version: '1.2.3', ...options })
   for (const event of events) listener(event)
   const text = await registry.metrics()
   return text.split('\n').filter((line) => line.startsWith('gateway_'))
@@ -65,12 +68,25 @@ describe('families', () => {
 describe('fault 66: a cardinality bomb', () => {
   it('makes no series of tenants, operations, request ids or odd methods', async () => {
     const events = Array.from({ length: 5_000 }, (_, i) =>
-      request({ tenant: `t${i}`, operation: `Op${i}`, requestId: `r${i}`, method: `BREW${i}` }),
+      request({
+        ...{ tenant: `t${i}`, shard: 'a', lane: 'compiled', operation: `Op${i}` },
+        ...{ requestId: `r${i}`, traceId: `t${i}`, method: `BREW${i}` },
+      }),
     )
     const lines = await series(events)
-    expect(lines.length).toBeLessThan(60)
+    expect(lines).toContain('gateway_tenants_active 5000')
+    expect(lines.length).toBeLessThan(80)
     expect(lines.join()).toContain('method="other"')
     expect(lines.join()).not.toMatch(/t4999|Op4999|r4999|BREW4999/)
+  })
+
+  it('makes as many series of tenants as were asked for, and one of all others', async () => {
+    const events = Array.from({ length: 900 }, (_, i) => request({ tenant: `t${i % 9}`, shard: 'a' }))
+    const lines = await series([...events, request({ tenant: 'unknown' })], { topTenants: 4 })
+    const requests = lines.filter((line) => line.startsWith('gateway_tenant_requests_total{'))
+    expect(requests).toHaveLength(5)
+    expect(requests).toContain('gateway_tenant_requests_total{tenant="t0"} 100')
+    expect(requests).toContain('gateway_tenant_requests_total{tenant="other"} 500')
   })
 
   it('keeps the shards within bounds too', async () => {
@@ -82,6 +98,53 @@ describe('fault 66: a cardinality bomb', () => {
   it('boundedLabel keeps the first and calls the rest other', () => {
     const label = boundedLabel(2)
     expect(['a', 'b', 'c', 'a', 'd'].map(label)).toEqual(['a', 'b', 'other', 'a', 'other'])
+  })
+})
+
+describe('the figures of the directory', () => {
+  const FIGURES: DirectoryFigures = {
+    tenants: [{ shard: 'a', state: 'active', count: 7 }],
+    moves: [{ state: 'ready', count: 2, failing: 1 }],
+    migrations: [{ shard: 'a', pending: 3, failed: 0 }],
+  }
+  const linesOf = async (registry: Registry) =>
+    (await registry.metrics()).split('\n').filter((line) => /^gateway_(tenants|moves|migr)/.test(line))
+
+  it('are read once for all families and all scrapes of a minute', async () => {
+    const clock = manualClock()
+    const registry = new Registry()
+    let readings = 0
+    const read = async () => {
+      readings += 1
+      return FIGURES
+    }
+    watchDirectory(registry, read, clock)
+    await linesOf(registry)
+    clock.advance(59_000)
+    expect(await linesOf(registry)).toEqual([
+      'gateway_tenants{shard="a",state="active"} 7',
+      'gateway_moves{state="ready"} 2',
+      'gateway_moves_failing{state="ready"} 1',
+      'gateway_migrations_pending{shard="a"} 3',
+      'gateway_migrations_failed{shard="a"} 0',
+    ])
+    expect(readings).toBe(1)
+    clock.advance(1_000)
+    await linesOf(registry)
+    expect(readings).toBe(2)
+  })
+
+  it('are missing while it is away, and there with the next scrape after that', async () => {
+    const registry = new Registry()
+    let isAway = true
+    const read = async () => {
+      if (isAway) throw new Error('away')
+      return FIGURES
+    }
+    watchDirectory(registry, read, manualClock())
+    expect(await linesOf(registry)).toEqual([])
+    isAway = false
+    expect(await linesOf(registry)).toHaveLength(5)
   })
 })
 
