@@ -59,6 +59,11 @@ export const VARIABLES: readonly Variable[] = [
     meaning: 'One of `fatal`, `error`, `warn`, `info`, `debug`; in production the default is `info`.',
   },
   {
+    name: 'REDIS_URL',
+    fallback: '',
+    meaning: 'Redis or Valkey that the gateways share, where `redis.url` is left out of the file.',
+  },
+  {
     name: 'SHARDGATE_DATA',
     fallback: '.shardgate',
     meaning: 'Folder for what `start` keeps: embedded databases, development secrets.',
@@ -144,6 +149,7 @@ const TITLES: Readonly<Record<string, string>> = {
   limits: 'what one request may ask',
   http: 'the public port',
   documents: 'documents that are known by a hash or an id',
+  cache: 'answers that are kept',
   pins: 'tenants that are to be in a place of their own',
   extensions: 'fields added in code',
 }
