@@ -26,7 +26,8 @@ export function buildApi(
   // Only the fields that tables give have a rule of their own; what an extension adds is denied until it
   // says who may use it.
   const own = defaultRules({ queries: queryFields(model), mutations: mutationFields(model) })
-  const rules = extensions.reduce((tree, { permissions = {} }) => withGrants(tree, permissions), own)
+  const account = withGrants(own, { 'CurrentTenant.usage': 'admin' })
+  const rules = extensions.reduce((tree, { permissions = {} }) => withGrants(tree, permissions), account)
   const tree = withAggregateRules(rules, schema, model.tables)
   return createPermissions(schema, tree, emit, subjectsOf(model.tables))
 }

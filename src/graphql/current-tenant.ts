@@ -1,12 +1,15 @@
 /**
  * `currentTenant`: what a tenant's own frontend may know of the tenant, and extensions as `context.scope.tenant`.
  *
- * Answered from the placement that the request came with: no shard is asked, so it also answers while the tenant's
- * shard is away, when a frontend still wants to show the right colours beside its message of regret.
+ * Answered from the placement that the request came with, but for its usage, which the directory knows: no shard is
+ * asked, so it also answers while the tenant's shard is away, when a frontend still wants to show the right colours
+ * beside its message of regret.
  */
 
 import { fail } from '../base/errors.ts'
+import { systemClock } from '../base/time.ts'
 import type { Placement } from '../directory/types.ts'
+import { limitsType, monthSpan, usageType } from './account.ts'
 import type { Builder } from './builder.ts'
 import type { CurrentTenant } from './tenant-view.ts'
 
@@ -29,6 +32,18 @@ export function addCurrentTenant(builder: Builder): void {
       features: t.exposeStringList('features', {
         nullable: false,
         description: 'Names of what is switched on for the tenant.',
+      }),
+      usage: t.field({
+        type: usageType(builder),
+        args: { month: t.arg.string({ description: 'As "2026-10", in UTC. Left out, the present one.' }) },
+        description: 'What the tenant has used in a month; null where nothing is metered. For its admins.',
+        resolve: ({ id }, { month }, { scope }) =>
+          scope.account?.usage(id, monthSpan(month, systemClock.now())) ?? null,
+      }),
+      limits: t.field({
+        type: limitsType(builder),
+        description: 'What the tenant may ask for, by its plan and by itself.',
+        resolve: (_tenant, _args, { scope }) => scope.account?.limits(scope.placement) ?? null,
       }),
     }),
   })

@@ -17,6 +17,7 @@ import type { Identity } from '../tenant/types.ts'
 import { sendJson, sendRefusal } from './answer.ts'
 import { SERVER_SETTINGS } from './server.ts'
 import { answerBrokenRequest } from './sockets.ts'
+import { type UsageQuestion, usageQuestion } from './usage.ts'
 
 export interface ShardState {
   readonly shard: string
@@ -29,6 +30,8 @@ export interface AdminOptions {
   readonly draining: () => boolean
   /** Every shard of the configuration. */
   readonly shards: () => readonly ShardState[]
+  /** What a tenant has used. Throws TENANT_UNKNOWN, DIRECTORY_UNAVAILABLE. */
+  readonly usage: (question: UsageQuestion) => Promise<object>
   readonly authenticate: (authorization: string | undefined) => Promise<Identity>
   readonly emit: Emit
 }
@@ -75,6 +78,14 @@ function answersOf(options: AdminOptions): ReadonlyMap<string, Answer> {
         sendJson(response, 200, { version, node: process.version })
       },
     ],
+    [
+      '/usage',
+      async (request, response) => {
+        await operatorOnly(options, request)
+        const [, search = ''] = (request.url ?? '').split('?', 2)
+        sendJson(response, 200, await options.usage(usageQuestion(search)))
+      },
+    ],
   ])
 }
 
@@ -82,7 +93,7 @@ function answersOf(options: AdminOptions): ReadonlyMap<string, Answer> {
 function unknownPath(options: AdminOptions): Answer {
   return async (request) => {
     await operatorOnly(options, request)
-    fail('NOT_FOUND', 'The private port has /livez, /readyz, /metrics and /version.')
+    fail('NOT_FOUND', 'The private port has /livez, /readyz, /metrics, /version and /usage.')
   }
 }
 

@@ -30,7 +30,7 @@ const MUTATIONS_OF_PLURAL = 'create* update* delete*'
 
 const ALWAYS = `
   Query Mutation Subscription Node PageInfo OrderDirection ConstraintError ConstraintKind
-  CurrentTenant GroupPart DateGroupPart DateTimeGroupPart NullFilter ListNullFilter JSONAtFilter`
+  CurrentTenant TenantUsage TenantLimits GroupPart DateGroupPart DateTimeGroupPart NullFilter ListNullFilter JSONAtFilter`
 
 const GRAPHQL_SCALARS = ['String', 'Int', 'Float', 'Boolean', 'ID']
 

@@ -97,19 +97,70 @@ describe('currentTenant', () => {
 
 describe('on the public port', () => {
   let gateway: Gateway
+  const USAGE = `query ($month: String) { currentTenant {
+    usage(month: $month) { requests operations errors cost databaseMs rows bytesIn bytesOut cacheHits activeUsers storageBytes }
+    limits { requestsPerMinute costPerMonth depth rows } } }`
   beforeAll(async () => {
     const suspend = `update directory.tenant set state = 'suspended' where id = $1`
     await world.sql('directory', suspend, [world.tenants[1]!.id])
+    await world.sql('directory', `update directory.tenant set limits = '{"depth": 9}' where id = $1`, [
+      world.tenants[0]!.id,
+    ])
     gateway = await startGateway(world)
   })
   afterAll(() => gateway.stop())
 
-  async function ask(tenant: WorldTenant, roles: Role[]) {
+  async function ask(tenant: WorldTenant, roles: Role[], query = ALL, variables = {}) {
     const authorization = `Bearer ${await worldToken(world, tenant, roles)}`
     const headers = { authorization, 'content-type': 'application/json' }
-    const answer = await fetch(gateway.url, { method: 'POST', headers, body: JSON.stringify({ query: ALL }) })
+    const body = JSON.stringify({ query, variables })
+    const answer = await fetch(gateway.url, { method: 'POST', headers, body })
     return (await answer.json()) as { data?: unknown; errors?: { extensions: { code: string } }[] }
   }
+
+  it('tells the admins of a tenant what it has used in a month, and its limits', async () => {
+    const [tenant] = world.tenants
+    await world.sql(
+      'directory',
+      `insert into directory.usage_hour (tenant_id, hour, requests, cost, rows, bytes_out, users)
+       values ($1, '2025-10-31 23:00Z', 5000000000, 1.5, 7, 12, '{1,2}'), ($1, '2025-11-01 00:00Z', 1, 0, 0, 0, '{}'),
+         ($2, '2025-10-31 23:00Z', 99, 0, 0, 0, '{}')`,
+      [tenant!.id, world.tenants[1]!.id],
+    )
+    const october = {
+      requests: '5000000000',
+      cost: 1.5,
+      rows: '7',
+      bytesOut: '12',
+      activeUsers: '2',
+      errors: '0',
+    }
+    const limits = { requestsPerMinute: null, costPerMonth: null, depth: 9, rows: null }
+    expect(await ask(tenant!, ['admin'], USAGE, { month: '2025-10' })).toMatchObject({
+      data: { currentTenant: { usage: october, limits } },
+    })
+    const none = { currentTenant: { usage: { requests: '0', databaseMs: 0 } } }
+    expect(await ask(tenant!, ['admin'], USAGE, { month: '2024-10' })).toMatchObject({ data: none })
+    const { data } = await ask(tenant!, ['admin'], USAGE)
+    expect(data).toMatchObject({ currentTenant: { usage: { requests: expect.stringMatching(/^\d+$/) } } })
+  })
+
+  it.each(['2025-13', '2025', '2025-10-01', 'now', "'"])('%s is no month', async (month) => {
+    const { data, errors } = await ask(world.tenants[0]!, ['admin'], USAGE, { month })
+    expect([data, errors?.[0]?.extensions.code]).toMatchObject([
+      { currentTenant: { usage: null } },
+      'BAD_USER_INPUT',
+    ])
+  })
+
+  it('tells nobody else what it has used, and everybody its limits', async () => {
+    for (const role of ['viewer', 'member'] as const) {
+      const { data, errors } = await ask(world.tenants[0]!, [role], USAGE)
+      expect([data, errors?.[0]?.extensions.code]).toMatchObject([undefined, 'FORBIDDEN'])
+      const limits = await ask(world.tenants[0]!, [role], '{ currentTenant { limits { depth } } }')
+      expect(limits).toEqual({ data: { currentTenant: { limits: { depth: 9 } } } })
+    }
+  })
 
   it('every role of the tenant may ask; an operator may not, nor may a suspended tenant', async () => {
     const [tenant, other] = world.tenants

@@ -25,7 +25,8 @@ beforeAll(async () => {
     { issuer: 'edge', audience: 'edge', algorithms: ['HS256'], secrets: [EDGE_SECRET] },
   ])
   const { authenticate } = authenticator({ issuers, clock: systemClock, emit: listener })
-  const options = { version: '1.2.3', registry, emit: listener, authenticate }
+  const usage = async (question: object) => ({ asked: question })
+  const options = { version: '1.2.3', registry, emit: listener, authenticate, usage }
   server = createAdminServer({ ...options, draining: () => draining, shards: () => shards })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -121,5 +122,32 @@ describe('who may see what', () => {
     const twice = `authorization: ${authorization}\r\n`.repeat(2)
     const came = await raw(`GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${twice}\r\n`)
     expect(came).toMatch(/^HTTP\/1.1 401 /)
+  })
+})
+
+describe('usage', () => {
+  const asking = '/usage?tenant=acme&from=2025-10&to=2025-10&by=month'
+
+  it('is for operators alone, also on this machine', async () => {
+    expect((await get(asking)).status).toBe(401)
+    expect((await get(asking, await bearer('admin'))).status).toBe(403)
+    const { status, text } = await get(asking, await bearer('operator'))
+    const span = { from: Date.UTC(2025, 9, 1), to: Date.UTC(2025, 10, 1) }
+    expect([status, JSON.parse(text)]).toEqual([200, { asked: { tenant: 'acme', by: 'month', span } }])
+  })
+
+  it.each([
+    ['/usage', /"tenant": wanted the id of a tenant/],
+    ['/usage?tenant=Acme', /"tenant": wanted/],
+    ["/usage?tenant=a'b", /"tenant": wanted/],
+    ['/usage?tenant=acme&tenant=globex', /"tenant" came twice/],
+    ['/usage?tenant=acme&by=week', /"by": wanted hour, day, month/],
+    ['/usage?tenant=acme&from=yesterday', /Wanted a month .*yesterday/],
+    ['/usage?tenant=acme&from=2025-10&to=2025-01', /beginning before the end/],
+    ['/usage?tenant=acme&since=2025', /"since" came/],
+  ])('%s is refused', async (path, sentence) => {
+    const { status, text } = await get(path, await bearer('operator'))
+    expect(status).toBe(400)
+    expect(JSON.parse(text).errors[0].message).toMatch(sentence)
   })
 })
