@@ -41,6 +41,7 @@ describe('the printed pages', () => {
     const given = [config.mode, config.port, config.host, config.adminPort, config.adminHost, config.logLevel]
     expect(VARIABLES.map(({ fallback }) => fallback)).toEqual([
       ...given.map(String),
+      config.redis.url ?? '',
       relative('.', config.dataDir),
       '', // the account of whoever asks
     ])
