@@ -53,6 +53,8 @@ export function createMetrics({ version, logDropped, topTenants = 0 }: MetricsOp
   const families = createFamilies(registry)
   families.buildInfo.set({ version, node: process.version }, 1)
   families.configGeneration.set(1)
+  // Until it is found away: most gateways have no jobs, and never ask.
+  families.queueUp.set(1)
   // Nothing has failed yet: only what changes is told.
   families.directoryUp.set(1)
   families.queueUp.set(1)

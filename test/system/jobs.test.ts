@@ -44,7 +44,7 @@ async function start(): Promise<Gateway> {
 }
 
 /** Far longer than anything here takes, and shorter than a test may. */
-const PATIENCE_MS = 40_000
+const PATIENCE_MS = 60_000
 
 async function until(what: () => Promise<boolean> | boolean): Promise<void> {
   const started = performance.now()
