@@ -229,6 +229,15 @@ describe.skipIf(!redis)('two gateways and a Redis', () => {
     else await server.command('hset', key, ...Object.entries(value).flat())
   }
 
+  it('forget what they have when they may have missed something', async () => {
+    await fill(a)
+    await b.ask(tenant, TITLES)
+    await server.kill()
+    await rename(a, 'while nobody heard')
+    await server.start()
+    await until(async () => (await b.ask(tenant, TITLES)).text?.includes('while nobody heard') === true)
+  })
+
   it('does not trust it with what it did not take: a full one refuses changes and still gives answers', async () => {
     await fill(a)
     await server.command('config', 'set', 'maxmemory', 1)

@@ -50,7 +50,10 @@ return { now[1], now[2], now[3], answer, redis.call('pttl', KEYS[3]) }`
 
 /** KEYS: changed. ARGV: milliseconds for which it lives on, names. Where there is no hash, no answer counts anyway. */
 export const CHANGE = `
-if redis.call('exists', KEYS[1]) == 0 then return 0 end
+if redis.call('type', KEYS[1]).ok ~= 'hash' then
+  redis.call('del', KEYS[1])
+  return 0
+end
 local tick = redis.call('hincrby', KEYS[1], 'tick', 1)
 for i = 2, #ARGV do redis.call('hset', KEYS[1], ARGV[i], tick) end
 redis.call('pexpire', KEYS[1], ARGV[1])

@@ -3,10 +3,9 @@
  *
  *     a write ends ─▶ changed here ─▶ changed in Redis ─▶ told to the others ─▶ its answer leaves
  *
- * In this order: whoever hears of a change and looks again must not find the old answer. Where Redis could not be told,
- * this gateway does without the second level for that tenant until it could; the others are bound by the time to live.
- * After a gap (a connection was lost, so the server may be another one, or have come back with old data) nothing
- * that lies there counts any more.
+ * In this order: whoever hears of a change and looks again must not find the old answer. After a change that Redis has not
+ * taken, and after a gap (a connection was lost, so the server may be another one, or have come back with old data),
+ * this gateway does without the second level until it has made all that lies there worthless, for everybody.
  *
  * What comes from Redis is not believed: each answer says whose it is and under which key, and carries a hash of all of it.
  */
@@ -15,7 +14,6 @@ import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Emit } from '../../base/events.ts'
 import type { TenantId } from '../../base/ids.ts'
 import type { Redis, RedisScript } from '../../db/redis.ts'
-import { ANYTHING } from './names.ts'
 import { CHANGE, LOOK, RENEW } from './scripts.ts'
 
 /** Where the second level stands as a read begins. */
@@ -60,12 +58,10 @@ export interface SecondLevelParts {
   readonly onGap: () => void
 }
 
-/** Milliseconds between two attempts to tell Redis what it has not taken. */
+/** Milliseconds between two attempts to make worthless what lies there. */
 const AGAIN_MS = 1_000
 /** Milliseconds for which what has changed is remembered after the last answer that may hang on it. */
 const MEMORY_MS = 60_000
-/** Tenants of which Redis has not been told; of more, it is told to forget everything. */
-const OWED_MAX = 10_000
 
 export class SecondLevel {
   readonly #parts: SecondLevelParts
@@ -77,8 +73,6 @@ export class SecondLevel {
   readonly #unsubscribe: () => void
   /** Changes on their way, by tenant. */
   readonly #sending = new Map<TenantId, number>()
-  /** Tenants whose changes Redis has not taken, and how many of them. */
-  readonly #owed = new Map<TenantId, number>()
   /** Counts gaps: what lies in Redis counts once it was renewed after the last of them. */
   #gaps = 0
   #renewed = 0
@@ -130,7 +124,10 @@ export class SecondLevel {
     const left = (this.#sending.get(tenant) ?? 1) - 1
     if (left > 0) this.#sending.set(tenant, left)
     else this.#sending.delete(tenant)
-    if (typeof told !== 'number') this.#owe(tenant)
+    if (typeof told !== 'number') {
+      this.#gaps++
+      this.#later()
+    }
     this.#tell(tenant, names)
   }
 
@@ -140,7 +137,7 @@ export class SecondLevel {
   }
 
   #isTrusted(tenant: TenantId): boolean {
-    return this.#renewed === this.#gaps && !this.#sending.has(tenant) && !this.#owed.has(tenant)
+    return this.#renewed === this.#gaps && !this.#sending.has(tenant)
   }
 
   get #lifeMs(): number {
@@ -158,14 +155,6 @@ export class SecondLevel {
 
   #answer(tenant: TenantId, key: string): string {
     return `${this.#parts.redis.prefix}:cache:${tenant}:${key}`
-  }
-
-  #owe(tenant: TenantId): void {
-    if (this.#owed.size >= OWED_MAX) {
-      this.#owed.clear()
-      this.#gaps++
-    } else this.#owed.set(tenant, (this.#owed.get(tenant) ?? 0) + 1)
-    this.#later()
   }
 
   #miss(): void {
@@ -191,21 +180,11 @@ export class SecondLevel {
     }, AGAIN_MS).unref()
   }
 
-  /** Tell Redis what it has not taken. */
   async #settle(): Promise<void> {
     const gaps = this.#gaps
-    if (this.#renewed !== gaps) {
-      const done = await this.#renew([this.#generation], [randomUUID()])
-      if (typeof done === 'number') this.#renewed = gaps
-    }
-    for (const [tenant, count] of this.#owed) {
-      const told = await this.#change([this.#changed(tenant)], [this.#lifeMs, ANYTHING])
-      if (typeof told !== 'number') break
-      // One that was not taken meanwhile may have come before this one.
-      if (this.#owed.get(tenant) === count) this.#owed.delete(tenant)
-      this.#tell(tenant, [ANYTHING])
-    }
-    if (this.#renewed !== this.#gaps || this.#owed.size > 0) this.#later()
+    const done = await this.#renew([this.#generation], [randomUUID()])
+    if (typeof done === 'number') this.#renewed = Math.max(this.#renewed, gaps)
+    if (this.#renewed !== this.#gaps) this.#later()
   }
 
   #tell(tenant: TenantId, names: readonly string[]): void {
