@@ -72,12 +72,9 @@ export class KeptConnection {
     const { url, name } = this.#options
     const client = new Client(url, { ...OPTIONS, connectionName: name })
     this.#client = client
-    let reason = 'the connection was closed'
-    // ioredis tells the fault first and the end after it; without a listener it would write to stderr.
-    client.on('error', (error) => {
-      reason = reasonOf(error)
-    })
-    client.on('end', () => this.drop(client, reason))
+    // Also a log-in or a database that was refused, after which ioredis would go on with those that there are.
+    client.on('error', (error) => this.drop(client, reasonOf(error)))
+    client.on('end', () => this.drop(client, 'the connection was closed'))
     client.on('ready', () => void this.#check(client))
     this.#next(() => this.drop(client, `no connection within ${CONNECT_MS} ms`), CONNECT_MS)
   }

@@ -204,6 +204,16 @@ describe.skipIf(!started)('Redis', () => {
     expect(one.redis.isUp).toBe(true)
   })
 
+  it('takes no other database than the one of its address', async () => {
+    const one = await open(`${server.url}/99`)
+    expect((await one.next('redis.down')).reason).toMatch(/^ERR DB index/)
+    const other = await open(`${server.url}/3`)
+    await other.next('redis.up')
+    await other.redis.ask((client) => client.set('test:a', '1'))
+    expect(await server.command('exists', 'test:a')).toBe(0)
+    expect(one.kinds()).toEqual(['redis.down'])
+  })
+
   it('says nothing of a password', async () => {
     await server.command('acl', 'setuser', 'able', 'on', '>right-word', ...RIGHTS)
     await server.command('acl', 'setuser', 'weak', 'on', '>right-word', '~*', '&*', '+get')
