@@ -23,10 +23,10 @@ export function monthSpan(month: string | null | undefined, now: number): Span {
 }
 
 const COUNTS: Readonly<Partial<Record<keyof Figures, string>>> = {
-  requests: 'That came with a token of the tenant, refused ones included.',
-  operations: 'That ran.',
+  requests: 'Requests that came with a token of the tenant, refused ones included.',
+  operations: 'Operations that ran.',
   errors: 'Requests whose answer held an error.',
-  rows: 'That the shard gave.',
+  rows: 'Rows that the shard gave.',
   bytesIn: 'Of the bodies of requests.',
   bytesOut: 'Of the bodies of answers.',
   cacheHits: 'Operations that were answered from the cache.',
