@@ -70,7 +70,13 @@ export type Event =
       /** Of the token, as tenant/subject.ts hashes it: for counting users, and in no log. */
       subject?: string
     }
-  | { kind: 'request.failed'; requestId: string; error: unknown; tenant?: string }
+  | {
+      kind: 'request.failed'
+      requestId: string
+      error: unknown
+      tenant?: string
+      traceId?: string | undefined
+    }
   | {
       kind: 'statement.done'
       /** Left out for what no request has asked for. */
@@ -108,7 +114,7 @@ export type Event =
       epoch: number
     }
   /** A request was refused because of how much its tenant may take. */
-  | { kind: 'request.limited'; tenant: string; reason: LimitReason }
+  | { kind: 'request.limited'; requestId: string; tenant: string; reason: LimitReason }
   | {
       /** A request of a tenant that is just being moved had to wait. */
       kind: 'request.held'

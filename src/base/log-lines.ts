@@ -59,12 +59,14 @@ export function lineOf(event: Event): LogLine {
       return line('error', 'request failed on a fault of the gateway', {
         kind,
         requestId: event.requestId,
+        traceId: event.traceId,
         tenant: event.tenant,
         error: describeError(event.error),
       })
     case 'request.limited':
       return line('debug', 'request is over a limit of its tenant', {
         kind,
+        requestId: event.requestId,
         tenant: event.tenant,
         reason: event.reason,
       })

@@ -17,6 +17,7 @@ import type { Emit } from '../base/events.ts'
 export interface ErrorScope {
   readonly requestId: string
   readonly tenant?: string | undefined
+  readonly traceId?: string | undefined
   readonly emit: Emit
   /** Take 'Did you mean' out of what is said of variables; the executor cannot leave it out. */
   readonly hideSuggestions?: boolean
@@ -42,8 +43,9 @@ export function finishErrors(errors: readonly unknown[], scope: ErrorScope): Gra
   const told = errors.slice(0, ERRORS_MAX).map((error) => {
     const safe = maskError(error)
     if (hidden.has(safe)) {
-      const { requestId, tenant, emit } = scope
-      emit({ kind: 'request.failed', requestId, error: hidden.get(safe), ...(tenant ? { tenant } : {}) })
+      const { requestId, traceId, tenant, emit } = scope
+      const hiding = hidden.get(safe)
+      emit({ kind: 'request.failed', requestId, traceId, error: hiding, ...(tenant ? { tenant } : {}) })
       hidden.delete(safe)
     }
     if (scope.hideSuggestions && safe.extensions.code === 'BAD_USER_INPUT') {

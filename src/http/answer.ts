@@ -26,6 +26,7 @@ export interface Refusal {
   readonly error: unknown
   readonly requestId: string
   readonly tenant?: string | undefined
+  readonly traceId?: string | undefined
   readonly emit: Emit
 }
 

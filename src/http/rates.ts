@@ -66,10 +66,10 @@ function settleLater(
   return verdict.then((given) => settle(given, exchange, emit))
 }
 
-function settle(verdict: Verdict, { placement }: Exchange, emit: Emit): void {
+function settle(verdict: Verdict, { placement, requestId }: Exchange, emit: Emit): void {
   if (verdict.ok) return
   const { reason, asked, limit: allowed, left, retryS: retryAfter } = verdict
-  if (placement) emit({ kind: 'request.limited', tenant: placement.tenant, reason })
+  if (placement) emit({ kind: 'request.limited', requestId, tenant: placement.tenant, reason })
   const details = { limit: reason, asked, allowed, left, ...(retryAfter !== undefined && { retryAfter }) }
   fail(codeOf(verdict), sentenceOf(verdict), details)
 }

@@ -96,9 +96,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     try {
       await answer(exchange)
     } catch (error) {
-      const { requestId, identity } = exchange
+      const { requestId, identity, trace } = exchange
       setHeaders(response, headersOf(exchange))
-      const code = sendRefusal(request, response, { error, requestId, tenant: identity?.tenant, emit })
+      const scope = { requestId, traceId: trace?.traceId, tenant: identity?.tenant, emit }
+      const code = sendRefusal(request, response, { error, ...scope })
       if (code) exchange.code = code
       exchange.errors = 1
     }

@@ -248,6 +248,8 @@ describe('the log', () => {
     expect(
       logged(observed.gateway, 'request.failed').map(({ error }) => error.cause?.code ?? error.code),
     ).toContain('XX001')
+    for (const { traceId } of logged(observed.gateway, 'request.failed'))
+      expect(traceId).toMatch(/^[0-9a-f]{32}$/)
     expect(world.scanner.scan(null, output)).toEqual([])
     const passwords = world.shards.map(({ appUrl }) => new URL(appUrl).password).filter((word) => word !== '')
     for (const word of [world.secret, ...passwords]) expect(output).not.toContain(word)

@@ -167,7 +167,8 @@ class Operation {
     if (!isFault(error)) return
     const { requestId = 'compiling', identity } = request ?? {}
     const tenant = identity && { tenant: identity.tenant }
-    this.#parts.emit({ kind: 'request.failed', requestId, error, ...tenant })
+    const traceId = request?.deadline.witness?.traceId
+    this.#parts.emit({ kind: 'request.failed', requestId, traceId, error, ...tenant })
   }
 
   /** @throws StepBack  a variable is refused, or there are too many input objects */
