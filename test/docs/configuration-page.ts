@@ -150,6 +150,7 @@ const TITLES: Readonly<Record<string, string>> = {
   http: 'the public port',
   documents: 'documents that are known by a hash or an id',
   redis: 'what gateways share',
+  jobs: 'who runs jobs of extensions',
   usage: 'what tenants use',
   cache: 'answers that are kept',
   pins: 'tenants that are to be in a place of their own',

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import extension from '../../examples/helpdesk/extension.ts'
 import { tenantId } from '../../src/base/ids.ts'
 import { buildApi } from '../../src/graphql/api.ts'
+import type { Extension } from '../../src/graphql/extension.ts'
 import { roleOf } from '../../src/graphql/permissions/rules.ts'
 import { type Data, openConfiguredApi, type WorldApi } from '../kit/api.ts'
 import { type Helpdesk, startHelpdesk } from '../kit/helpdesk.ts'
@@ -16,12 +17,28 @@ const data = (source: string, variables: object = {}): Promise<Data> => api.data
 
 beforeAll(async () => {
   helpdesk = await startHelpdesk()
-  api = await openConfiguredApi(helpdesk, {}, [extension])
+  api = await openConfiguredApi(helpdesk, {}, [extension, NIGHT])
 })
 afterAll(async () => {
   api?.end()
   await helpdesk?.stop()
 })
+
+/** The job of every night, in the transaction of a mutation. */
+const NIGHT: Extension = {
+  extend({ builder, ...tools }) {
+    builder.mutationField('closeResolved', (t) =>
+      t.boolean({
+        resolve: async (_root, _args, context) => {
+          const of = { id: 'x', name: 'closeResolved', tenant: tenant().id, data: {}, attempt: 1 }
+          const { signal } = new AbortController()
+          await extension.jobs.closeResolved.run({ ...of, ...tools, context, signal })
+          return true
+        },
+      }),
+    )
+  },
+}
 
 const openTicket = async (): Promise<Data> => {
   const filter = { status: { eq: 'OPEN' }, satisfaction: { isNull: true }, closedAt: { isNull: true } }
@@ -46,6 +63,21 @@ describe('the extension of the help desk', () => {
       'boolean',
       'boolean',
     ])
+  })
+
+  it('has a job that closes what has been resolved for two weeks, and nothing else', async () => {
+    const count = async (status: string): Promise<number> => {
+      const filter = { status: { eq: status } }
+      const answer = await data('query($filter: TicketFilter) { tickets(filter: $filter) { totalCount } }', {
+        filter,
+      })
+      return answer.tickets.totalCount
+    }
+    const [resolved, closed] = [await count('RESOLVED'), await count('CLOSED')]
+    expect(await data('mutation { closeResolved }')).toEqual({ closeResolved: true })
+    const left = await count('RESOLVED')
+    expect(left).toBeLessThan(resolved)
+    expect(await count('CLOSED')).toBe(closed + resolved - left)
   })
 
   it('adds a mutation of several steps, kept together', async () => {
