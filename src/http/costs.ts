@@ -5,6 +5,7 @@
 
 import { costOf } from '../graphql/limits/cost.ts'
 import type { Demand } from '../graphql/limits/demand.ts'
+import { COST } from '../tenant/limits/counts.ts'
 import type { Exchange } from './exchange.ts'
 
 /** In small letters. */
@@ -20,6 +21,8 @@ export function charge(exchange: Exchange, demand: Demand): (rows: number) => vo
 }
 
 /** The value of `extensions.cost`; docs/limits.md has its fields. */
-export function costExtension({ request, cost }: Exchange): object | undefined {
-  return cost && request.headers[COST_HEADER] === '1' ? cost : undefined
+export function costExtension({ request, cost, rated }: Exchange): object | undefined {
+  if (!cost || request.headers[COST_HEADER] !== '1') return undefined
+  const limit = rated?.limits.costPerMinute
+  return rated && limit !== undefined ? { ...cost, limit, left: rated.account.left(COST).minute } : cost
 }

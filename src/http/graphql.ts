@@ -12,7 +12,7 @@ import type { Emit } from '../base/events.ts'
 import type { Clock, Deadline } from '../base/time.ts'
 import type { GatewayContext } from '../graphql/context.ts'
 import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
-import { demandPlugin } from '../graphql/limits/estimate.ts'
+import { demandPlugin, inputsPlugin } from '../graphql/limits/estimate.ts'
 import { limitsPlugin, NO_DOCUMENT_CACHE, type ParseDocument } from '../graphql/limits/limits.ts'
 import { checkOwnDocument } from '../graphql/limits/own.ts'
 import { validationPlugin } from '../graphql/limits/validation.ts'
@@ -64,6 +64,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
         checkOwnDocument(document, exchange.limits ?? {})
       }),
       validationPlugin(config().mode),
+      inputsPlugin(() => config().limits),
       permissionsPlugin<ServerContext>(({ exchange }) => callerOf(exchange).api.permissions),
       demandPlugin<ServerContext>(
         () => config().limits,
@@ -227,8 +228,9 @@ function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
   return {
     onResultProcess({ result, setResult, serverContext: { exchange } }) {
       if (Array.isArray(result) || !('errors' in result) || !result.errors) return
-      const { requestId, identity } = exchange
-      const scope = { requestId, tenant: identity?.tenant, emit, hideSuggestions }
+      const { requestId, identity, trace } = exchange
+      const whose = { requestId, traceId: trace?.traceId, tenant: identity?.tenant }
+      const scope = { ...whose, emit, hideSuggestions }
       const errors = finishErrors(result.errors, scope)
       const code = firstCode(errors)
       if (code) exchange.code = code

@@ -9,12 +9,12 @@ const SCHEMA = buildSchema(`
   input Where { and: [Where!] not: Where rows: [[Row!]!] note: JSON }
   input Row { id: Int note: JSON }
   type Query { found(where: Where, rows: [Row!], note: JSON, one: Row): Int }`)
-const QUERY = `query($where: Where!, $rows: [Row!]! = [], $note: JSON, $one: Row, $gone: Nothing) {
+const MUTATION = `mutation($where: Where!, $rows: [Row!]! = [], $note: JSON, $one: Row, $gone: Nothing) {
   found(where: $where, rows: $rows, note: $note, one: $one) }`
 
-function refused(variables: object, rows: number): string {
+function refused(variables: object, rows: number, document = MUTATION): string {
   try {
-    checkInputs(SCHEMA, getOperationAST(parse(QUERY))!, { ...variables }, rows)
+    checkInputs(SCHEMA, getOperationAST(parse(document))!, { ...variables }, rows)
     return ''
   } catch (error) {
     return (error as Error).message
@@ -33,6 +33,20 @@ describe('the objects in variables', () => {
   ])('are counted: %s', (_what, make) => {
     expect(refused(make(1_010), 10)).toBe('')
     expect(refused(make(1_011), 10)).toContain('more than 1010 input objects')
+  })
+
+  it('are not rows in a query', () => {
+    const query = MUTATION.replace('mutation', 'query')
+    expect(refused({ rows: times(1_000, {}) }, 5_000, query)).toBe('')
+    expect(refused({ rows: times(1_001, {}) }, 5_000, query)).toContain('more than 1000 input objects')
+  })
+
+  it.each([
+    ['fields that there are not', { where: Object.fromEntries(times(51, {}).map((_, i) => [`no${i}`, 1])) }],
+    ['lists where objects belong', { where: { and: times(1_001, []) } }],
+    ['things in such lists', { where: { and: [times(51, 1)] } }],
+  ])('may be none, and count all the same: %s', (_what, variables) => {
+    expect(refused(variables, 0)).toContain('more than 1000 input objects')
   })
 
   it.each([

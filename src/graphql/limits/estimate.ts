@@ -17,6 +17,16 @@ import { checkOwnDemand } from './own.ts'
 /** Estimated rows that are let through, as a multiple of the rows that an answer may hold. */
 const SLACK = 100
 
+/** Yoga's place for the limit of variables: before anything else looks at them. */
+export function inputsPlugin(getSizes: () => PageSizes): Plugin {
+  return {
+    onExecute({ args: { schema, document, operationName, variableValues } }) {
+      const operation = getOperationAST(document, operationName)
+      if (operation) checkInputs(schema, operation, variableValues ?? {}, getSizes().rows)
+    },
+  }
+}
+
 /**
  * Yoga's place for the limits of what is asked: after permissions, so that the estimate tells nobody of fields
  * that he may not use. An answer that has come to too many rows on the way is refused whole: it would have
@@ -36,7 +46,6 @@ export function demandPlugin<C extends object>(
       const operation = getOperationAST(document, operationName)
       if (!operation) return undefined
       const variables = variableValues ?? {}
-      checkInputs(schema, operation, variables, getSizes().rows)
       const demand = demandOf(schema, document, operation, variables, getSizes())
       checkRows(demand, getSizes())
       checkOwnDemand(demand, context.scope.limits)
