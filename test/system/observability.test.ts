@@ -14,7 +14,8 @@ import { type Observed, startObserved } from '../kit/observed.ts'
 import { readScrape, type Scrape, strangersIn } from '../kit/promql.ts'
 import type { WorldTenant } from '../kit/shard-fixture.ts'
 
-const FOLDER = join(import.meta.dirname, '../../examples/observability')
+const TOP = join(import.meta.dirname, '../..')
+const FOLDER = join(TOP, 'examples/observability')
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'
 const TASKS =
@@ -273,11 +274,20 @@ describe('metrics', () => {
     const { world } = observed
     const [first, lost, third] = tenants
     await observed.ask(third, titlesOf(third))
-    // A limit, a move that does not get on, a migration that has failed in one place, and a shard that is away.
+    // Limits of two kinds, a move that does not get on, a migration that has failed in one place, and a shard that is away.
     const deep = '{ projects { nodes { tasks { nodes { project { tasks { nodes { id } } } } } } } }'
     expect((await observed.ask(first, { query: deep })).json.errors[0].extensions.code).toBe(
       'QUERY_TOO_COMPLEX',
     )
+    await world.sql(
+      'directory',
+      `update directory.tenant set limits = '{"requestsPerMinute":2}' where id = $1`,
+      [third.id],
+    )
+    for (let code = ''; code !== 'RATE_LIMITED'; ) {
+      const { json } = await observed.ask(third, titlesOf(third))
+      code = json.errors?.[0].extensions.code
+    }
     await world.sql(
       'directory',
       `insert into directory.move (tenant_id, from_shard, from_isolation, from_namespace, from_epoch, to_shard,
@@ -306,7 +316,11 @@ describe('metrics', () => {
     )
     expect(valuesOf('gateway_shard_pool_connections', 'state')).toEqual(new Set(['shared', 'held', 'idle']))
     expect(valuesOf('gateway_tenants', 'state')).toEqual(new Set(['active']))
-    expect(valuesOf('gateway_request_errors_total', 'code')).toContain('QUERY_TOO_COMPLEX')
+    const codes = valuesOf('gateway_request_errors_total', 'code')
+    expect([...(codes ?? [])]).toEqual(
+      expect.arrayContaining(['QUERY_TOO_COMPLEX', 'RATE_LIMITED', 'FORBIDDEN']),
+    )
+    expect(valuesOf('gateway_limited_total', 'reason')).toEqual(new Set(['requests']))
     expect(valuesOf('gateway_tenant_requests_total', 'tenant')?.size).toBe(3)
     expect(valuesOf('gateway_tenant_requests_total', 'tenant')).toContain('other')
     for (const line of [
@@ -331,6 +345,15 @@ describe('metrics', () => {
       const series = scrape.series.get(type === 'histogram' ? `${name}_count` : name)
       if (series) expect([...series.keys()].sort(), name).toEqual([...labels].sort())
     }
+  })
+
+  it('are there wherever a page names one', () => {
+    const pages = ['README.md', ...globSync('docs/*.md', { cwd: TOP })]
+    const named = pages.flatMap(
+      (page) => readFileSync(join(TOP, page), 'utf8').match(/\bgateway_[a-z_]+/g) ?? [],
+    )
+    expect(named.length).toBeGreaterThan(50)
+    expect(named.filter((name) => !scrape.families.has(name))).toEqual([])
   })
 
   /** A family that has counted nothing yet has the labels of the list: nothing was cached, no job ran. */
