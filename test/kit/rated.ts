@@ -38,6 +38,8 @@ export interface RatedGateways {
   readonly now: number
   /** Whether Redis can be reached. */
   isUp: boolean
+  /** Gateways that cannot reach it. */
+  readonly cutOff: Set<number>
   /** Questions that Redis was asked. */
   readonly questions: number
   advance(ms: number): void
@@ -56,13 +58,14 @@ export function ratedGateways(options: RatedOptions): RatedGateways {
   let isUp = true
   const log: Accepted[] = []
   const flights = new Set<Promise<unknown>>()
-  const watched = (shared: SharedCounts): SharedCounts => ({
+  const cutOff = new Set<number>()
+  const watched = (shared: SharedCounts, gateway: number): SharedCounts => ({
     get isUp() {
-      return isUp && shared.isUp
+      return isUp && !cutOff.has(gateway) && shared.isUp
     },
     ask(tenant, question) {
       questions++
-      const flight = isUp ? shared.ask(tenant, question) : Promise.resolve(undefined)
+      const flight = this.isUp ? shared.ask(tenant, question) : Promise.resolve(undefined)
       flights.add(flight)
       void flight.then(() => flights.delete(flight))
       return flight
@@ -72,7 +75,7 @@ export function ratedGateways(options: RatedOptions): RatedGateways {
   const accounts = Array.from({ length: count }, (_, i) => {
     const clock: Clock = { elapsed: () => passed, now: () => START + passed + (skews[i] ?? 0) }
     const shared =
-      redis && watched(sharedCounts({ redis, gateway: `gateway-${i}`, now: () => START + passed }))
+      redis && watched(sharedCounts({ redis, gateway: `gateway-${i}`, now: () => START + passed }), i)
     const house = { clock, shared, gateways: () => count, usedThisMonth }
     return new Account(tenant, { perMinute: none, perMonth: none, ...rates }, house)
   })
@@ -97,6 +100,7 @@ export function ratedGateways(options: RatedOptions): RatedGateways {
     set isUp(is: boolean) {
       isUp = is
     },
+    cutOff,
     get questions() {
       return questions
     },

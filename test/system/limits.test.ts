@@ -59,12 +59,12 @@ async function start(count: number, env: Record<string, string> = {}): Promise<v
   gateways = await Promise.all(Array.from({ length: count }, () => startGateway(world, env)))
 }
 
-/** What was accepted of a tenant, by the logs of all gateways. */
+/** What was accepted of a tenant, by the logs of all gateways: while the request was worked on. */
 function acceptedOf({ id }: WorldTenant): Accepted[] {
-  const done = gateways.flatMap((gateway) => logged(gateway, 'request.done'))
-  return done
+  return gateways
+    .flatMap((gateway) => logged(gateway, 'request.done'))
     .filter(({ tenant, status }) => tenant === id && status === 200)
-    .map(({ time }) => ({ at: time, units: 1 }))
+    .map(({ time, durationMs }) => ({ at: time + 1, since: time - durationMs, units: 1 }))
 }
 
 async function pressOn(tenant: WorldTenant) {

@@ -1,6 +1,6 @@
 /** The limits of a tenant over several gateways, with a Redis of the test's own that is lost, emptied and comes back. */
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openRedis, type Redis } from '../../src/db/redis.ts'
 import { COST, REQUESTS } from '../../src/tenant/limits/counts.ts'
 import { countGateways } from '../../src/tenant/limits/gateways.ts'
@@ -12,6 +12,8 @@ import { mostInWindow, sumOf } from '../kit/sliding.ts'
 const MINUTE = 60_000
 const LIMIT = 600
 
+// Much is asked, one after the other, on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000 })
 const server = await startRedis()
 let redis: Redis
 beforeAll(async () => {
@@ -33,11 +35,11 @@ const gateways = (options: Partial<RatedOptions> = {}) =>
 describe.skipIf(!server)('with Redis', () => {
   it('four gateways never let more pass in a minute than the limit, and let nearly all of it pass', async () => {
     const rated = gateways()
-    await rated.press({ perSecond: 100, seconds: 600, random: runRandom().fork('shared') })
+    await rated.press({ perSecond: 100, seconds: 300, random: runRandom().fork('shared') })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
-    expect(sumOf(rated.log) / (LIMIT * 10)).toBeGreaterThanOrEqual(0.98)
+    expect(sumOf(rated.log) / (LIMIT * 5)).toBeGreaterThanOrEqual(0.98)
     // Two questions a gateway and bucket at the most, however many ask.
-    expect(rated.questions).toBeLessThan((2 * 4 * 600) / 0.3)
+    expect(rated.questions).toBeLessThan((2 * 4 * 300) / 0.3)
   })
 
   it('asks once for all who wait', async () => {
@@ -51,7 +53,7 @@ describe.skipIf(!server)('with Redis', () => {
     const random = runRandom().fork('twins')
     const rates = { perMinute: [50, 400], perMonth: [900, 7_000] } as const
     const [alone, shared] = [{}, { redis }].map((with_) => ratedGateways({ rates, ...with_ }))
-    for (let i = 0; i < 4_000; i++) {
+    for (let i = 0; i < 3_000; i++) {
       // Now and then a pause longer than a window; sixteen days and more in all, so that the month ends too.
       const ms = random.chance(0.01) ? random.int(40 * 3_600_000) : random.int(1_500)
       const meter = random.pick([REQUESTS, COST])
@@ -64,7 +66,7 @@ describe.skipIf(!server)('with Redis', () => {
       expect(verdicts[1]!.ok, `step ${i}: ${JSON.stringify(verdicts)}`).toBe(verdicts[0]!.ok)
       if (random.chance(0.01)) shared!.accounts[0]!.rest()
     }
-    expect(shared!.log.length).toBeGreaterThan(500)
+    expect(shared!.log.length).toBeGreaterThan(400)
   })
 
   it('what a gateway does not use of its lease, others may', async () => {
@@ -105,6 +107,19 @@ describe.skipIf(!server)('with Redis', () => {
     await rated.press({ perSecond: 100, seconds: 150, random })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.25 * LIMIT)
     expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT * 6)
+  })
+
+  it('F42: a gateway that misses Redis now and then tells it soon what it has taken meanwhile', async () => {
+    const random = runRandom().fork('glitches')
+    const rated = gateways()
+    for (let i = 0; i < 20; i++) {
+      rated.cutOff.add(random.int(4))
+      await rated.press({ perSecond: 100, seconds: 1, random })
+      rated.cutOff.clear()
+      await rated.press({ perSecond: 100, seconds: 5, random })
+    }
+    expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.1 * LIMIT)
+    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT * 2)
   })
 
   it('F41: a gateway that had used most of the limit leaves nothing to the others when Redis goes', async () => {

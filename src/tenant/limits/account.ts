@@ -63,8 +63,10 @@ export class Account {
   #born = ''
   /** Units are taken that Redis does not know of. */
   #isAway = false
-  /** Until when Redis is not asked, whether it is there or not. */
+  /** Until when nothing is taken from Redis, though it is there. */
   #aloneUntil = 0
+  /** From when on it may be told what is taken meanwhile. */
+  #tellAt = 0
   #waiting: Waiting[] = []
   #isAsking = false
   #seed: Pair | undefined
@@ -120,7 +122,7 @@ export class Account {
   /** For a timer: give back what is left of a lease that has ended, and tell what is untold. */
   rest(): void {
     const now = this.#house.clock.elapsed()
-    const isBusy = this.#isAsking || now < this.#lease.endsAt || now < this.#aloneUntil
+    const isBusy = this.#isAsking || now < this.#lease.endsAt || now < this.#tellAt
     if (isBusy || !this.#house.shared?.isUp) return
     const [requests, cost] = this.#lease.units
     if (requests + cost > 0 || !this.#untold.isEmpty) void this.#ask()
@@ -147,13 +149,14 @@ export class Account {
     return GRANTED
   }
 
-  /** Whether Redis is not to be waited for. Whoever comes first after it is back has it told of what it has missed. */
+  /** Whether Redis is not to be waited for. Once a bucket it is told, if it can be, what is taken without it. */
   #isAlone(now: number): boolean {
     const { shared } = this.#house
     if (!shared) return true
     if (!shared.isUp) this.#isAway = true
-    else if (this.#isAway && now >= this.#aloneUntil && !this.#isAsking) void this.#ask()
-    return this.#isAway || now < this.#aloneUntil
+    const isAlone = this.#isAway || now < this.#aloneUntil
+    if (isAlone && shared.isUp && now >= this.#tellAt && !this.#isAsking) void this.#ask()
+    return isAlone
   }
 
   #takeAlone(meter: Meter, units: number, now: number): Verdict {
@@ -224,15 +227,17 @@ export class Account {
     const asked = (meter: Meter): number[] =>
       this.#waiting.filter((one) => one.meter === meter).map(({ units }) => units)
     // A gateway that was away only tells: what it takes until others have told, is of its share.
+    const isTelling = this.#isAway || now < this.#aloneUntil
     const need = (meter: Meter): number =>
-      this.#isAway ? 0 : asked(meter).reduce((sum, units) => sum + units, 0)
+      isTelling ? 0 : asked(meter).reduce((sum, units) => sum + units, 0)
     const { units: unused, bucket: unusedIn, left } = this.#lease
     this.#lease = { ...NO_LEASE, left }
+    this.#tellAt = now + BUCKET_MS
     return {
       ...this.#rates,
       born: this.#born,
       need: pair(need),
-      want: pair((meter) => (this.#isAway ? 0 : need(meter) + this.#own.windows[meter].recent)),
+      want: pair((meter) => (isTelling ? 0 : need(meter) + this.#own.windows[meter].recent)),
       least: pair((meter) => {
         const units = asked(meter)
         return units.length > 0 ? Math.min(...units) : 1
@@ -265,9 +270,9 @@ export class Account {
     const now = this.#house.clock.elapsed()
     this.#untold.takeBack(question, sentAt, now)
     this.#isAway = true
-    this.#aloneUntil = answer ? now : now + BUCKET_MS
     if (!answer) return
     this.#born = answer.born
+    this.#tellAt = now
     this.#untold.addLost(this.#own.windows, bucketOf(now))
   }
 
