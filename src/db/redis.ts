@@ -12,29 +12,10 @@ import { isForgotten, type RedisResult, reasonOf, resultOf, Stranger } from './r
 import { within } from './within.ts'
 
 /**
- * Commands that may be given. Left out are those that tie a connection up or change what its answers mean: MULTI and
- * WATCH (what takes several steps is a script), blocking ones, SELECT, SUBSCRIBE.
+ * Commands that may be given: those that somebody needs. Never one that ties a connection up or changes what its answers
+ * mean, as MULTI (what takes several steps is a script), what blocks, SELECT or SUBSCRIBE.
  */
-export type RedisClient = Pick<
-  Client,
-  | 'get'
-  | 'mget'
-  | 'set'
-  | 'del'
-  | 'unlink'
-  | 'exists'
-  | 'incrby'
-  | 'pexpire'
-  | 'pttl'
-  | 'hget'
-  | 'hgetall'
-  | 'hset'
-  | 'hincrby'
-  | 'hdel'
-  | 'sadd'
-  | 'srem'
-  | 'smembers'
->
+export type RedisClient = Pick<Client, 'get' | 'mget' | 'set' | 'unlink'>
 
 /** A Lua script: `KEYS` and `ARGV` in, what it returns out; `undefined` where Redis has not answered (nil is `null`). */
 export type RedisScript = (
