@@ -85,7 +85,7 @@ async function openPorts(
 ): Promise<RunningGateway> {
   const { emit, statistics, meter, jobs } = parts
   const tracing = createTracing()
-  const http = createHttpServer({ ...(await publicPort(live, parts)), tracing })
+  const http = createHttpServer({ ...(await publicPort(live, parts, only)), tracing })
   const admin = createAdminServer(adminPort(live, parts, () => shutdown.draining()))
   const shutdown = createShutdown({
     http,
@@ -112,7 +112,7 @@ function requireJobs({ jobs }: Parts): void {
     fail('CONFIG_INVALID', 'extensions: wanted one that defines jobs; there is nothing else to work on.')
 }
 
-async function publicPort(live: Live, parts: Parts): Promise<HttpServerOptions> {
+async function publicPort(live: Live, parts: Parts, only: RunOptions['only']): Promise<HttpServerOptions> {
   const { emit, metrics, placements, shapes, apiOf, parse, limiter } = parts
   const operations = operationMetrics(metrics.registry)
   const options: HttpServerOptions = {
@@ -128,7 +128,7 @@ async function publicPort(live: Live, parts: Parts): Promise<HttpServerOptions> 
     emit,
     clock: systemClock,
   }
-  if (live.config.mode === 'production') return options
+  if (live.config.mode === 'production' || only) return options
   return { ...options, graphiql: await graphiqlOf(live.config, parts) }
 }
 
