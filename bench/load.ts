@@ -113,11 +113,19 @@ export function writeRequests(
   dialect: Dialect,
   count = REQUESTS,
 ): void {
-  const parts: Buffer[] = []
-  for (let turn = 0; turn < count; turn++) {
-    const request = httpRequest(
+  writeQuestions(
+    file,
+    Array.from({ length: count }, (_, turn) =>
       bodyOf(name, callers[scattered(turn + TENANT_TURN) % callers.length]!, turn, dialect),
-    )
+    ),
+  )
+}
+
+/** Write HTTP requests to `file`, each with its length before it. */
+export function writeQuestions(file: string, questions: readonly Question[]): void {
+  const parts: Buffer[] = []
+  for (const question of questions) {
+    const request = httpRequest(question)
     const length = Buffer.alloc(4)
     length.writeUInt32LE(request.length)
     parts.push(length, request)

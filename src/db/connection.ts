@@ -15,6 +15,7 @@ import { Outbox } from './outbox.ts'
 import { PreparedNames } from './prepared-names.ts'
 import { type ConnectionOptions, clientConfig } from './settings.ts'
 import type { Statement } from './sql.ts'
+import { type Meter, Stopwatch } from './stopwatch.ts'
 
 /**
  * The connection is gone, and with it the answer. Unless the reason is 'unsent', nobody knows whether
@@ -97,14 +98,6 @@ const inSteps = (ms: number): number => Math.ceil(ms / STEP_MS) * STEP_MS
 /** Milliseconds after which a batch in flight is no short read: a hundred times a point query. */
 const STALLED_MS = 200
 
-/** What a batch has taken; the connection fills it in. Of several batches, the sum. */
-export interface Meter {
-  /** When the first was sent (performance.now()). */
-  sentAt?: number
-  /** Milliseconds that its session was at work on it. What stands before it on the connection is not in it. */
-  workedMs: number
-}
-
 /** A batch whose end Postgres has not told yet. */
 interface Unready {
   /** Whose Parse is not confirmed yet. */
@@ -122,8 +115,7 @@ export class Connection {
   readonly #prepared = new PreparedNames()
   /** Oldest first. */
   readonly #unready: Unready[] = []
-  /** When the session was last done with a batch. */
-  #readyAt = 0
+  readonly #stopwatch = new Stopwatch()
   /** When each batch in flight was sent, oldest first. */
   readonly #sentAt: number[] = []
   /** Ends the batch that Postgres has refused, once it says that it is ready again. */
@@ -173,7 +165,7 @@ export class Connection {
 
   /** Milliseconds since the session was last done with a batch. */
   get quietMs(): number {
-    return performance.now() - this.#readyAt
+    return this.#stopwatch.quietMs
   }
 
   get usable(): boolean {
@@ -248,17 +240,11 @@ export class Connection {
    * At once, and not when its caller goes on: the confirmations of the next batch may be in the same packet.
    */
   #ready(): void {
-    this.#measure()
-    for (const name of this.#unready.shift()?.parsing ?? []) this.#prepared.forget(name)
+    const ended = this.#unready.shift()
+    if (ended) this.#stopwatch.answered(ended.sentAt, ended.meter)
+    for (const name of ended?.parsing ?? []) this.#prepared.forget(name)
     this.#refused?.()
     this.#refused = undefined
-  }
-
-  #measure(): void {
-    const [oldest] = this.#unready
-    const now = performance.now()
-    if (oldest?.meter) oldest.meter.workedMs += now - Math.max(oldest.sentAt, this.#readyAt)
-    this.#readyAt = now
   }
 
   #send(plan: ConstructorParameters<typeof Batch>[0], deadline: Deadline): Promise<Result[]> {
@@ -290,7 +276,8 @@ export class Connection {
   #fail(error: Error): void {
     if (this.#lost) return
     this.#lost = error
-    this.#measure()
+    const [oldest] = this.#unready
+    if (oldest) this.#stopwatch.lost(oldest.sentAt, oldest.meter)
     this.#refused?.()
     this.#client.connection.stream.destroy()
     for (const listener of this.#onLost) listener(error.message)

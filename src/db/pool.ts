@@ -10,10 +10,11 @@
 
 import type { Deadline } from '../base/time.ts'
 import type { Result } from './batch.ts'
-import type { Connection, Meter } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { Opener, type OpenerOptions } from './opener.ts'
 import { type Check, SharedConnections } from './shared-connections.ts'
 import type { Statement } from './sql.ts'
+import type { Meter } from './stopwatch.ts'
 import { Trials } from './trials.ts'
 import { WaitingLine } from './waiting-line.ts'
 

@@ -5,10 +5,11 @@
 
 import type { Deadline } from '../base/time.ts'
 import { type Result, resultsBefore } from './batch.ts'
-import { type Connection, isRefusal, type Meter } from './connection.ts'
+import { type Connection, isRefusal } from './connection.ts'
 import { leastLoaded } from './least-loaded.ts'
 import type { Opener } from './opener.ts'
 import type { Statement } from './sql.ts'
+import type { Meter } from './stopwatch.ts'
 import type { Trials } from './trials.ts'
 import type { WaitingLine } from './waiting-line.ts'
 

@@ -18,9 +18,10 @@ import { type Failpoints, noFailpoints } from '../base/failpoints.ts'
 import type { TenantId } from '../base/ids.ts'
 import { type Deadline, isGone } from '../base/time.ts'
 import { ONE_SNAPSHOT, type Result, type Row } from '../db/batch.ts'
-import { type Connection, ConnectionLost, type Meter } from '../db/connection.ts'
+import { type Connection, ConnectionLost } from '../db/connection.ts'
 import type { Check, Pool } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
+import type { Meter } from '../db/stopwatch.ts'
 import type { Placement } from '../directory/types.ts'
 import { commit, inTime, outcomeUnknown } from './endings.ts'
 import {
@@ -135,13 +136,13 @@ export function openDoor({
     const entering = shard.lanes.enter(applicant(placement), statements, deadline)
     // A turn that is there at once costs no wait, not even for the next microtask.
     const { isSlow, done } = entering instanceof Promise ? await entering : entering
-    const workedBefore = meter.workedMs
+    const before = { ...meter }
     let lostRole: Promise<boolean> | undefined
     let isFenceSilent = false
     try {
-      const before = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
+      const first = mode === 'read' && statements.length > 1 ? [ONE_SNAPSHOT] : []
       const fence = beginTenant(placement, mode, deadline, mode === 'write' ? SHARED_LOCK_MS : undefined)
-      const all = [...before, fence, ...forHome(placement, statements)]
+      const all = [...first, fence, ...forHome(placement, statements)]
       const check: Check = (results, connection, refusal) => {
         requireTenant(results, refusal ? null : all.length, placement.tenant, shard)
         isFenceSilent = tenantOf(results) === ''
@@ -152,7 +153,7 @@ export function openDoor({
       if (endsWithClient && isGone(deadline)) fail('TIMEOUT', 'The client did not wait for the answer.')
       const send = (pool: Pool): Promise<Result[]> => pool.batch(all, deadline, check, meter, endsWithClient)
       const results = await shard.use(send, databaseOf(placement, deadline), isSlow)
-      return results.slice(before.length + 1).map(({ rows }) => rows)
+      return results.slice(first.length + 1).map(({ rows }) => rows)
     } catch (error) {
       if (await lostRole)
         throw new ConnectionLost('unsent', 'The session had lost its role.', { cause: error })
@@ -160,7 +161,7 @@ export function openDoor({
       if (isFenceSilent && error instanceof Error && isOfOldTables(error)) throw new BeforeFence(error)
       throw error
     } finally {
-      done(meter.workedMs - workedBefore)
+      done(meter.workedMs - before.workedMs, meter.longMs - before.longMs)
     }
   }
 

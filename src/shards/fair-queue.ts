@@ -101,8 +101,10 @@ export class FairQueue {
     return this.#turns
   }
 
-  /** Tenants that are remembered. */
+  /** Tenants that are there, or were a moment ago. */
   get tenants(): number {
+    const now = this.#clock.elapsed()
+    if (now - this.#lookedAt >= FORGET_MS) this.#forget(now)
     return this.#lines.size
   }
 

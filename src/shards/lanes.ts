@@ -10,6 +10,7 @@
 
 import type { ShardConfig } from '../base/config.ts'
 import type { TenantId } from '../base/ids.ts'
+import { LoopLag } from '../base/loop-lag.ts'
 import { type Clock, type Deadline, systemClock } from '../base/time.ts'
 import type { PoolSizes } from '../db/pool.ts'
 import type { Statement } from '../db/sql.ts'
@@ -26,12 +27,15 @@ const WAITING = { waiting: 1_000, waitingEach: 250 }
 const TOGETHER = 4
 
 /** What a batch has got: the pool that it is for, and the end of its turn. */
-export interface Pass extends Turn {
+export interface Pass {
   readonly isSlow: boolean
+  /** To be called once, with what the batch has taken by both of its meter's figures, in milliseconds. */
+  done(workedMs: number, longMs: number): void
 }
 
 /** Of those that stand in no line. */
 const FREE: Pass = Object.freeze({ isSlow: false, done: () => {} })
+const NO_TURN: Turn = Object.freeze({ done: () => {} })
 
 /** Who wants to run something. */
 export interface Applicant {
@@ -42,12 +46,14 @@ export interface Applicant {
 }
 
 export class Lanes {
-  readonly #pace = new Pace()
+  readonly #pace: Pace
   readonly #quick: FairQueue
   readonly #slow: FairQueue
   readonly #held: FairQueue
 
   constructor(config: LaneSizes, clock: Clock = systemClock) {
+    const lag = new LoopLag()
+    this.#pace = new Pace(() => lag.ms(clock.elapsed()))
     const { quick, slow, held } = limitsOf(config)
     this.#quick = new FairQueue(quick, clock)
     this.#slow = new FairQueue(slow, clock)
@@ -66,27 +72,30 @@ export class Lanes {
     this.#held.resize(held)
   }
 
-  /**
-   * For one batch; its end is to be told with the milliseconds that a session was at work on it. Throws as `FairQueue.enter`.
-   */
+  /** For one batch. Throws as `FairQueue.enter`. */
   enter(who: Applicant, statements: readonly Statement[], deadline: Deadline): Pass | Promise<Pass> {
     if (who.isolation === 'database') return FREE
     const { tenant, share } = who
-    const isSlow = this.#pace.isSlow(tenant, statements)
+    const isSlow = this.#pace.isSlow(tenant, statements) && this.#isForFew()
     const turn = (isSlow ? this.#slow : this.#quick).enter(tenant, share, deadline)
     const pass = ({ done }: Turn): Pass => ({
       isSlow,
-      done: (ms) => {
-        this.#pace.note(tenant, statements, ms)
-        done(ms)
+      done: (workedMs, longMs) => {
+        this.#pace.note(tenant, statements, longMs)
+        done(workedMs)
       },
     })
     return turn instanceof Promise ? turn.then(pass) : pass(turn)
   }
 
+  /** Whether those who go slowly are the fewer. Where a server is slow altogether, there is nobody to keep them from. */
+  #isForFew(): boolean {
+    return this.#slow.tenants <= this.#quick.tenants + 1
+  }
+
   /** For a transaction; its end is to be told with the milliseconds for which it held its connection. Throws as `FairQueue.enter`. */
   hold({ tenant, isolation, share }: Applicant, deadline: Deadline): Turn | Promise<Turn> {
-    return isolation === 'database' ? FREE : this.#held.enter(tenant, share, deadline)
+    return isolation === 'database' ? NO_TURN : this.#held.enter(tenant, share, deadline)
   }
 }
 

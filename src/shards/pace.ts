@@ -12,16 +12,21 @@ import type { Statement } from '../db/sql.ts'
 
 /** Milliseconds of a mean that is slow: a hundred times a point query. */
 const SLOW_MS = 20
-/** Milliseconds below which it is forgotten. */
-const QUICK_MS = 10
-/** What the last batch weighs, and what it counts at most: whatever it was, the third short one after it is quick. */
+/** Times the lag of this process that it must be as well: where a gateway has no processor to spare, all seems to take long. */
+const LAG_TIMES = 4
+/** What the last batch weighs in the mean of those of a tenant or a statement. */
 const LATEST = 1 / 4
-const MOST_MS = SLOW_MS / LATEST
-/** Those that are slow; others are not kept. */
+/** Those that may be slow; others are not kept. */
 const KEPT_MAX = 2_000
 
 export class Pace {
   readonly #means = new LRUCache<string, number>({ max: KEPT_MAX })
+  readonly #lagMs: () => number
+
+  /** @param lagMs  milliseconds by which this process comes late to answers */
+  constructor(lagMs: () => number) {
+    this.#lagMs = lagMs
+  }
 
   /** Whether a batch of these is likely to take long. */
   isSlow(tenant: TenantId, statements: readonly Statement[]): boolean {
@@ -36,15 +41,21 @@ export class Pace {
     for (const statement of statements) this.#note(keyOf(tenant, statement), ms)
   }
 
-  #isSlow(key: string): boolean {
-    return (this.#means.get(key) ?? 0) >= SLOW_MS
+  get #slowMs(): number {
+    return Math.max(SLOW_MS, LAG_TIMES * this.#lagMs())
   }
 
+  #isSlow(key: string): boolean {
+    return (this.#means.get(key) ?? 0) >= this.#slowMs
+  }
+
+  // Whatever a batch took, it counts for no more than makes it slow: the third short one after it is quick.
   #note(key: string, ms: number): void {
     const before = this.#means.get(key) ?? 0
-    if (before === 0 && ms < SLOW_MS) return
-    const mean = before + (Math.min(ms, MOST_MS) - before) * LATEST
-    if (mean < QUICK_MS && ms < SLOW_MS) this.#means.delete(key)
+    const slowMs = this.#slowMs
+    if (before === 0 && ms < slowMs) return
+    const mean = before + (Math.min(ms, slowMs / LATEST) - before) * LATEST
+    if (mean < slowMs / 2 && ms < slowMs) this.#means.delete(key)
     else this.#means.set(key, mean)
   }
 }

@@ -3,8 +3,8 @@
 import type { Emit } from '../base/events.ts'
 import type { Deadline } from '../base/time.ts'
 import type { Row } from '../db/batch.ts'
-import type { Meter } from '../db/connection.ts'
 import type { Statement } from '../db/sql.ts'
+import type { Meter } from '../db/stopwatch.ts'
 import type { Placement } from '../directory/types.ts'
 import type { Mode } from './fence.ts'
 import type { ForHome } from './namespaces.ts'
@@ -43,7 +43,7 @@ export function telling(emit: Emit, forHome: ForHome): Told {
 
   return async ({ placement, shard: { key: shard }, mode, deadline, waited }, statements, work) => {
     const started = performance.now()
-    const meter: Meter = { workedMs: 0 }
+    const meter: Meter = { workedMs: 0, longMs: 0 }
     let results: Row[][] = []
     let rows = 0
     let failure: unknown
