@@ -26,13 +26,21 @@ const nested = (levels: number): object => (levels === 0 ? {} : { not: nested(le
 
 describe('the objects in variables', () => {
   it.each([
-    ['in a list', (count: number) => ({ rows: times(count, {}) })],
+    ['in a list', (count: number) => ({ where: { and: times(count - 1, {}) } })],
     ['in a list of lists', (count: number) => ({ where: { rows: times(count - 1, [{}]) } })],
-    ['in several variables', (count: number) => ({ rows: times(count - 2, { id: 1 }), one: {}, where: {} })],
+    [
+      'in several variables',
+      (count: number) => ({ where: { and: times(count - 3, {}) }, one: { id: 1 }, rows: [{}] }),
+    ],
     ['under each other', (count: number) => ({ where: nested(count - 1) })],
   ])('are counted: %s', (_what, make) => {
     expect(refused(make(1_010), 10)).toBe('')
     expect(refused(make(1_011), 10)).toContain('more than 1010 input objects')
+  })
+
+  it('of a list of rows are not looked at where they are too many', () => {
+    expect(refused({ rows: times(10, {}) }, 10)).toBe('')
+    expect(refused({ rows: times(11, null) }, 10)).toContain('more than 10 input objects')
   })
 
   it('are not rows in a query', () => {
@@ -55,6 +63,6 @@ describe('the objects in variables', () => {
     ['what no variable asks for', { other: times(5_000, {}) }],
     ['numbers, texts and null', { rows: [1, 'a', null, [1]], where: 'x', one: null }],
   ])('are none: %s', (_what, variables) => {
-    expect(refused(variables, 0)).toBe('')
+    expect(refused(variables, 10)).toBe('')
   })
 })

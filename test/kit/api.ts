@@ -29,8 +29,11 @@ import { noteStepBack } from './steps-back.ts'
 /** Data of any shape: a test knows what it asked for. */
 export type Data = ReturnType<typeof JSON.parse>
 
-/** Who asks; an admin unless told otherwise. */
-export type Asker = Pick<WorldTenant, 'id'> & { readonly roles?: Identity['roles'] }
+/** Who asks; an admin unless told otherwise, whose statements may take as long as his requests. */
+export type Asker = Pick<WorldTenant, 'id'> & {
+  readonly roles?: Identity['roles']
+  readonly statementMs?: number
+}
 
 export interface WorldApi {
   readonly model: Model
@@ -151,7 +154,7 @@ function apiOf(
         identity: identityOf(tenant),
         placement,
         requestId: 'test',
-        deadline: deadlineIn(5_000),
+        deadline: { ...deadlineIn(5_000), statementMs: tenant.statementMs },
       }
       const given = variables as Record<string, unknown>
       return operation?.run({ ...request, variables: given, idempotencyKey: undefined }) ?? null

@@ -11,6 +11,7 @@ import {
   type GraphQLInputObjectType,
   type GraphQLInputType,
   type GraphQLSchema,
+  getNamedType,
   getNullableType,
   isInputObjectType,
   isInputType,
@@ -46,7 +47,12 @@ export function checkInputs(
   for (const { variable, type: node } of operation.variableDefinitions ?? []) {
     const name = variable.name.value
     const type = typeFromAST(schema, node)
-    if (isInputType(type) && Object.hasOwn(variables, name)) budget.spend(variables[name], type)
+    if (!isInputType(type) || !Object.hasOwn(variables, name)) continue
+    const value = variables[name]
+    // A list of rows, which nobody need look at one by one.
+    if (isWrite && Array.isArray(value) && value.length > rows && isInputObjectType(getNamedType(type)))
+      tooMany(rows)
+    budget.spend(value, type)
     if (budget.left < 0) tooMany(budget.allowed)
   }
 }
