@@ -1,5 +1,5 @@
 /**
- * Gateways with a cache, as many as a test wants in one process: each has its own door, its own first level and, where
+ * Gateways with a cache, as many as a test wants in one process: each has its own door, its own answers and, where
  * there is a Redis, its own connections to it. Both lanes, called as functions.
  */
 

@@ -17,7 +17,7 @@ import type { Row } from '../../db/batch.ts'
 import type { Redis } from '../../db/redis.ts'
 import type { Statement } from '../../db/sql.ts'
 import { ANYTHING, changedBy } from './names.ts'
-import { type Answer, SecondLevel } from './shared.ts'
+import { type Answer, SharedAnswers } from './shared.ts'
 import { Versions } from './versions.ts'
 
 /** A question whose answer may be kept. */
@@ -77,7 +77,7 @@ export class AnswerCache {
   readonly #parts: AnswerCacheParts
   readonly #clock: Clock
   readonly #versions = new Versions()
-  readonly #second: SecondLevel | undefined
+  readonly #shared: SharedAnswers | undefined
   readonly #flights = new Map<string, Flight>()
   readonly #doubts = new Set<NodeJS.Timeout>()
   #config: CacheConfig | undefined
@@ -90,9 +90,9 @@ export class AnswerCache {
     this.#clock = clock
     this.#entries = entriesOf(config(), clock)
     this.#follow()
-    this.#second =
+    this.#shared =
       redis &&
-      new SecondLevel({
+      new SharedAnswers({
         redis,
         emit,
         secret: () => config().secret ?? '',
@@ -162,7 +162,7 @@ export class AnswerCache {
   async changed(tenant: TenantId, names: readonly string[]): Promise<void> {
     if (names.length === 0) return
     this.#change(tenant, names)
-    await this.#second?.change(tenant, names)
+    await this.#shared?.change(tenant, names)
   }
 
   /** A write may have been kept, or may be in a moment: until that is over nothing of the tenant's is kept. */
@@ -179,7 +179,7 @@ export class AnswerCache {
 
   end(): void {
     for (const timer of this.#doubts) clearTimeout(timer)
-    this.#second?.end()
+    this.#shared?.end()
   }
 
   get #tables(): ReadonlyMap<string, number> {
@@ -192,7 +192,7 @@ export class AnswerCache {
     const config = this.#parts.config()
     if (config === this.#config) return
     // Of what was written while nothing was kept, or other tables, nobody was told.
-    if (this.#config) this.#second?.renew()
+    if (this.#config) this.#shared?.renew()
     this.#config = config
     this.#ttls = new Map(Object.entries(config.tables).map(([table, { ttlMs }]) => [table, ttlMs]))
     this.#entries = entriesOf(config, this.#clock)
@@ -221,8 +221,8 @@ export class AnswerCache {
   async #read(question: Question, tick: number, ttlMs: number, read: () => Promise<Fresh>): Promise<Given> {
     const { tenant, key } = question
     const started = this.#clock.elapsed()
-    const looked = await this.#second?.look(tenant, key)
-    if (this.#second) {
+    const looked = await this.#shared?.look(tenant, key)
+    if (this.#shared) {
       const result = looked ? (looked.found ? 'hit' : 'miss') : 'away'
       this.#parts.emit({ kind: 'cache.asked', layer: 'redis', result })
     }
@@ -234,7 +234,7 @@ export class AnswerCache {
     const { text, names: namesOf } = await read()
     const answer = { text, names: [ANYTHING, ...namesOf()] }
     const isKept = this.#keep(question, answer, tick, started + ttlMs)
-    if (isKept && looked) this.#second?.keep({ tenant, key, ...answer }, looked.now, ttlMs)
+    if (isKept && looked) this.#shared?.keep({ tenant, key, ...answer }, looked.now, ttlMs)
     return { text, cache: 'miss' }
   }
 

@@ -1,11 +1,11 @@
 /**
- * The second level: answers that gateways keep together in Redis, and what they tell each other of changes.
+ * Answers that gateways keep together in Redis, and what they tell each other of changes.
  *
  *     a write ends ─▶ changed here ─▶ changed in Redis ─▶ told to the others ─▶ its answer leaves
  *
  * In this order: whoever hears of a change and looks again must not find the old answer. After a change that Redis has not
  * taken, and after a gap (a connection was lost, so the server may be another one, or have come back with old data),
- * this gateway does without the second level until it has made all that lies there worthless, for everybody.
+ * this gateway does without Redis until it has made all that lies there worthless, for everybody.
  *
  * What comes from Redis is not believed: each answer says whose it is and under which key, and carries a hash of all of it.
  */
@@ -16,7 +16,7 @@ import type { TenantId } from '../../base/ids.ts'
 import type { Redis, RedisScript } from '../../db/redis.ts'
 import { CHANGE, LOOK, RENEW } from './scripts.ts'
 
-/** Where the second level stands as a read begins. */
+/** Where Redis stands as a read begins. */
 export interface Moment {
   readonly stamp: string
   readonly tick: number
@@ -30,14 +30,14 @@ export interface Answer {
   readonly names: readonly string[]
 }
 
-export interface Shared extends Answer {
+export interface SharedAnswer extends Answer {
   /** Milliseconds for which it may still be given. */
   readonly leftMs: number
 }
 
 export interface Looked {
   readonly now: Moment
-  readonly found: Shared | undefined
+  readonly found: SharedAnswer | undefined
 }
 
 export interface KeptAnswer extends Answer {
@@ -45,7 +45,7 @@ export interface KeptAnswer extends Answer {
   readonly key: string
 }
 
-export interface SecondLevelParts {
+export interface SharedParts {
   readonly redis: Redis
   readonly emit: Emit
   /** Signs what is kept; '' where there is none. */
@@ -63,8 +63,8 @@ const AGAIN_MS = 1_000
 /** Milliseconds for which what has changed is remembered after the last answer that may hang on it. */
 const MEMORY_MS = 60_000
 
-export class SecondLevel {
-  readonly #parts: SecondLevelParts
+export class SharedAnswers {
+  readonly #parts: SharedParts
   readonly #id = randomUUID()
   readonly #look: RedisScript
   readonly #change: RedisScript
@@ -79,7 +79,7 @@ export class SecondLevel {
   #hasHeard = false
   #again: NodeJS.Timeout | undefined
 
-  constructor(parts: SecondLevelParts) {
+  constructor(parts: SharedParts) {
     const { redis } = parts
     this.#parts = parts
     this.#look = redis.script(LOOK)
@@ -202,7 +202,7 @@ export class SecondLevel {
   #open(
     text: string,
     { tenant, key, leftMs }: { readonly tenant: TenantId; readonly key: string; readonly leftMs: number },
-  ): Shared | undefined {
+  ): SharedAnswer | undefined {
     const end = text.indexOf('\n')
     const { seal, ...about } = objectOf(text.slice(0, Math.max(end, 0)))
     const body = text.slice(end + 1)
