@@ -7,6 +7,7 @@
  */
 
 import type { FieldNode } from 'graphql'
+import type { Limits } from '../base/config-limits.ts'
 import { fail, GatewayError } from '../base/errors.ts'
 import { once } from '../base/once.ts'
 import type { Deadline } from '../base/time.ts'
@@ -19,7 +20,6 @@ import { isOfOldTables } from '../shards/failures.ts'
 import type { Identity } from '../tenant/types.ts'
 import type { TenantAccount } from './account.ts'
 import type { Jobs } from './jobs/book.ts'
-import type { OwnLimits } from './limits/own.ts'
 import { createLoaders, type Loaders, type Room } from './loaders.ts'
 import type { ListPlan } from './plan/types.ts'
 import { type CurrentTenant, currentTenantOf } from './tenant-view.ts'
@@ -36,7 +36,7 @@ export interface ScopeParts {
   /** Bytes of the values in the answer, at most; without limit when it is left out. */
   readonly answerBytes?: number
   /** The tenant's own limits, where they are less than everybody's. */
-  readonly limits?: OwnLimits
+  readonly limits?: Limits
   /** What the tenant may know of its usage and limits; left out, nobody can say. */
   readonly account?: TenantAccount
 }
@@ -49,7 +49,7 @@ export class RequestScope {
   readonly door: Door
   readonly loaders: Loaders
   readonly idempotencyKey: string | undefined
-  readonly limits: OwnLimits
+  readonly limits: Limits
   readonly account: TenantAccount | undefined
   readonly #answerBytes: number
   /** The answer is one that was kept for the idempotency key. */

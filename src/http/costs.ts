@@ -13,10 +13,10 @@ const COST_HEADER = 'x-shardgate-cost'
 
 /** @returns what is to be told how many rows the answer has come to */
 export function charge(exchange: Exchange, demand: Demand): (rows: number) => void {
-  const requested = costOf(demand, demand.rows)
+  const requested = costOf(demand.points, demand.rows)
   exchange.cost = { requested }
   return (rows) => {
-    exchange.cost = { requested, actual: costOf(demand, rows) }
+    exchange.cost = { requested, actual: costOf(demand.points, rows) }
   }
 }
 

@@ -8,6 +8,7 @@
 
 import type { DocumentNode, ExecutionResult } from 'graphql'
 import type { LimitsConfig } from '../../base/config.ts'
+import type { Limits } from '../../base/config-limits.ts'
 import type { Emit } from '../../base/events.ts'
 import type { Deadline } from '../../base/time.ts'
 import type { Placement } from '../../directory/types.ts'
@@ -18,7 +19,6 @@ import type { Keeping } from '../cache/keeping.ts'
 import type { GatewayContext } from '../context.ts'
 import type { Demand } from '../limits/demand.ts'
 import type { ParseDocument } from '../limits/limits.ts'
-import type { OwnLimits } from '../limits/own.ts'
 import type { Permissions } from '../permissions/permissions.ts'
 import type { Tables } from '../plan/types.ts'
 import type { RowCount } from './answer.ts'
@@ -57,7 +57,7 @@ export interface LaneRequest {
   /** Of the operation with these variables, where it is known. */
   readonly demand?: Demand
   /** The tenant's own, where they are less than everybody's. */
-  readonly limits?: OwnLimits
+  readonly limits?: Limits
   /** Told how many rows the answer holds. */
   readonly taken?: RowCount
   /** Set by the lane where it has asked for a kept answer. */

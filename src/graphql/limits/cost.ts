@@ -6,8 +6,6 @@
  * count or sum a list reads all of it, and a write has indexes, checks and the log to pay for: ten of either.
  */
 
-import type { Demand } from './demand.ts'
-
 export const PRICES = Object.freeze({
   operation: 1,
   /** A list, a relation, a row by its key, a field of an extension at the top. */
@@ -23,7 +21,10 @@ export const PRICES = Object.freeze({
 /** Rows in the answer that cost one more. */
 const ROWS_A_POINT = 10
 
-/** @param rows  that the answer may hold, or those that it held */
-export function costOf({ points }: Demand, rows: number): number {
+/**
+ * @param points  what the operation costs without rows
+ * @param rows    that the answer may hold, or those that it held
+ */
+export function costOf(points: number, rows: number): number {
   return points + Math.floor(rows / ROWS_A_POINT)
 }

@@ -11,12 +11,6 @@ import type { Limits } from '../../base/config-limits.ts'
 import type { Demand } from './demand.ts'
 import { type LimitName, measureOf, tooComplex } from './limits.ts'
 
-/** Left out where it is everybody's. */
-export type OwnLimits = Pick<
-  Limits,
-  'depth' | 'aliases' | 'rootFields' | 'documentTokens' | 'pageSize' | 'rows' | 'answerBytes'
->
-
 interface Excess {
   readonly limit: LimitName
   readonly asked: number
@@ -24,21 +18,21 @@ interface Excess {
 }
 
 /** @throws QUERY_TOO_COMPLEX  the details name the limit, what was asked and what is allowed */
-export function checkOwnDocument(document: DocumentNode, own: OwnLimits): void {
+export function checkOwnDocument(document: DocumentNode, own: Limits): void {
   refuse(excessOfDocument(document, own))
 }
 
 /** @throws QUERY_TOO_COMPLEX  as `checkOwnDocument` */
-export function checkOwnDemand(demand: Demand, own: OwnLimits): void {
+export function checkOwnDemand(demand: Demand, own: Limits): void {
   refuse(excessOfDemand(demand, own))
 }
 
 /** Whether neither of both throws. */
-export function isWithinOwn(document: DocumentNode, demand: Demand, own: OwnLimits): boolean {
+export function isWithinOwn(document: DocumentNode, demand: Demand, own: Limits): boolean {
   return !excessOfDocument(document, own) && !excessOfDemand(demand, own)
 }
 
-function excessOfDocument(document: DocumentNode, own: OwnLimits): Excess | undefined {
+function excessOfDocument(document: DocumentNode, own: Limits): Excess | undefined {
   const { depth, aliases, rootFields, documentTokens } = own
   if (
     depth === undefined &&
@@ -57,7 +51,7 @@ function excessOfDocument(document: DocumentNode, own: OwnLimits): Excess | unde
   )
 }
 
-function excessOfDemand({ page }: Demand, { pageSize }: OwnLimits): Excess | undefined {
+function excessOfDemand({ page }: Demand, { pageSize }: Limits): Excess | undefined {
   return excess('pageSize', page, pageSize)
 }
 
