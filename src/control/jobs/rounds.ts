@@ -25,12 +25,19 @@ export interface Round {
 const POLL_S = 2
 /** Seconds that one may take before another process does it again. */
 const ROUND_S = 900
+/** Seconds after which an occurrence that nobody has done is left out. */
+const LATE_S = 3_600
 
 /** Have rounds done by this process, or by another one that does the same. Throws CONFIG_INVALID, and what the queue throws. */
 export async function keepRounds({ boss }: JobQueue, rounds: readonly Round[]): Promise<void> {
   for (const { name, schedule, run } of rounds) {
     const queue = queueOf(name)
-    await boss.createQueue(queue, { expireInSeconds: ROUND_S, retryLimit: 3, retryDelay: 30 })
+    await boss.createQueue(queue, {
+      expireInSeconds: ROUND_S,
+      retentionSeconds: LATE_S,
+      retryLimit: 3,
+      retryDelay: 30,
+    })
     await boss
       .schedule(queue, schedule.cron, {}, { tz: schedule.timeZone ?? 'UTC' })
       .catch((cause: Error) => {
@@ -46,6 +53,11 @@ export async function keepRounds({ boss }: JobQueue, rounds: readonly Round[]): 
       for (const { id } of due) await run(id)
     })
   }
+}
+
+/** Take back the schedules of rounds that there are no more. */
+export async function dropRounds({ boss }: JobQueue, names: readonly string[]): Promise<void> {
+  for (const name of names) await boss.unschedule(queueOf(name))
 }
 
 /** Do a round once more than its schedule says: now, or within seconds where others have just asked for it. */

@@ -12,7 +12,7 @@ import { type Clock, systemClock } from '../../base/time.ts'
 import type { Door } from '../../shards/door.ts'
 import { createForwarder, type Forwarder } from './forwarder.ts'
 import { openQueue, type TakenJob } from './queue.ts'
-import { askForRound, HOURLY, hourlyRound, keepRounds, scheduleRounds } from './rounds.ts'
+import { askForRound, dropRounds, HOURLY, hourlyRound, keepRounds, scheduleRounds } from './rounds.ts'
 import { startWorker, type Worker } from './worker.ts'
 
 export interface ServiceOptions {
@@ -68,6 +68,10 @@ export async function openJobs({ config, rules, door, emit }: ServiceOptions): P
     async start(run) {
       if (!keeps) return
       await keepRounds(queue, [hourlyRound(queue, forwarder), ...scheduleRounds(queue, rules)])
+      await dropRounds(
+        queue,
+        [...rules].filter(([, { schedule }]) => !schedule).map(([name]) => name),
+      )
       // What the process before this one has left behind, if it was killed.
       await askForRound(queue, HOURLY)
       worker = startWorker({

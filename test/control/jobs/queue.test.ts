@@ -7,7 +7,13 @@ import { eraseJobs } from '../../../src/control/jobs/erase.ts'
 import { installQueue } from '../../../src/control/jobs/install.ts'
 import { cancelJob, findJob, listJobs, retryJob } from '../../../src/control/jobs/operate.ts'
 import { type JobQueue, openQueue, type TakenJob } from '../../../src/control/jobs/queue.ts'
-import { hourlyRound, scheduleRounds } from '../../../src/control/jobs/rounds.ts'
+import {
+  askForRound,
+  dropRounds,
+  hourlyRound,
+  keepRounds,
+  scheduleRounds,
+} from '../../../src/control/jobs/rounds.ts'
 import { withClient } from '../../../src/db/client.ts'
 import { runOut, sentJob } from '../../kit/jobs.ts'
 import { startWorld, type World, type WorldTenant } from '../../kit/shard-fixture.ts'
@@ -206,6 +212,29 @@ describe('a tenant', () => {
 })
 
 describe('rounds', () => {
+  it('are kept by their schedule and done by one of all processes; one that is no schedule is refused', async () => {
+    const other = await openQueue({ url: world.directoryUrl, keeps: false, keepDays: 7, emit: () => {} })
+    const first = Promise.withResolvers<void>()
+    let done = 0
+    const run = async (): Promise<void> => {
+      done += 1
+      first.resolve()
+    }
+    const round = { name: 'probe', schedule: { cron: '0 6 * * *', timeZone: 'Europe/Berlin' }, run }
+    await Promise.all([keepRounds(queue, [round]), keepRounds(other, [round])])
+    const kept = () => world.sql('directory', 'select cron, timezone from pgboss.schedule')
+    expect(await kept()).toEqual([{ cron: '0 6 * * *', timezone: 'Europe/Berlin' }])
+    await askForRound(queue, 'probe')
+    await first.promise
+    await Promise.all([queue, other].map(({ boss }) => boss.offWork('round-probe')))
+    expect(done).toBe(1)
+    await dropRounds(queue, ['probe'])
+    expect(await kept()).toEqual([])
+    const bad = { ...round, schedule: { cron: 'every morning' } }
+    await expect(keepRounds(other, [bad])).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+    await other.end()
+  })
+
   it('send a job to every active tenant once, however often an occurrence is done', async () => {
     await world.sql('directory', `update directory.tenant set state = 'suspended' where id = $1`, [
       of(third).id,
