@@ -1,6 +1,7 @@
 /** The fields at the top of an operation with the values of a request: from the results of their statements to its answer. */
 
 import type { Row } from '../../db/batch.ts'
+import { NAMES_MAX, ofTable } from '../cache/names.ts'
 import type { AnswerBounds, RowCount } from './answer.ts'
 import type { RootField } from './root-fields.ts'
 import { StepBack } from './step-back.ts'
@@ -36,9 +37,11 @@ export function textOf(
 /** Names of what the answer hangs on (cache/names.ts). */
 export function namesOf(asked: readonly AskedField[], results: readonly Row[][]): string[] {
   let next = 0
-  return asked.flatMap(({ statements, names }) => {
-    const found = results.slice(next, next + statements.length)
+  const found = asked.flatMap(({ statements, names }) => {
+    const own = results.slice(next, next + statements.length)
     next += statements.length
-    return names(found)
+    return names(own)
   })
+  if (found.length <= NAMES_MAX) return found
+  return [...new Set(asked.flatMap(({ tables }) => tables.map(({ id }) => ofTable(id))))]
 }

@@ -5,7 +5,7 @@
 
 import type { Row } from '../../db/batch.ts'
 import type { Table } from '../../model/types.ts'
-import { NAMES_MAX, ofRow, ofTable } from '../cache/names.ts'
+import { ofRow, ofTable } from '../cache/names.ts'
 import { type Found, linkOf } from './found.ts'
 import { type Level, placeOf, type RowLevel } from './levels.ts'
 
@@ -33,18 +33,18 @@ export function addTables(part: unknown, found: Set<Table>): void {
  * Names of what the rows of a unit hang on.
  *
  * @param tables  all that its statement reads
+ * @param sorted  its rows
  * @param asked   how many rows were asked for at the root
  */
 export function namesRead(
   levels: readonly Level[],
   tables: readonly Table[],
-  found: readonly Found[],
+  sorted: () => readonly Found[],
   asked: number,
 ): readonly string[] {
-  const whole = tables.map(({ id }) => ofTable(id))
-  if (!levels.every(isOfRows)) return whole
-  const names = levels.flatMap((level) => namesOfLevel(level, found, asked))
-  return names.length > NAMES_MAX ? whole : names
+  if (!levels.every(isOfRows)) return tables.map(({ id }) => ofTable(id))
+  const found = sorted()
+  return levels.flatMap((level) => namesOfLevel(level, found, asked))
 }
 
 function isOfRows(level: Level): level is RowLevel {

@@ -123,7 +123,7 @@ export class Unit {
     return {
       statements: statement ? [statement] : [],
       tables,
-      names: ([rows = []]) => namesRead(levels, tables, sortRows(levels, rows), countOf(key)),
+      names: ([rows = []]) => namesRead(levels, tables, () => sortRows(levels, rows), countOf(key)),
       answerOf,
       write: ([rows = []], bounds, count) => write(answerOf(rows, bounds, count)),
     }
