@@ -38,7 +38,7 @@ describe.skipIf(!server)('with Redis', () => {
     await rated.press({ perSecond: 100, seconds: 300, random: runRandom().fork('shared') })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
     expect(sumOf(rated.log) / (LIMIT * 5)).toBeGreaterThanOrEqual(0.98)
-    // Two questions a gateway and bucket at the most, however many ask.
+    // Two questions a gateway and slice at the most, however many ask.
     expect(rated.questions).toBeLessThan((2 * 4 * 300) / 0.3)
   })
 

@@ -17,27 +17,27 @@ import { mostInWindow, sumOf } from '../kit/sliding.ts'
 const MINUTE = 60_000
 
 describe('a window', () => {
-  it('holds what was added in the buckets that count, and knows when it gets room', () => {
+  it('holds what was added in the slices that count, and knows when it gets room', () => {
     const steps = fc.array(
       fc.record({ by: fc.integer({ min: 0, max: 300 }), units: fc.integer({ min: 1, max: 9 }) }),
     )
     fc.assert(
       fc.property(steps, fc.integer({ min: 0, max: 40 }), (list, most) => {
         const window = new Window()
-        const added: { bucket: number; units: number }[] = []
-        let bucket = 0
+        const added: { slice: number; units: number }[] = []
+        let slice = 0
         const sumAt = (at: number): number =>
-          added.filter((one) => one.bucket > at - COUNTED).reduce((sum, { units }) => sum + units, 0)
+          added.filter((one) => one.slice > at - COUNTED).reduce((sum, { units }) => sum + units, 0)
         for (const { by, units } of list) {
-          bucket += by
-          window.move(bucket)
+          slice += by
+          window.move(slice)
           window.add(units)
-          added.push({ bucket, units })
-          expect(window.sum).toBe(sumAt(bucket))
+          added.push({ slice, units })
+          expect(window.sum).toBe(sumAt(slice))
         }
         const when = window.whenAtMost(most)
         expect(sumAt(when)).toBeLessThanOrEqual(most)
-        if (when > bucket) expect(sumAt(when - 1)).toBeGreaterThan(most)
+        if (when > slice) expect(sumAt(when - 1)).toBeGreaterThan(most)
         const filled = [...window.filled()]
         expect(filled.reduce((sum, [, units]) => sum + units, 0)).toBe(window.sum)
         expect(window.oldest).toBe(filled[0]?.[0])

@@ -2,7 +2,7 @@
  * What one tenant takes at this gateway: from a lease of the shared counters, or by those of this process.
  *
  *     take ─▶ a lease that holds ───────▶ a decrement                       the hot path, no wait
- *         └─▶ a window that is full ────▶ refused, until the bucket ends
+ *         └─▶ a window that is full ────▶ refused, until the slice ends
  *         └─▶ no lease ─────────────────▶ in line, and one question for all who stand there
  *         └─▶ Redis away ───────────────▶ this gateway's share of the limit
  *
@@ -19,7 +19,7 @@ import type { Answer, Question, SharedCounts } from './redis-counts.ts'
 import { Share } from './share.ts'
 import { Untold } from './untold.ts'
 import { GRANTED, type Granted, type Refused, refused, secondsOf, type Verdict } from './verdict.ts'
-import { BUCKET_MS, bucketOf, msUntilGone } from './window.ts'
+import { msUntilGone, SLICE_MS, sliceOf } from './window.ts'
 
 /** What all accounts have in common. */
 export interface House {
@@ -144,12 +144,12 @@ export class Account {
 
   #spend(meter: Meter, units: number, now: number): Granted {
     this.#lease.units[meter] -= units
-    this.#own.windows[meter].move(bucketOf(now))
+    this.#own.windows[meter].move(sliceOf(now))
     this.#own.windows[meter].add(units)
     return GRANTED
   }
 
-  /** Whether Redis is not to be waited for. Once a bucket it is told, if it can be, what is taken without it. */
+  /** Whether Redis is not to be waited for. Once a slice it is told, if it can be, what is taken without it. */
   #isAlone(now: number): boolean {
     const { shared } = this.#house
     if (!shared) return true
@@ -165,7 +165,7 @@ export class Account {
       return this.#refuse(meter, units, now)
     }
     this.#own.take(meter, units)
-    if (this.#house.shared) this.#untold.add(meter, units, bucketOf(now))
+    if (this.#house.shared) this.#untold.add(meter, units, sliceOf(now))
     return GRANTED
   }
 
@@ -174,7 +174,7 @@ export class Account {
     const limit = this.#rates.perMinute[meter]
     if (!this.#house.shared) return limit
     const isAlone = this.#isAway || now < this.#aloneUntil
-    return isAlone ? this.#share.of(meter, limit, bucketOf(now)) : undefined
+    return isAlone ? this.#share.of(meter, limit, sliceOf(now)) : undefined
   }
 
   #leftOfMinute(meter: Meter, now: number): number {
@@ -230,9 +230,9 @@ export class Account {
     const isTelling = this.#isAway || now < this.#aloneUntil
     const need = (meter: Meter): number =>
       isTelling ? 0 : asked(meter).reduce((sum, units) => sum + units, 0)
-    const { units: unused, bucket: unusedIn, left } = this.#lease
+    const { units: unused, slice: unusedIn, left } = this.#lease
     this.#lease = { ...NO_LEASE, left }
-    this.#tellAt = now + BUCKET_MS
+    this.#tellAt = now + SLICE_MS
     return {
       ...this.#rates,
       born: this.#born,
@@ -260,7 +260,7 @@ export class Account {
     this.#born = answer.born
     this.#seed = undefined
     for (const meter of METERS) this.#own.learnMonth(meter, answer.month[meter])
-    this.#share.learn(this.#own.windows, answer.left, answer.granted, bucketOf(now))
+    this.#share.learn(this.#own.windows, answer.left, answer.granted, sliceOf(now))
     this.#lease = leaseOf(answer, this.#rates, sentAt)
     if (answer.isUnseeded) void this.#findSeed()
   }
@@ -273,7 +273,7 @@ export class Account {
     if (!answer) return
     this.#born = answer.born
     this.#tellAt = now
-    this.#untold.addLost(this.#own.windows, bucketOf(now))
+    this.#untold.addLost(this.#own.windows, sliceOf(now))
   }
 
   /** @param count  who have waited for the answer; those who have come since may need another one */

@@ -1,7 +1,7 @@
 /** The counters of one tenant in this process. Everything comes in pairs: requests, cost. */
 
 import type { Clock } from '../../base/time.ts'
-import { BUCKET_MS, bucketOf, Window } from './window.ts'
+import { SLICE_MS, sliceOf, Window } from './window.ts'
 
 /** Requests, and cost of operations. */
 export type Pair = readonly [requests: number, cost: number]
@@ -38,19 +38,19 @@ export class Counts {
   readonly windows: readonly [Window, Window] = [new Window(), new Window()]
   readonly #months: [number, number] = [0, 0]
   #monthEnds = 0
-  #bucket = -1
+  #slice = -1
 
   /** When this month is over; Unix milliseconds. */
   get monthEnds(): number {
     return this.#monthEnds
   }
 
-  /** Go on to the present. @param now  what the clock has `elapsed`; which month it is, is looked at once a bucket */
+  /** Go on to the present. @param now  what the clock has `elapsed`; which month it is, is looked at once a slice */
   move(now: number, clock: Clock): void {
-    const bucket = bucketOf(now)
-    if (bucket === this.#bucket) return
-    this.#bucket = bucket
-    for (const window of this.windows) window.move(bucket)
+    const slice = sliceOf(now)
+    if (slice === this.#slice) return
+    this.#slice = slice
+    for (const window of this.windows) window.move(slice)
     const wall = clock.now()
     if (wall < this.#monthEnds) return
     ;[, , this.#monthEnds] = monthsAround(wall)
@@ -64,7 +64,7 @@ export class Counts {
 
   /** Milliseconds until `units` fit into a window of `most`. */
   msUntilFits(meter: Meter, units: number, most: number, elapsed: number): number {
-    return Math.max(0, this.windows[meter].whenAtMost(most - units) * BUCKET_MS - elapsed)
+    return Math.max(0, this.windows[meter].whenAtMost(most - units) * SLICE_MS - elapsed)
   }
 
   /** Units of this month. */

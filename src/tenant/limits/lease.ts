@@ -1,4 +1,4 @@
-/** Units that Redis has granted to this gateway, and that it hands out on its own for as long as their bucket lasts. */
+/** Units that Redis has granted to this gateway, and that it hands out on its own for as long as their slice lasts. */
 
 import { type Meter, type Pair, pair, type Rates, UNLIMITED } from './counts.ts'
 import type { Answer } from './redis-counts.ts'
@@ -6,13 +6,13 @@ import type { Answer } from './redis-counts.ts'
 export interface Lease {
   /** What is left of them. */
   readonly units: [requests: number, cost: number]
-  /** The bucket of Redis in which they count. */
-  readonly bucket: number
-  /** When the bucket has ended, by the clock of this process: somewhat early, never late. */
+  /** The slice of Redis in which they count. */
+  readonly slice: number
+  /** When the slice has ended, by the clock of this process: somewhat early, never late. */
   readonly endsAt: number
   /** Units of the window that were left for all; UNLIMITED. */
   readonly left: Pair
-  /** Units that could be granted besides until the bucket ends: of the window and of the month. */
+  /** Units that could be granted besides until the slice ends: of the window and of the month. */
   readonly room: Pair
   /** When the least that was asked for fits into a window again. */
   readonly retryAt: Pair
@@ -20,7 +20,7 @@ export interface Lease {
 
 export const NO_LEASE: Lease = Object.freeze({
   units: Object.freeze([0, 0]) as unknown as [0, 0],
-  bucket: 0,
+  slice: 0,
   endsAt: 0,
   left: [0, 0] as const,
   room: [0, 0] as const,
@@ -29,7 +29,7 @@ export const NO_LEASE: Lease = Object.freeze({
 
 /** @param sentAt  when the question was sent: Redis has looked at its clock later than that */
 export function leaseOf(
-  { granted, bucket, endsInMs, left, month, retryMs }: Answer,
+  { granted, slice, endsInMs, left, month, retryMs }: Answer,
   { perMinute, perMonth }: Rates,
   sentAt: number,
 ): Lease {
@@ -40,7 +40,7 @@ export function leaseOf(
     )
   return {
     units: [...granted],
-    bucket,
+    slice,
     endsAt: sentAt + endsInMs,
     left,
     room: pair(room),

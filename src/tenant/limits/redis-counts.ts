@@ -1,7 +1,7 @@
 /**
  * The counters of all gateways together, in Redis: one script, one round trip, by the clock of Redis.
  *
- * What it grants is a lease: units that are counted already, and that a gateway may hand out on its own until the bucket
+ * What it grants is a lease: units that are counted already, and that a gateway may hand out on its own until the slice
  * ends in which they were counted. Thus no gateway has to be asked how much of a window it has used, and none needs a
  * clock that is right. What is left of a lease comes back with the next question, and is as if never taken.
  *
@@ -11,7 +11,7 @@
 
 import type { Redis } from '../../db/redis.ts'
 import { monthsAround, type Pair, type Rates } from './counts.ts'
-import { BUCKET_MS, COUNTED } from './window.ts'
+import { COUNTED, SLICE_MS } from './window.ts'
 
 export interface Question extends Rates {
   /** Which life of the counters the asker knows; '' where it knows of none. */
@@ -22,7 +22,7 @@ export interface Question extends Rates {
   readonly want: Pair
   /** The fewest that one of those who wait is waiting for: where not even they are left, nothing is granted. */
   readonly least: Pair
-  /** Units of a lease that nobody has taken, and the bucket in which they count. */
+  /** Units of a lease that nobody has taken, and the slice in which they count. */
   readonly unused: Pair
   readonly unusedIn: number
   /** What was accepted without a lease, with its age in milliseconds. */
@@ -37,8 +37,8 @@ export interface Answer {
   readonly born: string
   /** The counters are others than the asker knows: nothing was counted, and nothing granted. */
   readonly isLost: boolean
-  /** The bucket in which what is granted counts, by the clock of Redis. */
-  readonly bucket: number
+  /** The slice in which what is granted counts, by the clock of Redis. */
+  readonly slice: number
   /** Milliseconds until it ends, and the lease with it. */
   readonly endsInMs: number
   /** Units that may be taken: as many as are needed, or all that are left. */
@@ -79,7 +79,7 @@ export function sharedCounts({ redis, gateway, now }: SharedCountsOptions): Shar
       const ask = {
         ...question,
         now: now ? wall : -1,
-        bucketMs: BUCKET_MS,
+        sliceMs: SLICE_MS,
         counted: COUNTED,
         nonce: `${gateway}:${++asked}`,
         // Redis decides which of them it is; a clock here may be wrong by weeks.
@@ -93,14 +93,14 @@ export function sharedCounts({ redis, gateway, now }: SharedCountsOptions): Shar
 }
 
 function answerOf([born, ...numbers]: unknown[]): Answer {
-  const [isLost, isUnseeded, bucket = 0, endsInMs = 0, ...pairs] = numbers.map(Number)
+  const [isLost, isUnseeded, slice = 0, endsInMs = 0, ...pairs] = numbers.map(Number)
   const [requests = 0, cost = 0, ...rest] = pairs
   const [left = 0, costLeft = 0, retry = 0, costRetry = 0, month = 0, costMonth = 0] = rest
   return {
     born: String(born),
     isLost: isLost === 1,
     isUnseeded: isUnseeded === 1,
-    bucket,
+    slice,
     endsInMs,
     granted: [requests, cost],
     left: [left, costLeft],
@@ -110,10 +110,10 @@ function answerOf([born, ...numbers]: unknown[]): Answer {
 }
 
 /**
- * KEYS[1]  a hash: born, first (the oldest bucket that it still holds), sum1, sum2, and units by meter and bucket
+ * KEYS[1]  a hash: born, first (the oldest slice that it still holds), sum1, sum2, and units by meter and slice
  * KEYS[2]  a hash: month, 1, 2, seeded
  *
- * A question looks at the buckets that have ended since the last one, so what it costs does not hang on the size of the
+ * A question looks at the slices that have ended since the last one, so what it costs does not hang on the size of the
  * window; all of them are looked at where a window is full, to say when there is room again.
  */
 const SCRIPT = `
@@ -123,9 +123,9 @@ if now < 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local bucket = math.floor(now / ask.bucketMs)
-local oldest = bucket - ask.counted + 1
-local ends_in = (bucket + 1) * ask.bucketMs - now
+local slice = math.floor(now / ask.sliceMs)
+local oldest = slice - ask.counted + 1
+local ends_in = (slice + 1) * ask.sliceMs - now
 
 local born, first = unpack(redis.call('HMGET', KEYS[1], 'born', 'first'))
 first = tonumber(first or oldest)
@@ -134,7 +134,7 @@ if not born or first > oldest + 1 then -- none there, or time has gone back
   born, first = ask.nonce, oldest
   redis.call('HSET', KEYS[1], 'born', born)
 end
-redis.call('PEXPIRE', KEYS[1], (ask.counted + 10) * ask.bucketMs)
+redis.call('PEXPIRE', KEYS[1], (ask.counted + 10) * ask.sliceMs)
 if ask.born ~= '' and ask.born ~= born then
   redis.call('HSETNX', KEYS[1], 'first', first)
   return {born, 1}
@@ -192,18 +192,18 @@ for meter = 1, 2 do
   count_month(meter, ask.toldMonth[meter] - ask.unused[meter])
 end
 for _, told in ipairs(ask.told) do
-  local at = math.floor((now - told[1]) / ask.bucketMs)
+  local at = math.floor((now - told[1]) / ask.sliceMs)
   count(1, at, told[2])
   count(2, at, told[3])
 end
 
 local function ms_until_fits(meter, most)
-  local units, left = units_in(meter, oldest, bucket), sums[meter]
+  local units, left = units_in(meter, oldest, slice), sums[meter]
   for i = 1, #units do
     left = left - (tonumber(units[i]) or 0)
-    if left <= most then return (oldest + i - 1 + ask.counted) * ask.bucketMs - now end
+    if left <= most then return (oldest + i - 1 + ask.counted) * ask.sliceMs - now end
   end
-  return ask.counted * ask.bucketMs
+  return ask.counted * ask.sliceMs
 end
 
 local granted, left, retry = {0, 0}, {-1, -1}, {0, 0}
@@ -217,7 +217,7 @@ for meter = 1, 2 do
     if room >= ask.least[meter] then
       granted[meter] = math.min(room, math.max(need, math.min(want, math.floor(room / 4))))
     end
-    count(meter, bucket, granted[meter])
+    count(meter, slice, granted[meter])
     count_month(meter, granted[meter])
   end
   if limit >= 0 then
@@ -227,7 +227,7 @@ for meter = 1, 2 do
 end
 
 return {
-  born, 0, unseeded, bucket, ends_in,
+  born, 0, unseeded, slice, ends_in,
   granted[1], granted[2], left[1], left[2], retry[1], retry[2], months[1], months[2],
 }
 `

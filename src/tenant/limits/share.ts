@@ -27,15 +27,15 @@ export class Share {
    * @param left    what is left for all
    * @param leased  what is this gateway's besides
    */
-  learn(own: readonly [Window, Window], left: Pair, leased: Pair, bucket: number): void {
+  learn(own: readonly [Window, Window], left: Pair, leased: Pair, slice: number): void {
     const gateways = this.#gateways()
     this.#known = pair((meter) => own[meter].sum + leased[meter] + left[meter] / gateways)
-    this.#knownUntil = bucket + COUNTED
+    this.#knownUntil = slice + COUNTED
   }
 
   /** Units in a window, at least one: a limit that is smaller than the number of gateways must not shut anybody out. */
-  of(meter: Meter, limit: number, bucket: number): number {
+  of(meter: Meter, limit: number, slice: number): number {
     const even = Math.max(1, Math.floor(limit / this.#gateways()))
-    return bucket < this.#knownUntil ? Math.min(even, Math.floor(this.#known[meter])) : even
+    return slice < this.#knownUntil ? Math.min(even, Math.floor(this.#known[meter])) : even
   }
 }
