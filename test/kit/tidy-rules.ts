@@ -17,7 +17,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['tenant', 'shards'],
   ['graphql', 'control'],
   ['http', 'commands'],
-  [''], // main.ts and cli.ts, which share the top folder
+  [''], // what starts, and what a gateway is made of
 ]
 
 /** Files that nobody imports because they are where something starts. */
@@ -57,8 +57,9 @@ const isSource = (file: string): boolean => file.startsWith('src/') && file.ends
 const folderOf = (file: string): string => file.split('/').slice(1, -1)[0] ?? ''
 const floorOf = (file: string): number => FLOORS.findIndex((folders) => folders.includes(folderOf(file)))
 
-/** Only the two processes stand at the top. */
-const isStray = (file: string): boolean => folderOf(file) === '' && !ENTRIES.includes(file)
+/** Only the two processes stand at the top, and the parts of a gateway. */
+const isStray = (file: string): boolean =>
+  folderOf(file) === '' && !ENTRIES.includes(file) && file !== 'src/parts.ts'
 
 const IMPORT = /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]/gm
 const CALLED = /\b(?:import|require|require\.resolve|new URL)\s*\(\s*['"]([^'"]+)['"]/g
