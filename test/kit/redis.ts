@@ -52,7 +52,10 @@ async function launch(program: string): Promise<TestRedis> {
 
   async function start(): Promise<void> {
     const args = [...SETTINGS, '--port', String(port), '--dir', folder]
-    server = spawn('sh', ['-c', SCRIPT, program, ...args], { stdio: ['pipe', 'pipe', 'ignore'] })
+    server = spawn('sh', ['-c', SCRIPT, program, ...args], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
     pid = Number(await once(server.stdout, 'data'))
     await command('ping')
   }
@@ -90,7 +93,10 @@ async function launch(program: string): Promise<TestRedis> {
   }
 }
 
-/** The server ends with our end of the pipe: also when the test's process is killed. */
+/**
+ * The server ends with our end of the pipe: also when the test's process is killed. Detached, or a signal to all
+ * processes of a run would end the shell alone.
+ */
 const SCRIPT = '"$0" "$@" > /dev/null 2>&1 & echo $!; cat; kill -9 $!; wait'
 
 /** Whatever state the server is in: asked whether it is ready, one that is busy says no. */
