@@ -13,7 +13,7 @@ import { startWorld, type World, type WorldTenant } from '../kit/shard-fixture.t
 /** Milliseconds for one request: a transaction that waits for a lock holds its connection for so long. */
 const REQUEST_MS = 5_000
 /** Answers of the victim while the other one is at it. */
-const ENOUGH = 60
+const ENOUGH = 30
 /** Rows of the aggressor, of which a heavy read looks at all. */
 const ROWS = 100_000
 
@@ -107,8 +107,8 @@ async function beside(
 }
 
 describe('a tenant is served without an error beside one that', () => {
-  it('sends many short requests at once, and is refused itself where its line is full', async () => {
-    const seen = await beside([SHORT], 300)
+  it('sends many short requests at once', async () => {
+    const seen = await beside([SHORT], 120)
     expect(seen.victim).toEqual({ ok: ENOUGH })
     expect(seen.aggressor.ok).toBeGreaterThan(0)
     expect(['ok', 'OVERLOADED']).toEqual(expect.arrayContaining(Object.keys(seen.aggressor)))
@@ -122,7 +122,7 @@ describe('a tenant is served without an error beside one that', () => {
        from generate_series(1000, ${1_000 + ROWS}) n`,
       [aggressor!.id],
     )
-    const seen = await beside([HEAVY], 20)
+    const seen = await beside([HEAVY], 12)
     expect(seen.victim).toEqual({ ok: ENOUGH })
     expect(seen.aggressor.ok).toBeGreaterThan(0)
   })
@@ -133,7 +133,7 @@ describe('a tenant is served without an error beside one that', () => {
     await holder.query('begin')
     await holder.query(`update app.tasks set done = done where tenant_id = '${aggressor!.id}' and id < 1000`)
     try {
-      const seen = await beside(bodies, 40)
+      const seen = await beside(bodies, 24)
       expect(seen.victim).toEqual({ ok: ENOUGH })
       expect(Object.keys(seen.aggressor)).not.toContain('ok')
     } finally {
