@@ -2,18 +2,9 @@
 
 import type { LimitName, Limits } from '../base/config-limits.ts'
 import { fail } from '../base/errors.ts'
-import type { TenantId } from '../base/ids.ts'
-import type { Placement } from '../directory/types.ts'
 import { monthsOf, type Span, spanOf } from '../directory/usage-periods.ts'
 import type { Figures } from '../directory/usage-reports.ts'
 import type { Builder } from './builder.ts'
-
-/** Where the answers come from. */
-export interface TenantAccount {
-  /** Null where nothing is metered. Throws DIRECTORY_UNAVAILABLE. */
-  usage(tenant: TenantId, span: Span): Promise<Figures> | null
-  limits(placement: Placement): Limits
-}
 
 /** @throws BAD_USER_INPUT  `month` is none */
 export function monthSpan(month: string | null | undefined, now: number): Span {

@@ -12,7 +12,6 @@ import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import type { Door } from '../shards/door.ts'
 import type { Shape } from '../shards/shapes.ts'
-import type { TenantAccount } from './account.ts'
 import { buildApi } from './api.ts'
 import type { AnswerCache } from './cache/answers.ts'
 import { tellingDoor } from './cache/door.ts'
@@ -24,6 +23,7 @@ import { type JobBook, Jobs } from './jobs/book.ts'
 import type { JobTools } from './jobs/definition.ts'
 import type { ParseDocument } from './limits/limits.ts'
 import type { Permissions } from './permissions/permissions.ts'
+import type { TenantAccount } from './tenant-view.ts'
 
 /** What a request brings, without what is the API's own. */
 export type Asking = Omit<ScopeParts, 'door' | 'answerBytes' | 'account'>

@@ -18,11 +18,10 @@ import type { Placement } from '../directory/types.ts'
 import type { Door, TenantSession } from '../shards/door.ts'
 import { isOfOldTables } from '../shards/failures.ts'
 import type { Identity } from '../tenant/types.ts'
-import type { TenantAccount } from './account.ts'
 import type { Jobs } from './jobs/book.ts'
 import { createLoaders, type Loaders, type Room } from './loaders.ts'
 import type { ListPlan } from './plan/types.ts'
-import { type CurrentTenant, currentTenantOf } from './tenant-view.ts'
+import { type CurrentTenant, currentTenantOf, type TenantAccount } from './tenant-view.ts'
 
 export interface ScopeParts {
   readonly identity: Identity
