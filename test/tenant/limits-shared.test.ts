@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openRedis, type Redis } from '../../src/db/redis.ts'
 import { COST, REQUESTS } from '../../src/tenant/limits/counts.ts'
 import { countGateways } from '../../src/tenant/limits/gateways.ts'
+import { manualClock } from '../kit/clock.ts'
 import { runRandom } from '../kit/random.ts'
 import { type RatedOptions, ratedGateways } from '../kit/rated.ts'
 import { startRedis } from '../kit/redis.ts'
@@ -35,11 +36,11 @@ const gateways = (options: Partial<RatedOptions> = {}) =>
 describe.skipIf(!server)('with Redis', () => {
   it('four gateways never let more pass in a minute than the limit, and let nearly all of it pass', async () => {
     const rated = gateways()
-    await rated.press({ perSecond: 100, seconds: 300, random: runRandom().fork('shared') })
+    await rated.press({ perSecond: 100, seconds: 125, random: runRandom().fork('shared') })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
-    expect(sumOf(rated.log) / (LIMIT * 5)).toBeGreaterThanOrEqual(0.98)
+    expect(sumOf(rated.log) / (LIMIT * 2)).toBeGreaterThanOrEqual(0.98)
     // Two questions a gateway and slice at the most, however many ask.
-    expect(rated.questions).toBeLessThan((2 * 4 * 300) / 0.3)
+    expect(rated.questions).toBeLessThan((2 * 4 * 125) / 0.3)
   })
 
   it('asks once for all who wait', async () => {
@@ -53,7 +54,7 @@ describe.skipIf(!server)('with Redis', () => {
     const random = runRandom().fork('twins')
     const rates = { perMinute: [50, 400], perMonth: [900, 7_000] } as const
     const [alone, shared] = [{}, { redis }].map((with_) => ratedGateways({ rates, ...with_ }))
-    for (let i = 0; i < 3_000; i++) {
+    for (let i = 0; i < 1_500; i++) {
       // Now and then a pause longer than a window; sixteen days and more in all, so that the month ends too.
       const ms = random.chance(0.01) ? random.int(40 * 3_600_000) : random.int(1_500)
       const meter = random.pick([REQUESTS, COST])
@@ -66,7 +67,7 @@ describe.skipIf(!server)('with Redis', () => {
       expect(verdicts[1]!.ok, `step ${i}: ${JSON.stringify(verdicts)}`).toBe(verdicts[0]!.ok)
       if (random.chance(0.01)) shared!.accounts[0]!.rest()
     }
-    expect(shared!.log.length).toBeGreaterThan(400)
+    expect(shared!.log.length).toBeGreaterThan(200)
   })
 
   it('what a gateway does not use of its lease, others may', async () => {
@@ -92,34 +93,34 @@ describe.skipIf(!server)('with Redis', () => {
 
   it('F48: clocks of gateways that are wrong by seconds change nothing', async () => {
     const rated = gateways({ skews: [-5_000, 5_000, 0, 3_600_000] })
-    await rated.press({ perSecond: 100, seconds: 130, random: runRandom().fork('skew') })
+    await rated.press({ perSecond: 100, seconds: 65, random: runRandom().fork('skew') })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
-    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.98 * LIMIT * 2)
+    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.98 * LIMIT)
   })
 
   it('F41: without Redis each has its share, and all together hardly more than the limit', async () => {
     const random = runRandom().fork('away')
     const rated = gateways()
-    await rated.press({ perSecond: 100, seconds: 65, random })
+    await rated.press({ perSecond: 100, seconds: 10, random })
     rated.isUp = false
-    await rated.press({ perSecond: 100, seconds: 150, random })
+    await rated.press({ perSecond: 100, seconds: 125, random })
     rated.isUp = true
-    await rated.press({ perSecond: 100, seconds: 150, random })
+    await rated.press({ perSecond: 100, seconds: 65, random })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.25 * LIMIT)
-    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT * 6)
+    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT * 3)
   })
 
   it('F42: a gateway that misses Redis now and then tells it soon what it has taken meanwhile', async () => {
     const random = runRandom().fork('glitches')
     const rated = gateways()
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 12; i++) {
       rated.cutOff.add(random.int(4))
       await rated.press({ perSecond: 100, seconds: 1, random })
       rated.cutOff.clear()
       await rated.press({ perSecond: 100, seconds: 5, random })
     }
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.1 * LIMIT)
-    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT * 2)
+    expect(sumOf(rated.log)).toBeGreaterThanOrEqual(0.9 * LIMIT)
   })
 
   it('F41: a gateway that had used most of the limit leaves nothing to the others when Redis goes', async () => {
@@ -136,9 +137,9 @@ describe.skipIf(!server)('with Redis', () => {
   it('F43: emptied counters are told what was accepted', async () => {
     const random = runRandom().fork('emptied')
     const rated = gateways()
-    await rated.press({ perSecond: 100, seconds: 30, random })
+    await rated.press({ perSecond: 100, seconds: 4, random })
     await server!.command('flushall')
-    await rated.press({ perSecond: 100, seconds: 100, random })
+    await rated.press({ perSecond: 100, seconds: 65, random })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.05 * LIMIT)
   })
 
@@ -173,11 +174,19 @@ describe.skipIf(!server)('with Redis', () => {
     expect(sumOf(rated.log)).toBe(100)
   })
 
-  it('knows how many gateways there are', async () => {
-    const [one, two] = ['one', 'two'].map((name) => countGateways(redis, name))
+  it('knows how many gateways there are, and forgets none of them because Redis does', async () => {
+    const clock = manualClock()
+    const [one, two] = ['one', 'two'].map((name) => countGateways(redis, name, clock))
     await one!.beat()
     await two!.beat()
     expect(two!.count).toBe(2)
+    await server!.command('flushall')
+    await two!.beat()
+    expect(two!.count).toBe(2)
+    await server!.command('flushall')
+    clock.advance(61_000)
+    await two!.beat()
+    expect(two!.count).toBe(1)
     one!.end()
     two!.end()
   })
