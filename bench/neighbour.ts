@@ -6,8 +6,8 @@
  *     ROUNDS=3 PARTS=beside npm run bench:neighbour
  *
  * Two shards of 20 equal tenants and a large one each, behind one gateway. What the tenants of one shard can do together
- * is measured first; the part of each is a twentieth of it. One of them, and those of the other shard together, ask at a
- * steady rate; a request that had to be sent while others were waiting counts from when it should have been sent. In
+ * is measured first; the part of each is a twentieth of it. One of them, and those of the other shard together, ask for one
+ * part at a steady rate; a request that had to be sent while others were waiting counts from when it should have been sent. In
  * each round they are alone first, then beside
  *
  * - cheap  64 connections that read one ticket after the other without a pause, which is all that there is: twenty parts
@@ -34,8 +34,6 @@ const SLICE_S = 6
 const PARTS = chosen('PARTS', ['beside', 'together'])
 /** Of the four equal tenants: all ask for more than their part. */
 const CONNECTIONS = [16, 32, 64, 128]
-/** Requests per second of the victim, and of the other shard's tenants together: what a tenant asks for on a usual day. */
-const RATE = 150
 const TENANTS = 20
 const TICKETS = 20_000
 const SIZES = [
@@ -113,8 +111,10 @@ function writeFiles(stage: Stage): void {
 }
 
 async function beside(stage: Stage): Promise<void> {
+  // One part each, of the victim and of the other shard's tenants together: who asks for more is no victim.
+  const rate = Math.max(1, Math.round(median('capacity') / TENANTS))
   const loadOf = (name: string) =>
-    startSteady({ port: stage.port, rate: RATE, connections: 32, file: fileOf(stage, name) })
+    startSteady({ port: stage.port, rate, connections: 32, file: fileOf(stage, name) })
   const loads = { victim: loadOf('victim'), elsewhere: loadOf('elsewhere') }
   const windows: { name: string; from: number; to: number }[] = []
   const during = async (name: string, work: () => Promise<unknown>): Promise<void> => {
