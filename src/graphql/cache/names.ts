@@ -15,9 +15,9 @@ import type { Statement } from '../../db/sql.ts'
 
 export const ANYTHING = '*'
 
-/** Slots of a table. Two rows of a table that is written ten times a second share one for a hundred seconds. */
+/** Slots of a table: a write of one row takes away, on the average, one in 1,024 of the others. */
 const SLOTS = 1_024
-/** Names of one answer or one write; of more, their tables are named. */
+/** Names of one answer or one write. With more, an answer hangs on its tables, and a write changes anything. */
 export const NAMES_MAX = 100
 
 export const ofTable = (table: string): string => `t:${table}`
