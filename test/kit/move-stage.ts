@@ -4,6 +4,7 @@
  */
 
 import { isGatewayError } from '../../src/base/errors.ts'
+import { sleep } from '../../src/base/time.ts'
 import { abortMove, completeMove, rollbackMove, runMove } from '../../src/control/move/run.ts'
 import { ENDED, type MoveState } from '../../src/control/move/states.ts'
 import { findMove } from '../../src/control/move/store.ts'
@@ -72,7 +73,7 @@ export async function openMoveStage(
     let [struck, said] = ['', '']
     const finish = async (): Promise<void> => {
       await leaseEnded(fleet, id)
-      state = await finished(fleet, id, act, ending)
+      state = await told(() => finished(fleet, id, act, ending))
     }
     try {
       const performance = await inTime(blower.perform({ act, id, moves }, { ...trial, takeOver: finish }))
@@ -132,6 +133,19 @@ function differences(wanted: readonly string[], found: readonly string[]): strin
     ...wanted.filter((line) => !found.includes(line)).map((line) => `- ${line}`),
     ...found.filter((line) => !wanted.includes(line)).map((line) => `+ ${line}`),
   ]
+}
+
+/** As somebody does who is told that another is at it: again, until it is so no more. */
+async function told<T>(work: () => Promise<T>): Promise<T> {
+  const started = Date.now()
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isGatewayError(error, 'TENANT_BUSY') || Date.now() - started > LONG_MS / 3) throw error
+      await sleep(200)
+    }
+  }
 }
 
 /** Until the runner has not been heard of for the time of its lease. */

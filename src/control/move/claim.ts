@@ -13,7 +13,7 @@ import { compile, sql } from '../../db/sql.ts'
 import { findTenant } from '../../directory/tenants.ts'
 import { lockKey, MOVE_KIND, unfinished, wayOut } from '../operations/run.ts'
 import { findRunning, insertOperation } from '../operations/store.ts'
-import { endLost } from './sessions.ts'
+import { endLost, notIdle } from './sessions.ts'
 import { ENDED, TRANSITIONS } from './states.ts'
 import { doing, enterState, known, tell } from './store.ts'
 import type { MoveRecord } from './types.ts'
@@ -54,6 +54,7 @@ export async function claimMove(
   const before = await known(directory, id)
   if (before.token !== null && !before.isHeld) await endLost(directory, before)
   return directory.transaction(async () => {
+    await directory.query(notIdle('local'))
     // Whoever counts moves counts those that others are just claiming.
     if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`)
     const record = await locked(directory, id)

@@ -2,7 +2,7 @@
 
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { claimMove } from '../../../src/control/move/claim.ts'
+import { claimMove, setWanted } from '../../../src/control/move/claim.ts'
 import { sessionName } from '../../../src/control/move/sessions.ts'
 import { releaseMove } from '../../../src/control/move/store.ts'
 import { type Client, connect } from '../../../src/db/client.ts'
@@ -36,4 +36,28 @@ it('its move can be claimed as soon as its lease is over, although it has the ro
   const claimed = await claimMove(directory, move.id, 'next', 600_000)
   expect(Number(claimed.token)).toBeGreaterThan(Number(record.token))
   expect(await ended).toMatchObject({ code: '57P01' })
+})
+
+it('one that was stopped while it claimed keeps nobody from the move for more than some seconds', async () => {
+  const move = await queuedMove(test.fleet, directory, await freshTenant(test.fleet))
+  const stopped = await connect(test.directoryUrl)
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  // From the statement on that draws its token it says nothing more.
+  const stops = (statement: unknown): boolean => JSON.stringify(statement).includes('move_token')
+  const query = stopped.query.bind(stopped)
+  Object.assign(stopped, {
+    query: async (statement: string) => {
+      const rows = await query(statement)
+      if (!stops(statement)) return rows
+      reach()
+      return new Promise(() => {})
+    },
+  })
+  void claimMove(stopped, move.id, 'stopped', 600_000)
+  await reached
+
+  await setWanted(directory, move.id, 'pause', 'ann')
+  await setWanted(directory, move.id, 'run', 'ann')
+  expect(await claimMove(directory, move.id, 'next', 600_000)).toMatchObject({ runner: 'next' })
+  await stopped.end().catch(() => {})
 })
