@@ -51,6 +51,16 @@ export function isGone(deadline: Deadline): boolean {
   return gone
 }
 
+/** Wait until `work` has ended, whichever way, but `ms` milliseconds at most. No timer stays behind to keep a process alive. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController()
+  const ended = work.then(
+    () => over.abort(),
+    () => over.abort(),
+  )
+  await Promise.race([ended, sleep(ms, over.signal)])
+}
+
 /** Wait `ms` milliseconds; an aborted `signal` ends the wait early without an error. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -52,15 +52,18 @@ async function stopped(command: RunningCommand): Promise<void> {
 // What was ended just now may still be listed for a moment.
 const nothingRuns = (at: string) => expect.poll(() => processesOn(at), POLL).toEqual([])
 
+/** Without the sessions of a gateway that serves meanwhile, which come and go. */
+const programsOn = (at: string): string[] => processesOn(at).filter((line) => !line.includes('127.0.0.1('))
+
 /** The start is refused: the sentence matches, and nothing else has happened. */
 async function refused(command: RunningCommand, sentence: RegExp, at = folder): Promise<Ending> {
-  const before = processesOn(at)
+  const before = programsOn(at)
   const ending = await command.ended
   expect(ending.err).toMatch(sentence)
   expect([ending.status, ending.signal, ending.out]).toEqual([1, null, ''])
   expect(ending.err).not.toMatch(/^\s+at |node:internal|\.ts:\d/m)
   expect(ending.err.match(/^✗/gm)?.length ?? 0).toBeLessThanOrEqual(1)
-  await expect.poll(() => processesOn(at), POLL).toEqual(before)
+  await expect.poll(() => programsOn(at), POLL).toEqual(before)
   return ending
 }
 

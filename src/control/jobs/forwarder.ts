@@ -10,7 +10,7 @@
 import { type ErrorCode, isGatewayError } from '../../base/errors.ts'
 import type { TenantId } from '../../base/ids.ts'
 import { JOB_DEFAULTS, type JobRules } from '../../base/job-rules.ts'
-import { deadlineIn, sleep } from '../../base/time.ts'
+import { atMost, deadlineIn, sleep } from '../../base/time.ts'
 import type { Door } from '../../shards/door.ts'
 import { forgetNoted, notedFrom, readNoted } from '../../shards/job-rows.ts'
 import type { JobQueue } from './queue.ts'
@@ -95,7 +95,7 @@ export function createForwarder({ door, queue, rules, onSent = () => {} }: Forwa
     },
     forwardNow,
     async end(ms) {
-      await Promise.race([Promise.all(underWay.values()), sleep(ms)])
+      await atMost(ms, Promise.all(underWay.values()))
       ending.abort()
     },
   }

@@ -13,7 +13,7 @@ import { type ErrorCode, isGatewayError } from '../../base/errors.ts'
 import type { Emit, JobEnd } from '../../base/events.ts'
 import type { JobRule, JobRules } from '../../base/job-rules.ts'
 import { describeError } from '../../base/scrub.ts'
-import { type Clock, sleep, systemClock } from '../../base/time.ts'
+import { atMost, type Clock, sleep, systemClock } from '../../base/time.ts'
 import { isAway } from './away.ts'
 import type { JobQueue, TakenJob } from './queue.ts'
 
@@ -142,9 +142,9 @@ export function startWorker(options: WorkerOptions): Worker {
     closing.abort()
     await looking
     const all = (): Promise<unknown> => Promise.all([...running.values()].map(({ ended }) => ended))
-    await Promise.race([all(), sleep(ms)])
+    await atMost(ms, all())
     stop.abort()
-    await Promise.race([all(), sleep(LAST_MS)])
+    await atMost(LAST_MS, all())
     // They do not listen; their connections are closed next, and nothing of them is kept.
     const left = [...running.values()].map(({ job }) => queue.giveBack(job, 0).catch(() => {}))
     await Promise.all(left)

@@ -6,7 +6,7 @@
  */
 
 import { isGatewayError } from '../../base/errors.ts'
-import { sleep } from '../../base/time.ts'
+import { atMost, sleep } from '../../base/time.ts'
 import type { Queryable } from '../../db/client.ts'
 import { compile, sql } from '../../db/sql.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
@@ -94,7 +94,7 @@ export function holdLease(
       const release = beating.then(() =>
         onDirectory(own.directoryUrl, (db) => releaseMove(db, record), own.session),
       )
-      await Promise.race([release.catch(() => {}), sleep(RELEASE_MS)])
+      await atMost(RELEASE_MS, release)
     },
   }
 }
