@@ -63,7 +63,7 @@ export const runGateway: RunGateway = async ({ config, load, only }) => {
     if (only === 'jobs') requireJobs(parts)
     return await openPorts(live, parts, { watch, only }, closers)
   } catch (error) {
-    closeAll(closers)
+    await closeAll(closers)
     throw error
   }
 }
@@ -83,7 +83,7 @@ async function openPorts(
   { watch, only }: { readonly watch: ConfigWatch; readonly only: RunOptions['only'] },
   closers: Closers,
 ): Promise<RunningGateway> {
-  const { emit, statistics, meter, jobs } = parts
+  const { emit, statistics, meter, jobs, startJobs } = parts
   const tracing = createTracing()
   const http = createHttpServer({ ...(await publicPort(live, parts, only)), tracing })
   const admin = createAdminServer(adminPort(live, parts, () => shutdown.draining()))
@@ -96,11 +96,15 @@ async function openPorts(
     close: async () => {
       await jobs?.stop(live.config.http.stopMs)
       await Promise.all([statistics.flush(), meter?.flush(), tracing?.flush()])
-      closeAll(closers)
+      await closeAll(closers)
     },
     emit,
   })
   await (only === 'jobs' ? listenAdmin(admin, live.config) : listenOnBoth(http.server, admin, live.config))
+  await startJobs().catch(async (error: unknown) => {
+    await shutdown.stop('its jobs cannot be started')
+    throw error
+  })
   // Before anybody hears that it listens: a SIGHUP that comes at once would end the process otherwise.
   const stopped = stopOnSignals(shutdown, () => void watch.reload())
   emit({ kind: 'gateway.listening', port: portOf(http.server), adminPort: portOf(admin) })
@@ -154,8 +158,8 @@ async function reconfigure(live: Live, { emit, fleet, shapes, apiOf }: Parts, ne
   await tellUnfit(live, apiOf(shapes.main), emit)
 }
 
-function closeAll(closers: Closers): void {
-  for (const close of closers.splice(0).reverse()) close()
+async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.splice(0).reverse()) await close()
 }
 
 /** GraphiQL with tokens for every tenant: for development alone. */

@@ -65,6 +65,8 @@ export interface Parts extends Watchers {
   readonly parse: ParseDocument
   /** Left out where no extension defines a job. */
   readonly jobs?: JobService | undefined
+  /** Take jobs from the queue from now on: once the ports are open, as a process that cannot listen is to do nothing. */
+  readonly startJobs: () => Promise<void>
   /** Left out where no address is configured. */
   readonly redis: Redis | undefined
   readonly limiter: Limiter
@@ -78,7 +80,7 @@ export interface Live {
 }
 
 /** Undoes what has been opened, the latest first. */
-export type Closers = (() => void)[]
+export type Closers = (() => unknown)[]
 
 export async function makeParts(live: Live, watchers: Watchers, closers: Closers): Promise<Parts> {
   const { config } = live
@@ -119,8 +121,9 @@ export async function makeParts(live: Live, watchers: Watchers, closers: Closers
     emit,
   })
   await tellUnfit(live, apiOf(shapes.main), emit)
-  await jobs?.start(jobRunner({ ...known, find: (tenant) => placements.find(tenant), shapes, apiOf }))
-  return { ...watchers, placements, fleet, shapes, apiOf, parse, jobs, redis, limiter }
+  const startJobs = async (): Promise<void> =>
+    jobs?.start(jobRunner({ ...known, find: (tenant) => placements.find(tenant), shapes, apiOf }))
+  return { ...watchers, placements, fleet, shapes, apiOf, parse, jobs, startJobs, redis, limiter }
 }
 
 /** Without an address there is none, and each gateway has limits and copies of its own. */
@@ -152,7 +155,7 @@ async function jobsOf(
 ): Promise<JobService | undefined> {
   if (rules.size === 0) return undefined
   const jobs = await openJobs({ config: () => live.config, rules, door: doors.door(), emit })
-  closers.push(() => void jobs.stop(0))
+  closers.push(() => jobs.stop(0))
   return jobs
 }
 
