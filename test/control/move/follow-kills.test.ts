@@ -47,12 +47,12 @@ function anyWrite(random: Random, t: string): string {
   ])
 }
 
-/** Write until `isOver`; gives the number of writes. */
+/** Write until `isOver`, and 60 times at least; gives the number of writes. */
 async function writer(move: FollowedMove, random: Random, isOver: () => boolean): Promise<number> {
   const client = await connect(stage.test.shards[0]!.superuserUrl)
   await client.query('set search_path = app')
   let written = 0
-  while (!isOver()) {
+  while (!isOver() || written < 60) {
     await sleep(random.int(5))
     await client.query(anyWrite(random, `'${move.tenant}'`))
     written += 1
