@@ -11,7 +11,7 @@
 
 import { fail } from '../../base/errors.ts'
 import { sleep } from '../../base/time.ts'
-import { type Client, connect, type Queryable } from '../../db/client.ts'
+import { type Client, connect, type Queryable, type TextRow } from '../../db/client.ts'
 import { compile, type SQL, sql } from '../../db/sql.ts'
 import { ofShard } from '../../directory/namespaces.ts'
 import { identityOf } from '../install.ts'
@@ -125,15 +125,20 @@ async function endBelow(
     from pg_stat_activity where usename = session_user
       and (datname = current_database() or starts_with(datname, ${sql.value(own ?? null)}))
       and substring(application_name from ${sql.value(`^${prefixOf(id)}([0-9]+)$`)}::text)::bigint < ${token}`
-  await client.query(compile(sql`select pg_terminate_backend(pid, ${sql.literal(GONE_MS)}) ${older}`))
-  const left = await client.query(compile(sql`select pid ${older}`))
-  if (left.length === 0) return
+  let left: TextRow[] = []
+  // More than once: a runner that is awake opens others meanwhile, as long as the token is still its own.
+  for (let tries = 0; tries < TRIES; tries++) {
+    await client.query(compile(sql`select pg_terminate_backend(pid, ${sql.literal(GONE_MS)}) ${older}`))
+    left = await client.query(compile(sql`select pid ${older}`))
+    if (left.length === 0) return
+  }
   const sentence = `Sessions of an earlier runner of move ${id} of ${tenant} do not end on ${place}: ${left.map(({ pid }) => pid).join(', ')}.`
   fail('TENANT_BUSY', sentence, { move: Number(id) }, { hint: 'Look at them in pg_stat_activity.' })
 }
 
 /** Milliseconds in which a session that is told to end has to be gone. */
 const GONE_MS = 5_000
+const TRIES = 3
 
 /** Milliseconds for which the session that asks for the token is kept for the next that opens. */
 const KEPT_MS = 1_000
