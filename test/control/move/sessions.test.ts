@@ -37,14 +37,14 @@ async function queued(): Promise<MoveRecord> {
 
 const superuserOf = (key: string): string => test.shards.find((shard) => shard.key === key)!.superuserUrl
 
-/** Names of the sessions of a move, over all servers. */
+/** Names of the sessions of a move, over all servers; in our databases, as other tests have moves of that number too. */
 async function sessionsOf({ id }: MoveRecord): Promise<string[]> {
   const urls = [test.directoryUrl, ...test.shards.map(({ superuserUrl }) => superuserUrl)]
   const names = urls.map((url) =>
     withClient(url, (client) =>
       client.query(
         `select distinct application_name as name from pg_stat_activity
-         where application_name like 'shardgate move ${id} %'`,
+         where datname = current_database() and application_name like 'shardgate move ${id} %'`,
       ),
     ),
   )
