@@ -2,6 +2,7 @@
 
 import { sizeText } from '../control/advise.ts'
 import type { MeasuredShard } from '../control/usage/storage.ts'
+import { MEASURES } from '../directory/usage.ts'
 import type { Span } from '../directory/usage-periods.ts'
 import type {
   ExportedUsage,
@@ -111,15 +112,7 @@ const CSV = {
   tenant: 'tenant',
   plan: 'plan',
   period: 'period',
-  requests: 'requests',
-  operations: 'operations',
-  errors: 'errors',
-  cost: 'cost',
-  databaseMs: 'database_ms',
-  rows: 'rows',
-  bytesIn: 'bytes_in',
-  bytesOut: 'bytes_out',
-  cacheHits: 'cache_hits',
+  ...MEASURES,
   activeUsers: 'active_users',
   storageBytes: 'storage_bytes',
 } as const satisfies Record<keyof ExportedUsage, string>

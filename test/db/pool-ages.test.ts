@@ -2,8 +2,9 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Deadline, deadlineIn } from '../../src/base/time.ts'
-import { Pool, type PoolOptions } from '../../src/db/pool.ts'
+import type { Pool, PoolOptions } from '../../src/db/pool.ts'
 import { prepared } from '../../src/db/sql.ts'
+import { smallPool } from '../kit/pool.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 import { type WireProxy, wireProxy } from '../kit/wire-proxy.ts'
 
@@ -26,16 +27,10 @@ afterEach(() => {
 })
 
 function open(options: Partial<PoolOptions> = {}): Pool {
-  pool = new Pool({
+  pool = smallPool({
     url: proxy.url(database.url),
-    connectMs: 2_000,
-    applicationName: 'test',
-    shared: 1,
-    depth: 4,
-    exclusive: 2,
-    waiting: 10,
-    onConnect: async () => {},
     onDestroyed: (reason) => destroyed.push(reason),
+    shared: 1,
     ...options,
   })
   return pool

@@ -2,8 +2,9 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { deadlineIn } from '../../src/base/time.ts'
-import { Pool, type PoolOptions } from '../../src/db/pool.ts'
+import type { Pool, PoolOptions } from '../../src/db/pool.ts'
 import { prepared } from '../../src/db/sql.ts'
+import { smallPool } from '../kit/pool.ts'
 import { type FreshDatabase, freshDatabase } from '../kit/servers.ts'
 
 let database: FreshDatabase
@@ -20,18 +21,7 @@ afterEach(() => {
 })
 
 function open(options: Partial<PoolOptions> = {}): Pool {
-  pool = new Pool({
-    url: database.url,
-    connectMs: 2_000,
-    applicationName: 'test',
-    shared: 2,
-    depth: 4,
-    exclusive: 2,
-    waiting: 3,
-    onConnect: async () => {},
-    onDestroyed: (reason) => destroyed.push(reason),
-    ...options,
-  })
+  pool = smallPool({ url: database.url, onDestroyed: (reason) => destroyed.push(reason), ...options })
   return pool
 }
 const soon = () => deadlineIn(5_000)

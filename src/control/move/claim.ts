@@ -13,7 +13,7 @@ import { compile, sql } from '../../db/sql.ts'
 import { findTenant } from '../../directory/tenants.ts'
 import { lockKey, MOVE_KIND, unfinished, wayOut } from '../operations/run.ts'
 import { findRunning, insertOperation } from '../operations/store.ts'
-import { endLost, notIdle } from './sessions.ts'
+import { endLost } from './sessions.ts'
 import { ENDED, TRANSITIONS } from './states.ts'
 import { doing, enterState, known, tell } from './store.ts'
 import type { MoveRecord } from './types.ts'
@@ -51,10 +51,8 @@ export async function claimMove(
   leaseMs: number,
   { limits, token }: Terms = {},
 ): Promise<MoveRecord> {
-  const before = await known(directory, id)
-  if (before.token !== null && !before.isHeld) await endLost(directory, before)
+  await endLostOf(directory, id)
   return directory.transaction(async () => {
-    await directory.query(notIdle('local'))
     // Whoever counts moves counts those that others are just claiming.
     if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`)
     const record = await locked(directory, id)
@@ -73,6 +71,12 @@ export async function claimMove(
     const claimed = await known(directory, id)
     return claimed.state === 'queued' ? enterState(directory, claimed, 'done') : claimed
   })
+}
+
+/** A runner that is stopped in a transaction keeps the row of its move: nobody could claim it, or say what is wanted. */
+async function endLostOf(directory: Client, id: string): Promise<void> {
+  const before = await known(directory, id)
+  if (before.token !== null && !before.isHeld) await endLost(directory, before)
 }
 
 async function locked(directory: Queryable, id: string): Promise<MoveRecord> {
@@ -167,12 +171,13 @@ export type Want = MoveRecord['wanted']
  * @returns the move as it is now, and whether anything has changed
  * @throws REFUSED  there is no such move, or it is too late for that
  */
-export function setWanted(
+export async function setWanted(
   directory: Client,
   id: string,
   wanted: Want,
   operator: string,
 ): Promise<{ move: MoveRecord; changed: boolean }> {
+  await endLostOf(directory, id)
   return directory.transaction(async () => {
     const record = await locked(directory, id)
     requirePossible(record, wanted)

@@ -30,22 +30,19 @@ const prefixOf = (id: string): string => `shardgate move ${id} `
 export function fleetOfMove(fleet: Fleet, record: MoveRecord): Fleet {
   const name = sessionName(record)
   const requireToken = tokenCheck(fleet.directoryUrl, name, record)
-  const rule = (end: () => Promise<void>, settings = UNHURRIED): SessionRule => {
+  const rule = (end: () => Promise<void>): SessionRule => {
     const ended = once(end)
     return {
       name,
       require: async (client) => {
         await ended()
         await requireToken()
-        await client.query(settings)
+        await client.query(UNHURRIED)
       },
     }
   }
   const onShards = fleet.shards.map((shard) => ({ ...shard, session: rule(() => endOnShard(shard, record)) }))
-  const onItsOwn = rule(
-    () => onDirectory(fleet.directoryUrl, (db) => endOlder(db, record, 'the directory')),
-    `${UNHURRIED}; ${notIdle()}`,
-  )
+  const onItsOwn = rule(() => onDirectory(fleet.directoryUrl, (db) => endOlder(db, record, 'the directory')))
   return { ...fleet, shards: onShards, session: onItsOwn }
 }
 
@@ -57,18 +54,6 @@ export function fleetOfMove(fleet: Fleet, record: MoveRecord): Fleet {
 const UNHURRIED = `
   select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null;
   select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'`
-
-/**
- * A runner that is stopped in the middle of a transaction on the directory holds its locks, and whoever wants to cancel
- * its move, or to claim one that it was just claiming, waits for them: Postgres ends such a session. No transaction of ours
- * is idle there for longer than a question to a shard takes.
- *
- * @param reach  'local': until the transaction ends
- */
-export const notIdle = (reach: 'session' | 'local' = 'session'): string =>
-  `set ${reach} idle_in_transaction_session_timeout = '${IDLE_MS}ms'`
-
-const IDLE_MS = 10_000
 
 /** Runs `work` until it has succeeded once. */
 function once(work: () => Promise<void>): () => Promise<void> {

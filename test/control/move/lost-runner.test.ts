@@ -21,7 +21,10 @@ afterAll(async () => {
   await test?.drop()
 })
 
-it('its move can be claimed as soon as its lease is over, although it has the row locked', async () => {
+it.each([
+  ['claimed', (id: string) => claimMove(directory, id, 'next', 600_000)],
+  ['cancelled', (id: string) => setWanted(directory, id, 'cancel', 'ann')],
+])('its move can be %s as soon as its lease is over, although it has the row locked', async (_, work) => {
   const move = await queuedMove(test.fleet, directory, await freshTenant(test.fleet))
   const record = await claimMove(directory, move.id, 'stopped', 600_000)
   const stopped = new pg.Client({
@@ -33,31 +36,6 @@ it('its move can be claimed as soon as its lease is over, although it has the ro
   await stopped.query(`begin; set local idle_in_transaction_session_timeout = 0`)
   await releaseMove(directory, record)
   await stopped.query(`select from directory.move where id = ${move.id} for update`)
-  const claimed = await claimMove(directory, move.id, 'next', 600_000)
-  expect(Number(claimed.token)).toBeGreaterThan(Number(record.token))
+  await work(move.id)
   expect(await ended).toMatchObject({ code: '57P01' })
-})
-
-it('one that was stopped while it claimed keeps nobody from the move for more than some seconds', async () => {
-  const move = await queuedMove(test.fleet, directory, await freshTenant(test.fleet))
-  const stopped = await connect(test.directoryUrl)
-  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
-  // From the statement on that draws its token it says nothing more.
-  const stops = (statement: unknown): boolean => JSON.stringify(statement).includes('move_token')
-  const query = stopped.query.bind(stopped)
-  Object.assign(stopped, {
-    query: async (statement: string) => {
-      const rows = await query(statement)
-      if (!stops(statement)) return rows
-      reach()
-      return new Promise(() => {})
-    },
-  })
-  void claimMove(stopped, move.id, 'stopped', 600_000)
-  await reached
-
-  await setWanted(directory, move.id, 'pause', 'ann')
-  await setWanted(directory, move.id, 'run', 'ann')
-  expect(await claimMove(directory, move.id, 'next', 600_000)).toMatchObject({ runner: 'next' })
-  await stopped.end().catch(() => {})
 })
