@@ -9,7 +9,6 @@
  * an hour, and has them all. A hit is to cost less than half of what it saves: of gateway and Postgres together with `off`.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type SliceFigures, spreadOf, strangersLine } from './figures.ts'
@@ -76,17 +75,16 @@ async function measure(db: BenchDatabase, callers: readonly Caller[]): Promise<S
 }
 
 function placesOf(db: BenchDatabase, kind: Kind) {
-  const config = JSON.parse(readFileSync(db.configFile(), 'utf8'))
   const kept = ['tickets', 'comments', 'users'].map((table) => [
     `${SCHEMA}.${table}`,
     { ttlMs: TTL_MS[kind] },
   ])
-  const configFile = join(db.dir, `${kind}.config.json`)
-  writeFileSync(
-    configFile,
-    JSON.stringify({ ...config, ...(kind !== 'off' && { cache: { tables: Object.fromEntries(kept) } }) }),
-  )
-  return { configFile, databaseUrl: db.shards[0]?.appUrl ?? '', dir: db.dir }
+  const settings = kind === 'off' ? {} : { cache: { tables: Object.fromEntries(kept) } }
+  return {
+    configFile: db.configFile({ name: kind, settings }),
+    databaseUrl: db.shards[0]?.appUrl ?? '',
+    dir: db.dir,
+  }
 }
 
 function reportOf(slices: readonly Slice[]): string {

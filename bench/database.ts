@@ -8,7 +8,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tenantId } from '../src/base/ids.ts'
@@ -33,6 +33,10 @@ const PASSWORDS = { owner: 'bench-owner', app: 'bench-app', mover: 'bench-mover'
 const TABLES = join(import.meta.dirname, 'tables')
 const BUCKETS = 256
 
+/** What the data are made by: where one of these files changes, they are made anew. */
+const MADE_BY = ['rows.ts', 'database.ts', 'tables/20260101000000_tickets.sql']
+const SETUP = ['../src/directory/sql', '../src/shards/sql']
+
 const SETTINGS = {
   autovacuum_naptime: '10min',
   checkpoint_timeout: '30min',
@@ -55,9 +59,19 @@ export interface BenchDatabase {
   readonly shards: readonly BenchShard[]
   /** As the operator's commands take it. */
   readonly fleet: Fleet
-  /** A configuration file for the gateway; settings on top of each shard's: { readConnections: 1 }. */
-  configFile(shardSettings?: Readonly<Record<string, number>>): string
+  /** A configuration file for a gateway. */
+  configFile(own?: OwnSettings): string
   stop(): Promise<void>
+}
+
+/** What a gateway's configuration has on top of the usual. */
+export interface OwnSettings {
+  /** Of its file: gateways that differ, side by side, have one each. Default is shards. */
+  readonly name?: string
+  /** Of each shard: { readConnections: 1 }. */
+  readonly shard?: Readonly<Record<string, number>>
+  /** Keys of the file itself. */
+  readonly settings?: object
 }
 
 export interface DatabaseOptions {
@@ -146,7 +160,7 @@ async function makeOnce(
   shards: readonly BenchShard[],
 ): Promise<void> {
   const made = createHash('sha256').update(JSON.stringify([options.sizes, shards.length, options.layout]))
-  for (const file of ['rows.ts', 'database.ts', 'tables/20260101000000_tickets.sql'])
+  for (const file of [...MADE_BY, ...SETUP.flatMap(filesIn)])
     made.update(readFileSync(join(import.meta.dirname, file)))
   const wanted = made.digest('hex')
   if (existsSync(mark) && readFileSync(mark, 'utf8') === wanted) return
@@ -158,6 +172,11 @@ async function makeOnce(
   }
   writeFileSync(mark, wanted)
   options.report(`The rows are there after ${Math.round((performance.now() - started) / 1_000)} s.`)
+}
+
+function filesIn(folder: string): string[] {
+  const names = readdirSync(join(import.meta.dirname, folder)).toSorted()
+  return names.map((name) => join(folder, name))
 }
 
 async function makeDatabases(shards: readonly BenchShard[]): Promise<void> {
@@ -203,17 +222,18 @@ async function makeAnew(client: Client, database: string, owner?: string): Promi
 function writeConfig(
   dir: string,
   shards: readonly BenchShard[],
-  own: Readonly<Record<string, number>> = {},
+  { name = 'shards', shard = {}, settings = {} }: OwnSettings = {},
 ): string {
   const issuer = { issuer: ISSUER, audience: ISSUER, algorithms: ['HS256'], secrets: [SECRET] }
   const config = {
     tenancy: { schemas: [SCHEMA] },
     directory: { url: directoryUrl(shards) },
     router: { buckets: BUCKETS },
-    shards: Object.fromEntries(shards.map(({ key, appUrl }) => [key, { url: appUrl, ...own }])),
+    shards: Object.fromEntries(shards.map(({ key, appUrl }) => [key, { url: appUrl, ...shard }])),
     tokens: [issuer],
+    ...settings,
   }
-  const file = join(dir, 'shards.config.json')
+  const file = join(dir, `${name}.config.json`)
   writeFileSync(file, JSON.stringify(config, null, 2))
   return file
 }

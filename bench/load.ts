@@ -43,12 +43,17 @@ export interface LoadOptions {
   readonly seconds: number
   /** Number of the request to begin with. */
   readonly first: number
+  /** Requests per second, at most; left out, each connection sends the next one at once. */
+  readonly rate?: number
 }
 
 /** @throws when there is no answer, or when an answer is an error */
-export async function runLoad({ port, file, connections, seconds, first }: LoadOptions): Promise<LoadResult> {
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  const { port, file, connections, seconds, first, rate } = options
   const [program = '', ...before] = loadProgram()
-  const args = [...before, port, connections, seconds * 1_000, file, first].map(String)
+  const args = [...before, port, connections, seconds * 1_000, file, first, ...(rate ? [rate] : [])].map(
+    String,
+  )
   const { stdout } = await promisify(execFile)(program, args)
   const result = JSON.parse(stdout) as LoadResult
   if (result.errors === 0) return result

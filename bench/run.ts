@@ -1,7 +1,7 @@
 /**
  * Shardgate beside others, on the same rows: requests per second, times, and CPU per request.
  *
- *     npm run bench                                              everything, some 12 minutes
+ *     npm run bench                                              everything, some 14 minutes
  *     QUERIES=Q1,Q3 SERVERS=ours,limit-rows npm run bench        a part of it
  *     ROUNDS=3 SLICE_S=1 WARM_S=1 npm run bench                  shorter
  *
@@ -11,6 +11,7 @@
  */
 
 import { join } from 'node:path'
+import { startRedis } from '../test/kit/redis.ts'
 import { type Asked, requireAgreement } from './agreement.ts'
 import { type BenchDatabase, openDatabase, SCHEMA } from './database.ts'
 import { type Slice, strangersLine } from './figures.ts'
@@ -46,11 +47,13 @@ interface Contender extends Asked {
 const started = performance.now()
 ensurePeers(names, say)
 const database = await openDatabase({ name: 'peers', sizes: SIZES, sharedBuffers: '1GB', report: say })
+const redis = await startRedis()
 const contenders: Contender[] = []
 try {
   await run(database)
 } finally {
   await Promise.all(contenders.map((contender) => contender.process.stop()))
+  await redis?.remove()
   await database.stop()
 }
 
@@ -72,6 +75,7 @@ async function run(db: BenchDatabase): Promise<void> {
     ...machineLines(),
     ...peerVersions(names),
     `${CONNECTIONS} connections, ${ROUNDS} rounds of slices of ${SLICE_S} s after ${LEAD_S} s, and ${WARM_S} s at first, that do not count, load by ${loadProgram().at(-1)?.split('/').at(-1)}`,
+    `limits of Shardgate counted ${redis ? 'by way of Redis' : 'without a Redis'}`,
     `${callers.length} tenants, ${compared} answers compared and equal before the first slice`,
     ...lanes,
     strangersLine(slices),
@@ -89,7 +93,8 @@ async function start(name: ServerName, db: BenchDatabase, callers: readonly Call
   say(`Starting ${name}.`)
   const plan = SERVERS[name]
   const databaseUrl = db.shards[0]?.appUrl ?? ''
-  const server = await startServer(plan, { configFile: db.configFile(), databaseUrl, dir: db.dir })
+  const configFile = db.configFile(plan)
+  const server = await startServer(plan, { configFile, databaseUrl, dir: db.dir, redisUrl: redis?.url })
   const files = new Map(loads.map((load) => [load, join(db.dir, `${name}-${load}.requests`)]))
   for (const [load, file] of files) writeRequests(file, load, callers, plan.dialect)
   return { plan, port: server.port, process: server, files }

@@ -11,13 +11,42 @@ export interface ServerPlan {
   readonly dialect: Dialect
   /** File that Node runs, from this folder. */
   readonly file: string
+  /** Of a gateway: keys of its configuration on top of the usual. */
+  readonly settings?: object
 }
 
-export const SERVER_NAMES = ['ours', 'postgraphile', 'mercurius', 'yoga', 'limit-json', 'limit-rows'] as const
+/** Limits that nobody meets, of each kind that is counted over time. */
+const LIMITS = {
+  ...{ requestsPerMinute: 1e9, costPerMinute: 1e12, requestsPerMonth: 1e12, costPerMonth: 1e15 },
+  concurrency: 10_000,
+}
+
+export const SERVER_NAMES = [
+  'ours',
+  'ours-free',
+  'postgraphile',
+  'mercurius',
+  'yoga',
+  'limit-json',
+  'limit-rows',
+] as const
 export type ServerName = (typeof SERVER_NAMES)[number]
 
 export const SERVERS: Readonly<Record<ServerName, ServerPlan>> = {
-  ours: { name: 'ours', title: 'Shardgate', dialect: 'shardgate', file: '../src/cli.ts' },
+  ours: {
+    name: 'ours',
+    title: 'Shardgate',
+    dialect: 'shardgate',
+    file: '../src/cli.ts',
+    settings: { plans: { standard: { limits: LIMITS } } },
+  },
+  'ours-free': {
+    name: 'ours-free',
+    title: 'Shardgate, neither limits nor metering',
+    dialect: 'shardgate',
+    file: '../src/cli.ts',
+    settings: { usage: { meter: false } },
+  },
   postgraphile: {
     name: 'postgraphile',
     title: 'PostGraphile 5',
@@ -47,6 +76,8 @@ export interface Places {
   readonly databaseUrl: string
   /** Folder for logs. */
   readonly dir: string
+  /** Of a Redis for gateways that shall share their limits. */
+  readonly redisUrl?: string | undefined
 }
 
 /** GATEWAY names another build of the gateway to run instead. */
@@ -58,12 +89,19 @@ export function startServer(
   places: Places,
   nodeOptions: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const gateway = name === 'ours'
+  const gateway = isGateway(name)
   const path = gateway ? GATEWAY : join(import.meta.dirname, file)
   return startProcess({
     name,
     args: [...nodeOptions, path, ...(gateway ? ['serve', '--config', places.configFile] : [])],
-    env: gateway ? { ADMIN_PORT: '0' } : { DATABASE_URL: places.databaseUrl, SECRET },
+    env: gateway ? gatewayEnv(places) : { DATABASE_URL: places.databaseUrl, SECRET },
     logFile: join(places.dir, `${name}.log`),
   })
 }
+
+const isGateway = (name: ServerName): boolean => name === 'ours' || name === 'ours-free'
+
+const gatewayEnv = ({ redisUrl }: Places): Record<string, string> => ({
+  ADMIN_PORT: '0',
+  ...(redisUrl !== undefined && { REDIS_URL: redisUrl }),
+})

@@ -14,7 +14,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type WireProxy, wireProxy } from '../test/kit/wire-proxy.ts'
@@ -115,17 +115,32 @@ function startOwn(port: number, callers: readonly Caller[]): { answers: Answer[]
   }
 }
 
-const downs = (log: string): number => readFileSync(log, 'utf8').split('"kind":"shard.down"').length
+/** Waits for a line of the log that is written from now on. Reads only what is new: the log has megabytes. */
+function nextDown(logFile: string): () => boolean {
+  let at = statSync(logFile).size
+  let end = ''
+  return () => {
+    const length = statSync(logFile).size - at
+    if (length <= 0) return false
+    const bytes = Buffer.alloc(length)
+    const file = openSync(logFile, 'r')
+    readSync(file, bytes, 0, length, at)
+    closeSync(file)
+    at += length
+    const text = end + bytes.toString()
+    end = text.slice(-100)
+    return text.includes('"kind":"shard.down"')
+  }
+}
 
 async function until(is: () => boolean): Promise<void> {
   while (!is()) await sleep(5)
 }
 
 async function suffer(stage: Stage, { name, breakIt, mendIt }: Fault, answers: Answer[]): Promise<Window> {
-  const { logFile } = stage.gateway
-  const [before, from] = [downs(logFile), Date.now()]
+  const [isDown, from] = [nextDown(stage.gateway.logFile), Date.now()]
   await breakIt(stage)
-  await until(() => downs(logFile) > before)
+  await until(isDown)
   // What was sent before counts as such.
   await sleep(100)
   const [knownAt, known] = [Date.now(), answers.length]

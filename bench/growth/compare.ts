@@ -81,7 +81,7 @@ async function start(stage: Stage): Promise<Running> {
   const database = await openDatabase({ ...stage, report: console.error })
   try {
     const { dir, shards } = database
-    const configFile = database.configFile(stage.shardSettings)
+    const configFile = database.configFile(stage.shardSettings && { shard: stage.shardSettings })
     const server = await startServer(SERVERS.ours, { configFile, databaseUrl: '', dir })
     const callers = await callersOf(shards.map(({ tenants }) => tenants))
     const files = new Map(LOADS.map((load) => [load, join(dir, `${load}.requests`)]))

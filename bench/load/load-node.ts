@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 
-const [port = 0, connections = 0, milliseconds = 0, file = '', first = 0] = process.argv
+const [port = 0, connections = 0, milliseconds = 0, file = '', first = 0, rate = 0] = process.argv
   .slice(2)
-  .map((text, i) => (i === 3 ? text : Number(text))) as [number, number, number, string, number]
+  .map((text, i) => (i === 3 ? text : Number(text))) as [number, number, number, string, number, number]
 
 const requests = readRequests(readFileSync(file))
 const times: number[] = []
@@ -43,8 +43,11 @@ function openConnection(): void {
     state.answer += part
     if (!isWhole(state.answer)) return
     takeAnswer(state)
-    if (performance.now() - started < milliseconds) send()
-    else end(socket)
+    const passed = performance.now() - started
+    const early = rate > 0 ? ((next - first) * 1_000) / rate - passed : 0
+    if (passed + early >= milliseconds) end(socket)
+    else if (early > 0) setTimeout(send, early)
+    else send()
   })
 }
 

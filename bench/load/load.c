@@ -1,10 +1,10 @@
 /*
  * The load of the benchmark: keep-alive connections to one port of this machine, one request in flight on each.
  *
- *     load PORT CONNECTIONS MILLISECONDS FILE FIRST
+ *     load PORT CONNECTIONS MILLISECONDS FILE FIRST [RATE]
  *
  * FILE holds whole HTTP requests, each after its length (4 bytes, little end first). They are sent in turn, beginning
- * with number FIRST. After the given time no more are sent, and what is in flight is waited for. Prints one line of JSON:
+ * with number FIRST. With a RATE no more than so many are sent a second. After the given time no more are sent, and what is in flight is waited for. Prints one line of JSON:
  * requests, errors, seconds, times and its own CPU in microseconds, and an excerpt of the first answer that is an error.
  *
  * In C because it shares the machine's cores with what it measures; load-node.ts does the same without a compiler.
@@ -126,7 +126,7 @@ static int by_value(const void *a, const void *b) {
 static uint32_t percentile(double part) { return done ? times[(size_t)(part * (done - 1))] : 0; }
 
 int main(int argc, char **argv) {
-  if (argc != 6) { fprintf(stderr, "load PORT CONNECTIONS MILLISECONDS FILE FIRST\n"); return 2; }
+  if (argc < 6 || argc > 7) { fprintf(stderr, "load PORT CONNECTIONS MILLISECONDS FILE FIRST [RATE]\n"); return 2; }
   int count = atoi(argv[2]), epoll = epoll_create1(0), in_flight = count;
   read_requests(argv[4]);
   next_request = strtoul(argv[5], NULL, 10);
@@ -136,12 +136,19 @@ int main(int argc, char **argv) {
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = &conns[i] };
     epoll_ctl(epoll, EPOLL_CTL_ADD, conns[i].fd, &event);
   }
-  double start = now_us(), end = start + atof(argv[3]) * 1e3;
-  for (int i = 0; i < count; i++) send_next(&conns[i]);
+  double start = now_us(), end = start + atof(argv[3]) * 1e3, gap = argc > 6 ? 1e6 / atof(argv[6]) : 0;
+  struct conn **idle = malloc(count * sizeof *idle);
+  int idle_count = count;
+  size_t sent = 0; /* idle is a ring: the one that has waited longest sends next, before the server hangs up on it */
+  for (int i = 0; i < count; i++) idle[i] = &conns[i];
   while (in_flight > 0) {
+    double now = now_us();
+    while (idle_count > 0 && now < end && start + sent * gap <= now) send_next(idle[sent++ % count]), idle_count--;
+    if (now >= end) in_flight -= idle_count, idle_count = 0;
+    if (in_flight == 0) break;
     struct epoll_event events[64];
-    int n = epoll_wait(epoll, events, 64, WAIT_MS);
-    if (n == 0) { fprintf(stderr, "no answer within %d ms\n", WAIT_MS); return 1; }
+    int n = epoll_wait(epoll, events, 64, idle_count > 0 ? 1 : WAIT_MS);
+    if (n == 0 && idle_count == 0) { fprintf(stderr, "no answer within %d ms\n", WAIT_MS); return 1; }
     for (int i = 0; i < n; i++) {
       struct conn *c = events[i].data.ptr;
       ssize_t got = read(c->fd, c->answer + c->have, ANSWER_MAX - c->have);
@@ -149,8 +156,7 @@ int main(int argc, char **argv) {
       c->have += got;
       if (!is_whole(c)) continue;
       take_answer(c);
-      if (now_us() < end) send_next(c);
-      else in_flight--;
+      idle[(sent + idle_count++) % count] = c;
     }
   }
   double seconds = (now_us() - start) / 1e6;

@@ -4,8 +4,8 @@ import { type Command, Option } from 'commander'
 import { fail } from '../base/errors.ts'
 import { tenantId } from '../base/ids.ts'
 import { systemClock } from '../base/time.ts'
-import { onDirectory } from '../control/reach.ts'
-import { measureStorage } from '../control/usage/storage.ts'
+import { type Fleet, onDirectory } from '../control/reach.ts'
+import { type MeasuredShard, measureBySchedule, measureStorage } from '../control/usage/storage.ts'
 import { findTenant } from '../directory/tenants.ts'
 import {
   type Between,
@@ -23,9 +23,10 @@ import {
   readUsage,
   topUsage,
 } from '../directory/usage-reports.ts'
-import { configOf, fleetOf, type MakeContext } from './context.ts'
+import { type CommandContext, configOf, fleetOf, type MakeContext } from './context.ts'
 import { wholeNumber } from './parse.ts'
 import { terminalProgress } from './progress.ts'
+import { stoppable } from './stopping.ts'
 import { CSV_HEAD, csvLine, measuredText, topText, usageText } from './usage-text.ts'
 
 export function addUsageCommands(program: Command, contextOf: MakeContext): void {
@@ -166,17 +167,34 @@ function addMeasure(usage: Command, contextOf: MakeContext): void {
   usage
     .command('measure')
     .description(
-      'Measure what tenants hold on the shards, and write it into the ledger. Run it once a day, at a quiet hour.',
+      'Measure what tenants hold on the shards, and write it into the ledger: now, or by a schedule.',
     )
-    .addHelpText('after', '\nExample:\n  shardgate usage measure')
-    .action(async (_options: object, command: Command) => {
+    .option('--schedule <cron>', 'as a job whenever this is due, in UTC, until SIGTERM')
+    .addHelpText(
+      'after',
+      `
+Once a day, at a quiet hour, is enough. Of several processes with a schedule, one measures each time.
+
+Examples:
+  shardgate usage measure
+  shardgate usage measure --schedule '17 3 * * *'`,
+    )
+    .action(async ({ schedule }: { schedule?: string }, command: Command) => {
       const context = contextOf(command)
-      const progress = terminalProgress()
-      const move = progress.moving('measuring')
-      const told = (done: number, total: number): void => move('tenants', done, total)
-      const shards = await measureStorage(fleetOf(configOf(context)), told).finally(progress.still)
-      context.print(shards, measuredText)
-      const away = shards.filter(({ error }) => error !== undefined).map(({ shard }) => shard)
-      if (away.length > 0) fail('SHARD_UNAVAILABLE', `Not all could be measured: ${away.join(', ')}.`)
+      const fleet = fleetOf(configOf(context))
+      if (schedule === undefined) return measureNow(fleet, context)
+      const told = (shards: readonly MeasuredShard[]): void => context.print(shards, measuredText)
+      const ending = (): void => context.terminal.err('Ending when what is under way has ended.\n')
+      await stoppable(ending, (stop) => measureBySchedule(fleet, { cron: schedule, told, stop }))
     })
+}
+
+async function measureNow(fleet: Fleet, context: CommandContext): Promise<void> {
+  const progress = terminalProgress()
+  const move = progress.moving('measuring')
+  const told = (done: number, total: number): void => move('tenants', done, total)
+  const shards = await measureStorage(fleet, told).finally(progress.still)
+  context.print(shards, measuredText)
+  const away = shards.filter(({ error }) => error !== undefined).map(({ shard }) => shard)
+  if (away.length > 0) fail('SHARD_UNAVAILABLE', `Not all could be measured: ${away.join(', ')}.`)
 }

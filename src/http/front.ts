@@ -9,13 +9,14 @@
  * effect by then either; what may not be run again goes there as a result.
  */
 
-import type { GraphQLSchema } from 'graphql'
+import type { ExecutionResult, GraphQLSchema } from 'graphql'
 import type { Clock } from '../base/time.ts'
 import type { LaneOperation, LaneRequest } from '../graphql/compiled/types.ts'
 import { isWithinOwn } from '../graphql/limits/own.ts'
 import { charge } from './costs.ts'
 import type { Exchange, Parameters } from './exchange.ts'
 import { extensionsOf, withExtensions } from './extensions.ts'
+import { type Finish, finished } from './finish.ts'
 import { isUnforged } from './forgery.ts'
 import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
 import { answerType } from './media-types.ts'
@@ -120,8 +121,14 @@ async function run(
   const seconds = (clock.elapsed() - started) / 1000
   countCompiled?.({ schema: api.permissions.schema, operation, variables, seconds, errors })
   if (typeof answer === 'string') return answer
+  // Of many refusals by a shard without room each must cost little; where there are no data, Yoga knows the status.
+  if (answer.data !== undefined) return failureText(answer, exchange, { emit, hideSuggestions: false })
   exchange.settled = answer
   return undefined
+}
+
+function failureText({ errors = [], data }: ExecutionResult, exchange: Exchange, finish: Finish): string {
+  return JSON.stringify({ errors: finished(errors, exchange, finish), data })
 }
 
 let turn: Promise<void> | undefined

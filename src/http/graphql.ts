@@ -11,7 +11,7 @@ import { fail } from '../base/errors.ts'
 import type { Emit } from '../base/events.ts'
 import type { Clock, Deadline } from '../base/time.ts'
 import type { GatewayContext } from '../graphql/context.ts'
-import { finishErrors, firstCode, maskError } from '../graphql/errors.ts'
+import { maskError } from '../graphql/errors.ts'
 import { demandPlugin, inputsPlugin } from '../graphql/limits/estimate.ts'
 import { limitsPlugin, NO_DOCUMENT_CACHE, type ParseDocument } from '../graphql/limits/limits.ts'
 import { checkOwnDocument } from '../graphql/limits/own.ts'
@@ -21,6 +21,7 @@ import type { Identity } from '../tenant/types.ts'
 import { charge } from './costs.ts'
 import type { Exchange } from './exchange.ts'
 import { extensionsOf } from './extensions.ts'
+import { type Finish, finished } from './finish.ts'
 import { forgeryPlugin } from './forgery.ts'
 import { type IntakeOptions, idempotencyKeyOf, takeIn } from './intake.ts'
 import { acceptWithoutStreams } from './media-types.ts'
@@ -74,7 +75,7 @@ export function createGraphql(options: GraphqlOptions): AnswerGraphql {
       deadlinePlugin(),
       againPlugin(options.apis),
       replayPlugin(),
-      finishPlugin(emit, config().mode === 'production'),
+      finishPlugin({ emit, hideSuggestions: config().mode === 'production' }),
       extensionsPlugin(options.clock),
     ],
     maskedErrors: { maskError },
@@ -223,19 +224,11 @@ function replayPlugin(): ServerPlugin {
   }
 }
 
-/** Errors are masked, numbered with the request's id, and told to the log. */
-function finishPlugin(emit: Emit, hideSuggestions: boolean): ServerPlugin {
+function finishPlugin(finish: Finish): ServerPlugin {
   return {
     onResultProcess({ result, setResult, serverContext: { exchange } }) {
       if (Array.isArray(result) || !('errors' in result) || !result.errors) return
-      const { requestId, identity, trace } = exchange
-      const whose = { requestId, traceId: trace?.traceId, tenant: identity?.tenant }
-      const scope = { ...whose, emit, hideSuggestions }
-      const errors = finishErrors(result.errors, scope)
-      const code = firstCode(errors)
-      if (code) exchange.code = code
-      exchange.errors = errors.length
-      setResult({ ...result, errors })
+      setResult({ ...result, errors: finished(result.errors, exchange, finish) })
     },
   }
 }

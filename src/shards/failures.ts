@@ -140,6 +140,15 @@ export function isUnreachable(error: unknown): boolean {
   )
 }
 
+/**
+ * Whether the caller of the door was refused because the shard has no room, or is known not to answer: to come again by
+ * another way would cost more than the refusal.
+ */
+export function isRefusedAtOnce(error: unknown): boolean {
+  if (isGatewayError(error, 'OVERLOADED')) return true
+  return isGatewayError(error, 'SHARD_UNAVAILABLE') && error.cause instanceof BrokenCircuitError
+}
+
 /** Whether a batch that was refused before the fence has answered may have met a session that has lost its role. */
 export function mayHaveLostRole(refusal: unknown): boolean {
   return sqlState(refusal) === '42501'

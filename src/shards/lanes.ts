@@ -120,7 +120,7 @@ function limitsOf(sizes: LaneSizes): Record<'quick' | 'slow' | 'held', FairLimit
   const most = readConnections * readDepth
   const together = readConnections * Math.min(readDepth, TOGETHER)
   return {
-    quick: { all: most, together, alone: most, each: part(together, 3 / 4), ...WAITING },
+    quick: { all: most, together, alone: most, each: part(together, 1 / 3), ...WAITING },
     slow: {
       all: slowConnections,
       together: slowConnections,

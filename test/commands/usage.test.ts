@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type TenantId, tenantId } from '../../src/base/ids.ts'
 import { runCommand } from '../../src/commands/program.ts'
 import { csvLine, numberText } from '../../src/commands/usage-text.ts'
+import { installQueue } from '../../src/control/jobs/install.ts'
 import { addUsage, rollUpUsage, type UsageCount } from '../../src/directory/usage.ts'
 import { spanOf } from '../../src/directory/usage-periods.ts'
 import { type LifeWorld, lifeWorld } from '../kit/life.ts'
@@ -87,6 +88,17 @@ describe('show', () => {
     expect((await cli('show', 'acme')).out).toMatch(
       /It holds .* \(schema\), measured .*:\nTABLE +ROWS +SIZE\napp\.\w+ +3 /,
     )
+  })
+
+  it('refuses a schedule that is none, and measures nothing then', async () => {
+    await installQueue(world.fleet.directoryUrl)
+    const { status, out, err } = await cli('measure', '--schedule', 'daily')
+    expect([status, out, err]).toEqual([
+      expect.any(Number),
+      '',
+      expect.stringContaining('the schedule {"cron":"daily"} is none'),
+    ])
+    expect(status).not.toBe(0)
   })
 })
 

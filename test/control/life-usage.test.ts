@@ -2,10 +2,18 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TenantId } from '../../src/base/ids.ts'
+import { installQueue } from '../../src/control/jobs/install.ts'
+import { openQueue } from '../../src/control/jobs/queue.ts'
+import { askForRound } from '../../src/control/jobs/rounds.ts'
 import { purgeTenant } from '../../src/control/life/purge.ts'
 import { listReceipts } from '../../src/control/life/receipts.ts'
 import { changeState } from '../../src/control/life/state.ts'
-import { measureStorage } from '../../src/control/usage/storage.ts'
+import {
+  type MeasuredShard,
+  measureBySchedule,
+  measureStorage,
+  STORAGE,
+} from '../../src/control/usage/storage.ts'
 import { withClient } from '../../src/db/client.ts'
 import { addUsage, rollUpUsage } from '../../src/directory/usage.ts'
 import { spanOf } from '../../src/directory/usage-periods.ts'
@@ -73,4 +81,42 @@ it('is removed with its tenant, whatever is written meanwhile, and of nobody els
   expect(lookedThrough.directory).toEqual(
     expect.arrayContaining(['usage_hour', 'usage_month', 'usage_storage']),
   )
+})
+
+it('storage is measured as a job: once for all who have the schedule, until they are told to stop', async () => {
+  const tenant = await world.add('scheduled')
+  const { directoryUrl } = world.fleet
+  await installQueue(directoryUrl)
+  const stopping = new AbortController()
+  const runs: (readonly MeasuredShard[])[] = []
+  const cron = '17 3 * * *'
+  const keepers = [1, 2].map(() =>
+    measureBySchedule(world.fleet, { cron, told: (shards) => runs.push(shards), stop: stopping.signal }),
+  )
+  const queue = await openQueue({ url: directoryUrl, keeps: false, keepDays: 1, emit: () => {} })
+  try {
+    // There once one of them has its schedule.
+    await expect
+      .poll(() =>
+        askForRound(queue, STORAGE).then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true)
+    await expect.poll(() => runs.length, { timeout: 30_000 }).toBe(1)
+    expect((await readStorage(world.directory, tenant)).length).toBeGreaterThan(0)
+    expect(await queue.boss.getSchedules()).toMatchObject([{ cron, timezone: 'UTC' }])
+  } finally {
+    stopping.abort()
+    await queue.end()
+    await Promise.all(keepers)
+  }
+  expect(runs).toHaveLength(1)
+})
+
+it('a schedule that is none is refused', async () => {
+  await installQueue(world.fleet.directoryUrl)
+  const schedule = { cron: 'daily', told: () => {}, stop: new AbortController().signal }
+  await expect(measureBySchedule(world.fleet, schedule)).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
 })

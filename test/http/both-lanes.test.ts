@@ -105,6 +105,22 @@ describe('the same answer from both lanes', () => {
     for (let i = 0; i < 300; i++) await expectEqual({ ...ordinary(), accept: `accept: ${accept()}` })
   })
 
+  it('to queries that the shard refuses, whatever else they ask for', async () => {
+    const compiled = () => lanesOf(pair[0]).filter((lane) => lane === 'compiled').length
+    const before = compiled()
+    const queries = [
+      '{ away }',
+      '{ a: away away }',
+      '{ __typename b: away t: __typename }',
+      'query Q { away }',
+    ]
+    for (const query of queries) {
+      for (const accept of ['', `accept: ${RESPONSE_TYPE}`])
+        await expectEqual({ ...ordinary(), query: JSON.stringify(query), accept } as Choice)
+    }
+    expect(compiled() - before).toBe(2 * queries.length)
+  })
+
   it('while the gateway drains', async () => {
     const random = runRandom().fork('both lanes, draining')
     for (let i = 0; i < 50; i++) await expectEqual(randomChoice(random, 0.05), draining)

@@ -17,7 +17,7 @@ import type { Random } from './random.ts'
 import type { Accepted } from './sliding.ts'
 
 /** 2026-11-15, in the middle of a month. */
-const START = Date.UTC(2026, 10, 15)
+export const RATED_START = Date.UTC(2026, 10, 15)
 
 export interface RatedOptions {
   /** Default 1. */
@@ -73,9 +73,9 @@ export function ratedGateways(options: RatedOptions): RatedGateways {
   })
   const tenant = tenantId(`tenant-${process.pid}-${++tenants}`)
   const accounts = Array.from({ length: count }, (_, i) => {
-    const clock: Clock = { elapsed: () => passed, now: () => START + passed + (skews[i] ?? 0) }
+    const clock: Clock = { elapsed: () => passed, now: () => RATED_START + passed + (skews[i] ?? 0) }
     const shared =
-      redis && watched(sharedCounts({ redis, gateway: `gateway-${i}`, now: () => START + passed }), i)
+      redis && watched(sharedCounts({ redis, gateway: `gateway-${i}`, now: () => RATED_START + passed }), i)
     const house = { clock, shared, gateways: () => count, usedThisMonth }
     return new Account(tenant, { perMinute: none, perMonth: none, ...rates }, house)
   })

@@ -5,7 +5,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Gateway, startGateway, worldToken } from '../kit/gateway.ts'
+import { type Gateway, logged, startGateway, worldToken } from '../kit/gateway.ts'
 import { type Caller, type Counts, type Load, startLoad } from '../kit/load.ts'
 import { type PrivateServer, privateServer } from '../kit/servers.ts'
 import { startWorld, type World, type WorldShard } from '../kit/shard-fixture.ts'
@@ -118,6 +118,9 @@ describe('a shard that', () => {
     expectOutage('refuses', seen)
     expect(eventCount('shard.down')).toBeGreaterThan(0)
     expect(eventCount('shard.up')).toBeGreaterThan(1)
+    // Once it is known, a refusal is the compiled lane's: a second run of each would be felt by everybody.
+    const refused = logged(gateway, 'request.done').filter(({ code }) => code === 'SHARD_UNAVAILABLE')
+    expect(refused.map(({ lane }) => lane)).toContain('compiled')
   })
 
   it('is stopped, and started again', async () => {

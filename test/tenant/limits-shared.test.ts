@@ -2,16 +2,18 @@
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openRedis, type Redis } from '../../src/db/redis.ts'
-import { COST, REQUESTS } from '../../src/tenant/limits/counts.ts'
+import { COST, type Meter, REQUESTS } from '../../src/tenant/limits/counts.ts'
 import { countGateways } from '../../src/tenant/limits/gateways.ts'
+import { CALM_SLICES, COUNTED, SLICE_MS } from '../../src/tenant/limits/window.ts'
 import { manualClock } from '../kit/clock.ts'
 import { runRandom } from '../kit/random.ts'
-import { type RatedOptions, ratedGateways } from '../kit/rated.ts'
+import { RATED_START, type RatedOptions, ratedGateways } from '../kit/rated.ts'
 import { startRedis } from '../kit/redis.ts'
 import { mostInWindow, sumOf } from '../kit/sliding.ts'
 
 const MINUTE = 60_000
 const LIMIT = 600
+const sum = (taken: readonly { units: number }[]): number => taken.reduce((all, { units }) => all + units, 0)
 
 // Much is asked, one after the other, on a machine that may be busy.
 vi.setConfig({ testTimeout: 120_000 })
@@ -50,31 +52,49 @@ describe.skipIf(!server)('with Redis', () => {
     expect(rated.questions).toBeLessThanOrEqual(3)
   })
 
-  it('one gateway decides as one without Redis does', async () => {
+  it('one gateway lets pass what fits, and refuses only what does not, or would not have a moment ago', async () => {
     const random = runRandom().fork('twins')
     const rates = { perMinute: [50, 400], perMonth: [900, 7_000] } as const
-    const [alone, shared] = [{}, { redis }].map((with_) => ratedGateways({ rates, ...with_ }))
+    const rated = ratedGateways({ rates, redis })
+    const taken: { meter: Meter; units: number; at: number }[] = []
+    const month = (at: number): number => new Date(RATED_START + at).getUTCMonth()
+    let refusals = 0
     for (let i = 0; i < 1_500; i++) {
       // Now and then a pause longer than a window; sixteen days and more in all, so that the month ends too.
-      const ms = random.chance(0.01) ? random.int(40 * 3_600_000) : random.int(1_500)
+      rated.advance(random.chance(0.01) ? random.int(40 * 3_600_000) : random.int(1_500))
+      const { now: at } = rated
       const meter = random.pick([REQUESTS, COST])
       const units = meter === COST ? 1 + random.int(random.chance(0.1) ? 420 : 40) : 1
-      const verdicts = []
-      for (const one of [alone!, shared!]) {
-        one.advance(ms)
-        verdicts.push(await one.take(0, units, meter))
-      }
-      expect(verdicts[1]!.ok, `step ${i}: ${JSON.stringify(verdicts)}`).toBe(verdicts[0]!.ok)
-      if (random.chance(0.01)) shared!.accounts[0]!.rest()
+      const sumWhere = (is: (at: number) => boolean): number =>
+        sum(taken.filter((one) => one.meter === meter && is(one.at)))
+      const inMonth = sumWhere((one) => month(one) === month(at))
+      const [limit, quota] = [rates.perMinute[meter], rates.perMonth[meter]]
+      const fitsAfter = (ms: number): boolean =>
+        sumWhere((one) => one > at - ms) + units <= limit && inMonth + units <= quota
+      const verdict = await rated.take(0, units, meter)
+      const say = `step ${i}: ${JSON.stringify(verdict)}`
+      if (verdict.ok) expect(fitsAfter(MINUTE), say).toBe(true)
+      else expect(fitsAfter((COUNTED + CALM_SLICES) * SLICE_MS), say).toBe(false)
+      if (verdict.ok) taken.push({ meter, units, at })
+      else refusals++
+      if (random.chance(0.01)) rated.accounts[0]!.rest()
     }
-    expect(shared!.log.length).toBeGreaterThan(200)
+    expect(Math.min(taken.length, refusals)).toBeGreaterThan(200)
+  })
+
+  it('asks seldom for a tenant that is far from its limit', async () => {
+    const rated = gateways({ rates: { perMinute: [100 * LIMIT, -1] } })
+    await rated.press({ perSecond: 40, seconds: 60, random: runRandom().fork('calm') })
+    expect(sumOf(rated.log)).toBeGreaterThan(2_000)
+    // One a gateway and lease.
+    expect(rated.questions).toBeLessThan((1.5 * 4 * 60) / 1.5)
   })
 
   it('what a gateway does not use of its lease, others may', async () => {
     const rated = gateways({ count: 2 })
     const random = runRandom().fork('unused')
     await rated.press({ perSecond: 9, seconds: 20, random, gateways: 1 })
-    rated.advance(1_000)
+    rated.advance(1_500)
     rated.accounts[0]!.rest()
     await rated.accounts[1]!.take(REQUESTS, 1)
     const left = LIMIT - sumOf(rated.log) - 1
@@ -127,7 +147,8 @@ describe.skipIf(!server)('with Redis', () => {
     const rated = gateways()
     await rated.take(1)
     for (let i = 0; i < LIMIT - 10; i++) await rated.take(0)
-    rated.advance(300)
+    // As long as a lease lasts, a gateway knows no more than when it was granted.
+    rated.advance(1_500)
     for (const one of [1, 2, 3]) await rated.take(one)
     rated.isUp = false
     for (let i = 0; i < 100; i++) for (const one of [0, 1, 2, 3]) await rated.take(one)
@@ -141,6 +162,20 @@ describe.skipIf(!server)('with Redis', () => {
     await server!.command('flushall')
     await rated.press({ perSecond: 100, seconds: 65, random })
     expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(1.05 * LIMIT)
+  })
+
+  it('F43: who falls silent before the counters are lost is heard before others are granted what looks free', async () => {
+    const rated = gateways({ count: 2 })
+    for (let i = 0; i < 140; i++) await rated.take(0)
+    await rated.take(1)
+    await server!.command('flushall')
+    for (let ms = 0; ms < 10_000; ms += 50) {
+      rated.advance(50)
+      if (ms % 1_000 === 0) for (const account of rated.accounts) account.rest()
+      for (let i = 0; i < 10; i++) await rated.take(1)
+    }
+    expect(sumOf(rated.log)).toBeGreaterThan(0.9 * LIMIT)
+    expect(mostInWindow(rated.log, MINUTE)).toBeLessThanOrEqual(LIMIT)
   })
 
   it('F43: a month that is lost begins with what the ledger has', async () => {
@@ -168,7 +203,7 @@ describe.skipIf(!server)('with Redis', () => {
     rated.isUp = true
     rated.advance(400)
     await rated.take(0)
-    rated.advance(2_500)
+    rated.advance(3_500)
     await rated.take(0)
     for (let i = 0; i < 100; i++) await rated.take(1)
     expect(sumOf(rated.log)).toBe(100)

@@ -1,8 +1,14 @@
-/** Measuring what tenants hold on the shards, for the ledger: `usage measure`. Safe to repeat, and for several at once. */
+/**
+ * Measuring what tenants hold on the shards, for the ledger: `usage measure`, at once or as a job of the queue by a schedule.
+ * Safe to repeat, and for several at once.
+ */
 
+import { once } from 'node:events'
 import { isGatewayError } from '../../base/errors.ts'
 import { everyTenant, type TenantRecord } from '../../directory/tenants.ts'
 import { setStorage } from '../../directory/usage.ts'
+import { openQueue } from '../jobs/queue.ts'
+import { keepRounds, type Round } from '../jobs/rounds.ts'
 import { type Fleet, onDirectory } from '../reach.ts'
 import { measureTenants } from '../tenant-sizes.ts'
 
@@ -36,6 +42,41 @@ export async function measureStorage(
   }
   return measured.sort((a, b) => (a.shard < b.shard ? -1 : 1))
 }
+
+export interface MeasureSchedule {
+  /** When it is due, in UTC: '17 3 * * *'. */
+  readonly cron: string
+  /** Called with what each run has found. */
+  readonly told: (shards: readonly MeasuredShard[]) => void
+  /** Ends it. */
+  readonly stop: AbortSignal
+}
+
+/**
+ * Measure by a schedule until `stop`. Of several processes that do so one measures each time, and another one where that one
+ * is killed meanwhile.
+ *
+ * @throws SETUP_FAILED    the directory has no queue
+ * @throws CONFIG_INVALID  the schedule is none
+ */
+export async function measureBySchedule(fleet: Fleet, { cron, told, stop }: MeasureSchedule): Promise<void> {
+  // What it meets is met again in the next run; the days of kept jobs are those of gateways.
+  const queue = await openQueue({ url: fleet.directoryUrl, keeps: true, keepDays: 1, emit: () => {} })
+  const round: Round = {
+    name: STORAGE,
+    schedule: { cron },
+    run: async () => told(await measureStorage(fleet)),
+  }
+  try {
+    await keepRounds(queue, [round])
+    if (!stop.aborted) await once(stop, 'abort')
+  } finally {
+    await queue.end()
+  }
+}
+
+/** Name of its round. */
+export const STORAGE = 'usage-storage'
 
 async function measureShard(
   fleet: Fleet,

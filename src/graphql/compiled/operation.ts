@@ -23,6 +23,7 @@ import type { Row } from '../../db/batch.ts'
 import type { Placement } from '../../directory/types.ts'
 import type { Table } from '../../model/types.ts'
 import type { Mode } from '../../shards/door.ts'
+import { isRefusedAtOnce } from '../../shards/failures.ts'
 import type { Fresh } from '../cache/answers.ts'
 import { digest } from '../cache/keeping.ts'
 import { type Demand, demandOf } from '../limits/demand.ts'
@@ -126,10 +127,10 @@ class Operation {
       if (isAllowed === null) await this.#runRules(request)
       return await this.#answer(variant, variables, request)
     } catch (error) {
-      const isFinal = isMixup(error) || isShed(error) || this.#isTooSlow(error, request)
+      const isFinal = isMixup(error) || isRefusedAtOnce(error) || this.#isTooSlow(error, request)
       const final = error instanceof Settled ? error.error : isFinal ? (error as Error) : null
       this.#report(error, request)
-      return variant && final ? failedResult(variant.selections, final) : null
+      return variant && final ? failedResult(variant.selections, final, isRefusedAtOnce(final)) : null
     }
   }
 
@@ -265,11 +266,6 @@ function isFault(error: unknown): boolean {
   return (
     error instanceof Error && [Error, TypeError, ReferenceError].some((fault) => error.constructor === fault)
   )
-}
-
-/** Who is refused because there is too much to do must not come again by the other lane. */
-function isShed(error: unknown): error is GatewayError {
-  return isGatewayError(error, 'OVERLOADED')
 }
 
 /** The answer was another request's: the door has raised the alarm, and the operation must not run again. */

@@ -2,6 +2,7 @@
 
 import { GatewayError, isGatewayError } from '../../base/errors.ts'
 import { sqlState } from '../../db/connection.ts'
+import { isRefusedAtOnce } from '../../shards/failures.ts'
 import { StepBack } from './step-back.ts'
 
 export class Settled extends Error {
@@ -19,9 +20,6 @@ export class Settled extends Error {
  * After these it is not known that nothing was kept. An answer of too many bytes is one that came: QUERY_TOO_COMPLEX.
  */
 const DOUBTS: readonly string[] = ['INTERNAL_SERVER_ERROR', 'OUTCOME_UNKNOWN', 'QUERY_TOO_COMPLEX']
-/** Nothing was kept, and the shard has no room for a second try. */
-const SHED = 'OVERLOADED'
-
 /** Whether a batch that failed with `error` has certainly had no effect: Postgres refused it, or never got it. */
 export function isUndone(error: unknown): boolean {
   return isGatewayError(error) ? !DOUBTS.includes(error.code) : sqlState(error) !== undefined
@@ -35,7 +33,7 @@ export function isUndone(error: unknown): boolean {
  */
 export async function written<T>(write: () => Promise<T>, answer: (result: T) => string): Promise<string> {
   const result = await write().catch((error: unknown) => {
-    throw isUndone(error) && !isGatewayError(error, SHED) ? new StepBack() : new Settled(error as Error)
+    throw isUndone(error) && !isRefusedAtOnce(error) ? new StepBack() : new Settled(error as Error)
   })
   try {
     return answer(result)

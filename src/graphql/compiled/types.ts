@@ -1,9 +1,10 @@
 /**
  * The compiled lane as its callers see it: operations made of table fields, run without an executor.
  *
- * It answers flawless operations only. Whatever is unusual (an argument that is refused, a limit that is passed, a
- * shard that is away) makes it step back before anything has an effect, and the resolver lane runs the
- * operation as if this one were not there: so both lanes give the same errors.
+ * It answers flawless operations only. Whatever is unusual (an argument that is refused, a limit that is passed, a broken
+ * constraint) makes it step back before anything has an effect, and the resolver lane runs the operation as if this one
+ * were not there: so both lanes give the same errors. What must not run again it tells itself (failed.ts): whom the
+ * shard refuses at once, an answer that was another's, a write of which nobody knows.
  */
 
 import type { DocumentNode, ExecutionResult } from 'graphql'

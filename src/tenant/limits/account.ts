@@ -7,43 +7,33 @@
  *         └─▶ Redis away ───────────────▶ this gateway's share of the limit
  *
  * The counters of this process know what it has accepted, whoever granted it: so its share goes on where leases end.
- * When Redis is back, or has lost its counters, it is told what was accepted without it; for two seconds after that the
- * gateway keeps to its share, so that the others have told theirs before anybody is granted what only looks free.
+ * When Redis is back, or has lost its counters, it is told what was accepted without it; for three seconds after that
+ * the gateway keeps to its share, so that the others have told theirs before anybody is granted what only looks free.
  */
 
 import type { TenantId } from '../../base/ids.ts'
-import type { Clock } from '../../base/time.ts'
 import { Counts, METERS, type Meter, type Pair, pair, type Rates, UNLIMITED } from './counts.ts'
+import type { House } from './house.ts'
 import { type Lease, leaseOf, NO_LEASE } from './lease.ts'
-import type { Answer, Question, SharedCounts } from './redis-counts.ts'
+import type { Answer, Question } from './redis-counts.ts'
 import { Share } from './share.ts'
 import { Untold } from './untold.ts'
-import { GRANTED, type Granted, type Refused, refused, secondsOf, type Verdict } from './verdict.ts'
-import { msUntilGone, SLICE_MS, sliceOf } from './window.ts'
+import {
+  GRANTED,
+  type Granted,
+  type Left,
+  type Refused,
+  refused,
+  secondsOf,
+  type Verdict,
+} from './verdict.ts'
+import { CALM_SLICES, msUntilGone, SLICE_MS, sliceOf } from './window.ts'
 
-/** What all accounts have in common. */
-export interface House {
-  readonly clock: Clock
-  /** Left out, this process counts alone, and limits are whole. */
-  readonly shared?: SharedCounts | undefined
-  /** How many gateways share the limits. */
-  readonly gateways: () => number
-  /** What a tenant has used this month by the ledger; undefined where that cannot be told now. Never rejects. */
-  readonly usedThisMonth?: ((tenant: TenantId) => Promise<Pair | undefined>) | undefined
-}
-
-/** What is left as far as a gateway knows; infinite where there is no such limit. */
-export interface Left {
-  readonly minute: number
-  readonly month: number
-  /** Seconds until some of the minute comes back; 0 where nothing of it is used. */
-  readonly resetS: number
-  /** Seconds until the month is over. */
-  readonly monthS: number
-}
-
-/** Milliseconds with the share alone, once this gateway has told what it has accepted: others may need half a second more. */
-const SETTLE_MS = 2_000
+/**
+ * Milliseconds with the share alone, once this gateway has told what it has accepted: another one may have a lease that
+ * lasts for 1.5 s, and notice up to a second after its end (`rest`).
+ */
+const SETTLE_MS = (CALM_SLICES + 1) * SLICE_MS + 1_500
 
 interface Waiting {
   readonly meter: Meter
@@ -82,7 +72,7 @@ export class Account {
   /** Other limits from now on. What was taken stays taken. */
   adopt(rates: Rates): void {
     this.#rates = rates
-    this.#lease = { ...this.#lease, endsAt: 0 }
+    this.#endLease()
   }
 
   /** Take `units`, or be told why not. A promise only where Redis has to be asked. */
@@ -92,11 +82,9 @@ export class Account {
     if ((ofMinute === UNLIMITED && ofMonth === UNLIMITED) || units <= 0) return GRANTED
     const now = this.#house.clock.elapsed()
     this.#usedAt = now
-    const { units: leased, room, endsAt } = this.#lease
-    if (now < endsAt) {
-      if (leased[meter] >= units) return this.#spend(meter, units, now)
-      if (leased[meter] + room[meter] < units) return this.#refuse(meter, units, now)
-    }
+    const { units: leased, room, endsAt, freshUntil } = this.#lease
+    if (now < endsAt && leased[meter] >= units) return this.#spend(meter, units, now)
+    if (now < freshUntil && leased[meter] + room[meter] < units) return this.#refuse(meter, units, now)
     // Nobody is to ask for what he will never get: it would take from others what is left.
     if (units > ofMinute && ofMinute !== UNLIMITED) return this.#refuse(meter, units, now)
     if (this.#isAlone(now)) return this.#takeAlone(meter, units, now)
@@ -111,10 +99,12 @@ export class Account {
     const now = clock.elapsed()
     this.#own.move(now, clock)
     const { oldest } = this.#own.windows[meter]
+    // Units may count to the end of their lease.
+    const lateMs = this.#house.shared ? CALM_SLICES * SLICE_MS : 0
     return {
       minute: this.#leftOfMinute(meter, now),
       month: this.#leftOfMonth(meter),
-      resetS: oldest === undefined ? 0 : secondsOf(msUntilGone(oldest, now)),
+      resetS: oldest === undefined ? 0 : secondsOf(msUntilGone(oldest, now) + lateMs),
       monthS: this.#rates.perMonth[meter] === UNLIMITED ? 0 : secondsOf(this.#own.monthEnds - clock.now()),
     }
   }
@@ -140,6 +130,11 @@ export class Account {
   /** Whether nothing that was taken counts any more, but for the month. */
   isIdle(now: number): boolean {
     return now - this.#usedAt > 2 * msUntilGone(0, 0)
+  }
+
+  /** What is left of it goes back with the next question. */
+  #endLease(): void {
+    this.#lease = { ...this.#lease, endsAt: 0, freshUntil: 0 }
   }
 
   #spend(meter: Meter, units: number, now: number): Granted {
@@ -201,7 +196,7 @@ export class Account {
     const most = this.#mostAlone(meter, now)
     const inMs =
       most === undefined
-        ? Math.max(this.#lease.retryAt[meter], this.#lease.endsAt) - now
+        ? Math.max(this.#lease.retryAt[meter], this.#lease.freshUntil) - now
         : this.#own.msUntilFits(meter, units, most, now)
     return refused({ reason: meter, asked: units, limit, left: this.#leftOfMinute(meter, now), inMs })
   }
@@ -210,15 +205,20 @@ export class Account {
   async #ask(): Promise<void> {
     const { clock, shared } = this.#house
     this.#isAsking = true
+    let hasTold = false
+    let isUntold = false
     do {
-      const count = this.#waiting.length
-      const sentAt = clock.elapsed()
+      const [count, sentAt, rates] = [this.#waiting.length, clock.elapsed(), this.#rates]
       const question = this.#question(sentAt)
       const answer = await shared?.ask(this.#tenant, question)
       if (answer && !answer.isLost) this.#hear(answer, sentAt)
       else this.#miss(question, sentAt, answer)
+      if (this.#rates !== rates) this.#endLease() // It was granted by limits that are no more.
       this.#serve(count)
-    } while (this.#waiting.length > 0)
+      // Of counters that are lost, the others must hear at once what was accepted here.
+      isUntold = answer?.isLost === true && !hasTold
+      hasTold ||= isUntold
+    } while (this.#waiting.length > 0 || isUntold)
     this.#isAsking = false
   }
 

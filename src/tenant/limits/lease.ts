@@ -10,9 +10,11 @@ export interface Lease {
   readonly slice: number
   /** When the slice has ended, by the clock of this process: somewhat early, never late. */
   readonly endsAt: number
+  /** Until when nobody need ask whether there is more: the slice in which Redis has looked. */
+  readonly freshUntil: number
   /** Units of the window that were left for all; UNLIMITED. */
   readonly left: Pair
-  /** Units that could be granted besides until the slice ends: of the window and of the month. */
+  /** Units that could be granted besides as long as this is fresh: of the window and of the month. */
   readonly room: Pair
   /** When the least that was asked for fits into a window again. */
   readonly retryAt: Pair
@@ -22,6 +24,7 @@ export const NO_LEASE: Lease = Object.freeze({
   units: Object.freeze([0, 0]) as unknown as [0, 0],
   slice: 0,
   endsAt: 0,
+  freshUntil: 0,
   left: [0, 0] as const,
   room: [0, 0] as const,
   retryAt: [0, 0] as const,
@@ -29,7 +32,7 @@ export const NO_LEASE: Lease = Object.freeze({
 
 /** @param sentAt  when the question was sent: Redis has looked at its clock later than that */
 export function leaseOf(
-  { granted, slice, endsInMs, left, month, retryMs }: Answer,
+  { granted, slice, endsInMs, freshMs, left, month, retryMs }: Answer,
   { perMinute, perMonth }: Rates,
   sentAt: number,
 ): Lease {
@@ -42,6 +45,7 @@ export function leaseOf(
     units: [...granted],
     slice,
     endsAt: sentAt + endsInMs,
+    freshUntil: sentAt + freshMs,
     left,
     room: pair(room),
     retryAt: pair((meter) => sentAt + retryMs[meter]),

@@ -4,7 +4,7 @@
  *
  * For the first minute it knows more: how much of the limit was left when Redis spoke last. Each gateway takes an equal
  * part of that and no more, so that all of them together stay within the limit also where some had used much more of it
- * than others.
+ * than others; but for what was taken since Redis spoke, in the last lease of each.
  */
 
 import { type Meter, type Pair, pair } from './counts.ts'

@@ -1,4 +1,4 @@
-/** What somebody is told who wants to take units: granted, or why not and until when. */
+/** What somebody is told who wants to take units: granted, or why not and until when, and what is left. */
 
 import type { LimitReason } from '../../base/events.ts'
 import type { Meter } from './counts.ts'
@@ -18,6 +18,16 @@ export interface Refused {
 }
 
 export type Verdict = Granted | Refused
+
+/** What is left as far as a gateway knows; infinite where there is no such limit. */
+export interface Left {
+  readonly minute: number
+  readonly month: number
+  /** Seconds until some of the minute comes back; 0 where nothing of it is used. */
+  readonly resetS: number
+  /** Seconds until the month is over. */
+  readonly monthS: number
+}
 
 export const GRANTED: Granted = Object.freeze({ ok: true })
 
