@@ -54,7 +54,7 @@ export async function claimMove(
   await endLostOf(directory, id)
   return directory.transaction(async () => {
     // Whoever counts moves counts those that others are just claiming.
-    if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`)
+    if (limits) await directory.query(`select pg_advisory_xact_lock(${CLAIMS})`).then(() => hasten(directory))
     const record = await locked(directory, id)
     requireFree(record, token)
     if (limits) await requireRoom(directory, record, limits)
@@ -85,7 +85,19 @@ async function locked(directory: Queryable, id: string): Promise<MoveRecord> {
   await directory.query(
     compile(sql`select from directory.move where id = ${sql.value(same)}::bigint for update`),
   )
+  await hasten(directory)
   return known(directory, same)
+}
+
+/**
+ * From the moment of a lock on, the server ends the transaction where its client stands still: who is claiming a move
+ * has no name yet by which others could end it, and half a statement on its way is no idle session. Not before: whoever
+ * waits for the lock of such a client would be ended with it. Postgres 15 and 16 have no `transaction_timeout`.
+ */
+async function hasten(directory: Queryable): Promise<void> {
+  await directory.query(`
+    select set_config('transaction_timeout', '15s', true)
+    where current_setting('transaction_timeout', true) is not null`)
 }
 
 function requireFree(record: MoveRecord, token: string | null = record.token): void {

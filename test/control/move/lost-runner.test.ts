@@ -8,6 +8,7 @@ import { releaseMove } from '../../../src/control/move/store.ts'
 import { type Client, connect } from '../../../src/db/client.ts'
 import { freshFleet, type TestFleet } from '../../kit/fleet.ts'
 import { freshTenant, queuedMove } from '../../kit/moves.ts'
+import { wireProxy } from '../../kit/wire-proxy.ts'
 
 let test: TestFleet
 let directory: Client
@@ -39,3 +40,23 @@ it.each([
   await work(move.id)
   expect(await ended).toMatchObject({ code: '57P01' })
 })
+
+it('its move can be claimed although it was stopped with half a statement of its claim on the way', async () => {
+  const move = await queuedMove(test.fleet, directory, await freshTenant(test.fleet))
+  const proxy = await wireProxy(Number(new URL(test.directoryUrl).port))
+  let isClaim = false
+  // Parse and Bind come, Execute does not: to the server that is no idle session.
+  const rule = proxy.on(({ type, text }) => {
+    isClaim ||= type === 'Parse' && text?.includes('nextval') === true
+    return isClaim && type === 'Execute'
+  }, 'hold')
+  try {
+    const stopped = await connect(proxy.url(test.directoryUrl))
+    const claiming = claimMove(stopped, move.id, 'stopped', 600_000).catch((error: unknown) => error)
+    await rule.hit
+    expect(await claimMove(directory, move.id, 'next', 600_000)).toMatchObject({ runner: 'next' })
+    expect(await claiming).toBeInstanceOf(Error)
+  } finally {
+    await proxy.close()
+  }
+}, 60_000)
