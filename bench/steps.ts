@@ -228,7 +228,7 @@ async function stepsOf({ options, log, metrics }: Parts, question: Question): Pr
         baseDomain: 'api.test',
       }),
     ),
-    part('body', exchange, (one) => readParameters(one, config().limits.bodyBytes)),
+    part('body', exchange, (one) => readParameters(one, config().limits)),
     step('operation look-up', nothing, () => lane!.find(query, undefined)),
     step('plan and write', nothing, () => operation.run({ ...requestOf(identity, placement), variables })),
     part('permissions', nothing, () =>

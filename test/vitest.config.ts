@@ -66,6 +66,8 @@ export default defineConfig({
     reporters: ['default', lastLine],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // One second by default, for which a busy machine may stand still.
+    expect: { poll: { timeout: 20_000 } },
     maxWorkers: workers,
     // Executors lose some errors of operations (src/graphql/lost-errors.ts). Any other that nobody waits for fails the run.
     onUnhandledError: ({ name }) => (name === 'GraphQLError' ? false : undefined),

@@ -60,6 +60,9 @@ const issuer = z
 
 const limits = z.strictObject({
   bodyBytes: count(262_144, 67_108_864).describe('Bytes of a request body.'),
+  bodyValues: count(20_000, 10_000_000).describe(
+    'Members of objects and items of lists in the JSON of a request, together.',
+  ),
   documentTokens: count(1_000, 100_000).describe('Lexical tokens of a document.'),
   depth: count(12, 100).describe('Nesting of fields, fragments followed.'),
   aliases: count(30, 1_000).describe('Aliases in one operation, fragments followed.'),

@@ -67,7 +67,7 @@ async function takeInOnce(exchange: Exchange, options: IntakeOptions): Promise<P
   const api = options.apis.of(placement, exchange.deadline)
   if (api instanceof Promise) Object.assign(exchange, await api)
   else exchange.api = api
-  return options.documents.resolve(exchange, await readParameters(exchange, limits.bodyBytes))
+  return options.documents.resolve(exchange, await readParameters(exchange, limits))
 }
 
 /** Refuse what cannot be a request, by its method and headers alone. */

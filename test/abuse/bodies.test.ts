@@ -7,9 +7,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Edge, startEdge } from '../kit/edge.ts'
 
 const LIMIT = 5_000
+const VALUES = 40
 let edge: Edge
 beforeAll(async () => {
-  edge = await startEdge({ limits: { bodyBytes: LIMIT } })
+  edge = await startEdge({ limits: { bodyBytes: LIMIT, bodyValues: VALUES } })
 })
 afterAll(() => edge.close())
 afterEach(async () => {
@@ -153,6 +154,25 @@ describe('size', () => {
     expect((await edge.post(bodyOf(LIMIT))).status).toBe(200)
     const { status, code } = await edge.post(bodyOf(LIMIT + 1))
     expect({ status, code }).toEqual({ status: 413, code: 'PAYLOAD_TOO_LARGE' })
+  })
+
+  it.each([
+    ['items', (count: number) => `[${'1,'.repeat(count - 1)}1]`],
+    ['empty lists', (count: number) => `[${'[],'.repeat(count / 2 - 1)}[]]`],
+    ['empty objects', (count: number) => `[${'{},'.repeat(count / 2 - 1)}{}]`],
+    ['members', (count: number) => `{${'"x":1,'.repeat(count - 1)}"x":1}`],
+  ])('up to so many %s are taken, more are not', async (_, make) => {
+    // The query, the variables and the one of them count as well.
+    const bodyOf = (count: number): string => `{"query":"{ hello }","variables":{"a":${make(count)}}}`
+    expect((await edge.post(bodyOf(VALUES - 4))).status).toBe(200)
+    const { status, code, json } = await edge.post(bodyOf(VALUES))
+    expect({ status, code }).toEqual({ status: 413, code: 'PAYLOAD_TOO_LARGE' })
+    expect(json.errors?.[0]?.extensions).toMatchObject({ details: { asked: VALUES + 3, allowed: VALUES } })
+  })
+
+  it('of texts is no number of values', async () => {
+    const variables = { a: ',[{'.repeat(2 * VALUES), b: '\\",'.repeat(2 * VALUES) }
+    expect((await edge.post({ query: '{ hello }', variables })).status).toBe(200)
   })
 
   it('that is announced is refused before a byte of it is read', async () => {

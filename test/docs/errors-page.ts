@@ -23,7 +23,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PERSISTED_QUERY_NOT_FOUND: 'A hash came alone, and no document is known by it.',
   PERSISTED_QUERY_NOT_SUPPORTED: 'A hash came alone, and clients may not register documents here.',
   PERSISTED_QUERY_NOT_IN_LIST: 'No manifest of trusted documents holds the document.',
-  PAYLOAD_TOO_LARGE: 'The body is larger than the limit.',
+  PAYLOAD_TOO_LARGE: 'The body is larger than a limit, in bytes or in values.',
   QUERY_TOO_COMPLEX: 'The operation asks for more than a limit allows; `details` has both numbers.',
   RATE_LIMITED:
     'The tenant has taken what it may take in a minute, or has as many requests under way as it may. The details name the limit, what is left and the seconds to wait.',

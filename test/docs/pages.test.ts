@@ -141,8 +141,9 @@ describe('the examples of README.md', () => {
 
   it('tell limits as they are', () => {
     const { limits } = loadConfig(join(TOP, 'shards.config.json'), {})
-    const { bodyBytes, documentTokens, depth, aliases, rootFields, pageSize, rows, requestMs } = limits
-    expect(text).toContain(`| body | ${bodyBytes / 1024} KiB |`)
+    const { bodyBytes, bodyValues, documentTokens, depth, aliases, rootFields } = limits
+    const { pageSize, rows, requestMs } = limits
+    expect(text).toContain(`| body | ${bodyBytes / 1024} KiB, ${bodyValues.toLocaleString('en')} values |`)
     expect(text).toContain(`| document | ${documentTokens.toLocaleString('en')} tokens |`)
     expect(text).toContain(`| ${depth}, ${aliases}, ${rootFields}, fragments followed |`)
     expect(text).toContain(`| rows of one page, of one answer | ${pageSize}, ${rows.toLocaleString('en')} |`)
