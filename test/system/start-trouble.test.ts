@@ -123,11 +123,13 @@ describe('a data folder', () => {
     await nothingRuns(folder)
   })
 
-  it.each([
-    ['by half', 'data/shard-b/PG_VERSION', /^The data in .*shard-b are not whole\./m],
-    ['no more', 'data/shard-b', /^The data of shard-b in .* are not those that the directory/m],
-    ['no more, nor the directory on it', 'data/shard-a', /^The data of shard-[bc] in .* are not those/m],
-  ])('in which a server is %s', async (_, lost, sentence) => {
+  it.each(
+    some(2, [
+      ['by half', 'data/shard-b/PG_VERSION', /^The data in .*shard-b are not whole\./m],
+      ['no more', 'data/shard-b', /^The data of shard-b in .* are not those that the directory/m],
+      ['no more, nor the directory on it', 'data/shard-a', /^The data of shard-[bc] in .* are not those/m],
+    ] as const),
+  )('in which a server is %s', async (_, lost, sentence) => {
     const at = copyOfAll()
     rmSync(join(at, lost), { recursive: true })
     const { err } = await refused(start(at), sentence, at)
@@ -171,27 +173,29 @@ async function ready(at: string): Promise<RunningCommand> {
 }
 
 describe('words that are wrong', () => {
-  it.each<[string, string[], Record<string, string>, RegExp]>([
-    ['a scale of words', ['start', '--scale', 'big'], {}, /^--scale wants a number above 0.*"big" came/],
-    ['a scale of nothing', ['start', '--scale', '0'], {}, /^--scale wants a number above 0/],
-    ['an argument too much', ['start', 'everything'], {}, /^Too many arguments for 'start'/],
-    ['an option that is none', ['serve', '--port', '1'], {}, /^Unknown option '--port'/],
-    [
-      'a port of words',
-      ['start'],
-      { PORT: 'http' },
-      /\n {2}PORT: wanted a port from 0 to 65535; "http" came/,
-    ],
-    ['a port too high', ['start'], { ADMIN_PORT: '70000' }, /\n {2}ADMIN_PORT: wanted .*"70000" came/],
-    [
-      'a level that is none',
-      ['start'],
-      { LOG_LEVEL: 'loud' },
-      /\n {2}LOG_LEVEL: wanted one of .*"loud" came/,
-    ],
-    ['no configuration', ['start', '-c', 'none.json'], {}, /^No configuration can be read at .*none\.json/],
-    ['serve without a start', ['serve'], {}, /^The configuration leaves .* "shardgate start"/],
-  ])('%s', async (_, args, env, sentence) => {
+  it.each(
+    some<[string, string[], Record<string, string>, RegExp]>(4, [
+      ['a scale of words', ['start', '--scale', 'big'], {}, /^--scale wants a number above 0.*"big" came/],
+      ['a scale of nothing', ['start', '--scale', '0'], {}, /^--scale wants a number above 0/],
+      ['an argument too much', ['start', 'everything'], {}, /^Too many arguments for 'start'/],
+      ['an option that is none', ['serve', '--port', '1'], {}, /^Unknown option '--port'/],
+      [
+        'a port of words',
+        ['start'],
+        { PORT: 'http' },
+        /\n {2}PORT: wanted a port from 0 to 65535; "http" came/,
+      ],
+      ['a port too high', ['start'], { ADMIN_PORT: '70000' }, /\n {2}ADMIN_PORT: wanted .*"70000" came/],
+      [
+        'a level that is none',
+        ['start'],
+        { LOG_LEVEL: 'loud' },
+        /\n {2}LOG_LEVEL: wanted one of .*"loud" came/,
+      ],
+      ['no configuration', ['start', '-c', 'none.json'], {}, /^No configuration can be read at .*none\.json/],
+      ['serve without a start', ['serve'], {}, /^The configuration leaves .* "shardgate start"/],
+    ]),
+  )('%s', async (_, args, env, sentence) => {
     const at = join(newFolder(), 'data')
     const { status, out, err } = await shardgate(args, { SHARDGATE_DATA: at, ...env }).ended
     expect(err).toMatch(sentence)
@@ -242,25 +246,23 @@ describe('a start that was cut short', () => {
     await worksAgain(at)
   })
 
-  it('SIGINT after "Postgres servers": nothing stays running, and the next start makes the rest', async () => {
+  it.each(
+    some(1, [
+      ['"Postgres servers"', (cut: RunningCommand) => cut.prints(/✓ Postgres servers/)],
+      ['initdb has begun', (_: RunningCommand, at: string) => initdbRuns(at)],
+    ] as const),
+  )('SIGINT after %s: nothing stays running, and the next start makes the rest', async (_, comes) => {
     const at = newFolder()
     const cut = start(at)
-    await cut.prints(/✓ Postgres servers/)
+    await comes(cut, at)
     cut.signal('SIGINT')
     expect((await cut.ended).err).not.toMatch(/^\s+at /m)
     await nothingRuns(at)
     await worksAgain(at)
   })
-
-  it('SIGINT while initdb works', async () => {
-    const at = newFolder()
-    const cut = start(at)
-    await expect
-      .poll(() => processesOn(at).some((text) => text.includes('initdb')), { timeout: 60_000, interval: 5 })
-      .toBe(true)
-    cut.signal('SIGINT')
-    await cut.ended
-    await nothingRuns(at)
-    await worksAgain(at)
-  })
 })
+
+const initdbRuns = (at: string) =>
+  expect
+    .poll(() => processesOn(at).some((text) => text.includes('initdb')), { timeout: 60_000, interval: 5 })
+    .toBe(true)

@@ -96,7 +96,7 @@ async function locked(directory: Queryable, id: string): Promise<MoveRecord> {
  */
 async function hasten(directory: Queryable): Promise<void> {
   await directory.query(`
-    select set_config('transaction_timeout', '15s', true)
+    select set_config('transaction_timeout', '5s', true)
     where current_setting('transaction_timeout', true) is not null`)
 }
 
