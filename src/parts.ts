@@ -120,6 +120,7 @@ export async function makeParts(live: Live, watchers: Watchers, closers: Closers
     prepare,
     emit,
   })
+  closers.push(() => shapes.end())
   await tellUnfit(live, apiOf(shapes.main), emit)
   const startJobs = async (): Promise<void> =>
     jobs?.start(jobRunner({ ...known, find: (tenant) => placements.find(tenant), shapes, apiOf }))

@@ -48,6 +48,8 @@ export interface Shapes {
   of(placement: Placement, deadline: Deadline): Shape | Promise<Shape>
   /** Look at the tables anew, because a statement that was made for `used` has failed as if they had changed. Throws as `of`. */
   renewed(placement: Placement, used: Shape, deadline: Deadline): Promise<Shape>
+  /** Tell nothing more: a look that is under way fails when its server is stopped, which is no fault of the place. */
+  end(): void
 }
 
 export interface ShapesOptions {
@@ -98,10 +100,12 @@ class OpenShapes implements Shapes {
   })
   readonly #fruitless = new LRUCache<string, number>({ max: PLACES_MAX })
   readonly #inTurn = inTurns(LOOKS_MAX)
+  #emit: Emit
 
   constructor(options: ShapesOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.#emit = options.emit
     const { admission, recorded } = options
     this.main = this.#shapeOf(admission.model)
     for (const [shard, model] of admission.admitted) this.#serveShared(shard, model)
@@ -128,6 +132,10 @@ class OpenShapes implements Shapes {
     const fresh = found === used ? await inTime(this.#lookOnce(placement), deadline) : found
     if (fresh === used) this.#fruitless.set(key, this.#clock.elapsed())
     return fresh
+  }
+
+  end(): void {
+    this.#emit = () => {}
   }
 
   /** What the directory says of a place has been read: one that is served otherwise is looked at in the background. */
@@ -227,11 +235,11 @@ class OpenShapes implements Shapes {
 
   #tell({ shard, namespace }: Place, { id, model }: Shape): void {
     const [shape, tables] = [id.slice(0, 12), model.tables.length]
-    this.#options.emit({ kind: 'place.served', shard, namespace, shape, tables })
+    this.#emit({ kind: 'place.served', shard, namespace, shape, tables })
   }
 
   #refuse({ shard, namespace }: Place, reason: string): void {
-    this.#options.emit({ kind: 'place.refused', shard, namespace, reason })
+    this.#emit({ kind: 'place.refused', shard, namespace, reason })
   }
 
   #serveShared(shard: string, model: Model, structure = this.#recordOf(shard)): Shape {

@@ -58,7 +58,7 @@ export async function openWorldJobs(world: World, extensions: readonly Extension
   )
   const limits = () => DEFAULT_LIMITS
   const main = { id: 'main', model }
-  const shapes: Shapes = { main, of: () => main, renewed: async () => main }
+  const shapes: Shapes = { main, of: () => main, renewed: async () => main, end: () => {} }
   const apiOf = createApis({
     limits,
     extensions,

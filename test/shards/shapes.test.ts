@@ -232,6 +232,14 @@ describe('a place that cannot be served', () => {
     expect(await shapeOf(inDatabase)).toBe(shapes.main)
   })
 
+  it('is nothing to tell of once all is being closed', async () => {
+    const gone = { ...(await placementOf(inDatabase)), namespace: 'shardgate_nowhere' }
+    const looking = Promise.resolve(shapes.of(gone, soon())).catch((error: unknown) => error)
+    shapes.end()
+    expect(await looking).toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    expect(events.filter(({ kind }) => kind === 'place.refused')).toEqual([])
+  })
+
   it('is refused when it is another shard', async () => {
     await change(inDatabase, () => 'update shardgate.identity set id = gen_random_uuid()')
     try {
